@@ -1,0 +1,146 @@
+//! `apply`: folds one event into rows. The only writer of the index, live, in recovery and in the simulator alike, and
+//! frozen: what an event of this version means never changes.
+
+mod inbound;
+mod message;
+mod outbound;
+
+use ncp_protocol::event::{Actor, Change};
+use ncp_protocol::ids::{MessageId, OfficerNumber, ParticipantId};
+use ncp_store::state::{Key, Placed, Rows, Table, Unreadable, View};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::tables::{ENTRY, EntryRow, HOLD, HoldKey, HoldRow, LOG, OFFICER, OfficerRow, RULES, Standing, TIMELINE};
+
+/// Folds `event` into `rows`; `this_node` is who keeps the journal.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read, or if the journal speaks of something that it never introduced.
+pub(super) fn apply(
+    this_node: ParticipantId,
+    view: &dyn View,
+    event: Placed<'_>,
+    rows: &mut Rows,
+) -> Result<(), Unreadable> {
+    Applying { this_node, view, event, rows }.apply()
+}
+
+/// One event being folded.
+struct Applying<'a> {
+    this_node: ParticipantId,
+    view: &'a dyn View,
+    event: Placed<'a>,
+    rows: &'a mut Rows,
+}
+
+impl Applying<'_> {
+    fn apply(&mut self) -> Result<(), Unreadable> {
+        match &self.event.event.change {
+            Change::LogOpened { origin, .. } => LOG.put(self.rows, &(), origin),
+            Change::Evidence(claim) => self.own_evidence(claim)?,
+            Change::EvidenceReceived { claim, index, stated, record } => {
+                self.evidence_received(claim, *index, *stated, *record)?;
+            }
+            Change::ConflictNoticed { originator, message, .. } => self.remember(*originator, *message),
+            Change::OfficerAdded { officer, key, uid, roles } => {
+                let row = OfficerRow { key: *key, uid: *uid, roles: roles.clone(), standing: Standing::Active };
+                OFFICER.put(self.rows, &officer.0, &row);
+            }
+            Change::OfficerDisabled { officer } => {
+                let mut row = introduced(self.read(&OFFICER, &officer.0)?, "officer")?;
+                row.standing = Standing::Disabled;
+                OFFICER.put(self.rows, &officer.0, &row);
+            }
+            Change::RulesInForce { rules } => RULES.put(self.rows, &(), rules),
+            Change::HoldSet { scope } => {
+                let row = HoldRow { scope: *scope, since: self.event.event.time, officer: self.acting_officer() };
+                HOLD.put(self.rows, &HoldKey::of(*scope), &row);
+            }
+            Change::HoldLifted { scope } => HOLD.remove(self.rows, &HoldKey::of(*scope)),
+            Change::MessageDrafted(draft) => self.drafted(draft)?,
+            Change::MessageEdited(draft) => self.edited(draft)?,
+            Change::MessageApproved(approval) => self.approved(approval)?,
+            Change::ReleaseRejected(approval) => self.release_rejected(approval)?,
+            Change::MessageReleased { message, sequences, epoch } => self.released(*message, sequences, *epoch)?,
+            Change::EnvelopeSealed { envelope, header, .. } => self.sealed(envelope, *header)?,
+            Change::MessageWithdrawn { message } => self.withdrawn(*message)?,
+            Change::RecallRequested { message } => self.recall_requested(*message)?,
+            Change::EnvelopeFailed { envelope, code } => self.failed(envelope, *code)?,
+            Change::MessageReceived(received) => self.received(received)?,
+            Change::TaskAssigned { originator, message, task, service } => {
+                self.task_assigned((*originator, *message), *task, service)?;
+            }
+            Change::ContributionAdded { originator, message, task, record } => {
+                self.contribution_added((*originator, *message), *task, *record)?;
+            }
+            Change::RequestAlerted { originator, message, recipient, alert } => {
+                self.alerted((*originator, *message), *recipient, *alert)?;
+            }
+            Change::DeadlineMoved { originator, message, recipient, due, .. } => {
+                self.deadline_moved((*originator, *message), *recipient, *due)?;
+            }
+            Change::ContentErased { originator, message } => self.remember(*originator, *message),
+            Change::SequenceGapNoticed { .. } => {}
+            Change::EntryAccepted { participant, version, entry } => {
+                let known = self.read(&ENTRY, participant)?;
+                let row = EntryRow {
+                    version: *version,
+                    entry: *entry,
+                    pinned: known.and_then(|row| row.pinned),
+                    suspended: known.is_some_and(|row| row.suspended),
+                };
+                ENTRY.put(self.rows, participant, &row);
+            }
+            Change::EntryPinned { participant, fingerprint } => {
+                let row = introduced(self.read(&ENTRY, participant)?, "directory entry")?;
+                ENTRY.put(self.rows, participant, &EntryRow { pinned: Some(*fingerprint), ..row });
+            }
+            Change::ParticipantSuspended { participant, .. } => {
+                let row = introduced(self.read(&ENTRY, participant)?, "directory entry")?;
+                ENTRY.put(self.rows, participant, &EntryRow { suspended: true, ..row });
+            }
+            Change::ParticipantReinstated { participant } => {
+                let row = introduced(self.read(&ENTRY, participant)?, "directory entry")?;
+                ENTRY.put(self.rows, participant, &EntryRow { suspended: false, ..row });
+            }
+            // Events of the hub: a node's journal never holds them.
+            Change::EnvelopeAccepted(_)
+            | Change::EnvelopeOffered(_)
+            | Change::EnvelopeSuperseded(_)
+            | Change::BodyDropped { .. }
+            | Change::EntryAdmitted { .. }
+            | Change::MembershipAdmitted { .. }
+            | Change::PublicCheckpointRecorded { .. } => {
+                return Err(Unreadable("an event of the hub stands in a node's journal".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// A row with what this event already wrote.
+    fn read<K: Key, V: Serialize + DeserializeOwned>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+    ) -> Result<Option<V>, Unreadable> {
+        table.row_over(self.view, self.rows, key)
+    }
+
+    /// Notes that this event speaks of a message: its timeline reads the event again.
+    fn remember(&mut self, originator: ParticipantId, message: MessageId) {
+        TIMELINE.put(self.rows, &(originator, message, self.event.sequence), &());
+    }
+
+    fn acting_officer(&self) -> Option<OfficerNumber> {
+        match &self.event.event.actor {
+            Actor::Officer { number, .. } => Some(*number),
+            Actor::Daemon | Actor::Application(_) | Actor::Peer(_) | Actor::Operator(_) => None,
+        }
+    }
+}
+
+/// What an event speaks of must have been introduced by an earlier one.
+fn introduced<T>(row: Option<T>, what: &str) -> Result<T, Unreadable> {
+    row.ok_or_else(|| Unreadable(format!("the journal speaks of a {what} that it never introduced")))
+}

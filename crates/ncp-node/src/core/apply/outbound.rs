@@ -1,0 +1,184 @@
+//! Rows of an envelope of this node on its way.
+
+use ncp_protocol::event::{Claim, EnvelopeKey, EvidenceKind, Lane, Outcome};
+use ncp_protocol::ids::{Digest, MessageId, ParticipantId, UnixMillis};
+use ncp_protocol::limits::CLOCK_SKEW_MAX_MS;
+use ncp_protocol::reject::RejectCode;
+use ncp_store::state::Unreadable;
+
+use super::{Applying, introduced};
+use crate::core::decide::{evidence_byte, expects_answer};
+use crate::core::tables::{
+    Clock, DUE, ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, EvidenceRow, HUB_SEEN, HubSeenRow, OUT, OutRow,
+    PAIR_OPEN, PAIR_VOIDED, QUEUE, lane_byte, queue_key,
+};
+
+impl Applying<'_> {
+    pub(super) fn sealed(&mut self, envelope: &EnvelopeKey, header: Digest) -> Result<(), Unreadable> {
+        let key = (envelope.message, envelope.recipient);
+        let row = introduced(self.read(&ENVELOPE, &key)?, "envelope")?;
+        let row = EnvelopeRow { seal: envelope.seal, header: Some(header), stage: EnvelopeStage::Sealed, ..row };
+        ENVELOPE.put(self.rows, &key, &row);
+        let out = self.own(envelope.message)?;
+        // A second seal after the hub's acceptance of the first is to be submitted again.
+        self.queue(&out, envelope.recipient, true);
+        self.remember_own(envelope.message);
+        Ok(())
+    }
+
+    pub(super) fn failed(&mut self, envelope: &EnvelopeKey, code: RejectCode) -> Result<(), Unreadable> {
+        let stage = if code == RejectCode::Expired {
+            EnvelopeStage::Expired
+        } else if code == RejectCode::Recalled {
+            EnvelopeStage::Recalled { provisional: false }
+        } else {
+            EnvelopeStage::Failed(code)
+        };
+        self.end(envelope.message, envelope.recipient, stage)?;
+        self.remember_own(envelope.message);
+        Ok(())
+    }
+
+    pub(super) fn evidence_received(
+        &mut self,
+        claim: &Claim,
+        index: u64,
+        stated: UnixMillis,
+        record: Digest,
+    ) -> Result<(), Unreadable> {
+        let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
+        let key = (originator, message, recipient, evidence_byte(claim.kind));
+        EVIDENCE.put(self.rows, &key, &EvidenceRow { record, sequence: self.event.sequence });
+        if claim.origin.participant == ParticipantId::HUB
+            && self.read(&HUB_SEEN, &())?.is_none_or(|seen| index > seen.index)
+        {
+            HUB_SEEN.put(self.rows, &(), &HubSeenRow { index, record });
+        }
+        self.remember(originator, message);
+        if originator == self.this_node {
+            self.advance(claim, stated)?;
+        }
+        Ok(())
+    }
+
+    /// Moves an envelope on; the recipient's outcome outranks the hub's, and no stage goes back.
+    fn advance(&mut self, claim: &Claim, stated: UnixMillis) -> Result<(), Unreadable> {
+        let EnvelopeKey { message, recipient, .. } = claim.envelope;
+        let Some(row) = self.read(&ENVELOPE, &(message, recipient))? else { return Ok(()) };
+        let recipient_spoke = matches!(row.stage, EnvelopeStage::Delivered | EnvelopeStage::HandedOver);
+        match claim.kind {
+            EvidenceKind::RelayAcceptance => {
+                if matches!(row.stage, EnvelopeStage::Released | EnvelopeStage::Sealed) {
+                    let out = self.own(message)?;
+                    self.queue(&out, recipient, false);
+                    ENVELOPE.put(
+                        self.rows,
+                        &(message, recipient),
+                        &EnvelopeRow { stage: EnvelopeStage::Accepted, ..row },
+                    );
+                }
+            }
+            EvidenceKind::ContentConsignment => {
+                if row.stage != EnvelopeStage::HandedOver {
+                    self.end(message, recipient, EnvelopeStage::Delivered)?;
+                    self.start_answer_clock(message, recipient, stated)?;
+                }
+            }
+            EvidenceKind::ContentHandover => self.end(message, recipient, EnvelopeStage::HandedOver)?,
+            EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure => {
+                // `duplicate` says that another seal of the same message was consigned: no failure.
+                let stage = match claim.outcome {
+                    Outcome::Rejected(RejectCode::Duplicate) => return Ok(()),
+                    Outcome::Rejected(code) => EnvelopeStage::Failed(code),
+                    Outcome::Expired => EnvelopeStage::Expired,
+                    Outcome::Recalled => EnvelopeStage::Recalled { provisional: false },
+                    Outcome::RecalledAfterOffer => EnvelopeStage::Recalled { provisional: true },
+                    Outcome::Done | Outcome::Confirmed | Outcome::Blind => return Ok(()),
+                };
+                if !recipient_spoke {
+                    self.end(message, recipient, stage)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing more is to be sent: the envelope leaves the queue and its number is no longer open.
+    pub(super) fn end(
+        &mut self,
+        message: MessageId,
+        recipient: ParticipantId,
+        stage: EnvelopeStage,
+    ) -> Result<(), Unreadable> {
+        let row = introduced(self.read(&ENVELOPE, &(message, recipient))?, "envelope")?;
+        let out = self.own(message)?;
+        self.queue(&out, recipient, false);
+        let lane = lane_byte(Lane::of(out.draft.precedence));
+        let number = (recipient, lane, row.sequence.0);
+        PAIR_OPEN.remove(self.rows, &number);
+        // Whether the recipient holds it decides: a number that may yet be filled is not called void.
+        match stage {
+            EnvelopeStage::Failed(_) | EnvelopeStage::Expired | EnvelopeStage::Recalled { provisional: false } => {
+                PAIR_VOIDED.put(self.rows, &number, &());
+            }
+            EnvelopeStage::Released
+            | EnvelopeStage::Sealed
+            | EnvelopeStage::Accepted
+            | EnvelopeStage::Delivered
+            | EnvelopeStage::HandedOver
+            | EnvelopeStage::Recalled { provisional: true } => PAIR_VOIDED.remove(self.rows, &number),
+        }
+        ENVELOPE.put(self.rows, &(message, recipient), &EnvelopeRow { stage, ..row });
+        Ok(())
+    }
+
+    /// Puts an envelope into the queue towards the hub with its expiry, or takes both away.
+    fn queue(&mut self, out: &OutRow, recipient: ParticipantId, waits: bool) {
+        let draft = &out.draft;
+        let released = out.released.unwrap_or(out.created);
+        let key = queue_key(draft.precedence, released, draft.message, recipient);
+        let expiry = (draft.not_after.plus_millis(CLOCK_SKEW_MAX_MS).0, Clock::Expiry.byte(), recipient, draft.message);
+        if waits {
+            QUEUE.put(self.rows, &key, &());
+            DUE.put(self.rows, &expiry, &());
+        } else {
+            QUEUE.remove(self.rows, &key);
+            DUE.remove(self.rows, &expiry);
+        }
+    }
+
+    /// Both ends compute the clock from the time of R2.
+    fn start_answer_clock(
+        &mut self,
+        message: MessageId,
+        recipient: ParticipantId,
+        stated: UnixMillis,
+    ) -> Result<(), Unreadable> {
+        let draft = introduced(self.read(&OUT, &message)?, "message")?.draft;
+        if !expects_answer(draft.kind) {
+            return Ok(());
+        }
+        let due = draft.answer_by.unwrap_or_else(|| stated.plus_millis(draft.precedence.answer_time_ms()));
+        self.set_answer_clock(message, recipient, Some((stated, due)))
+    }
+
+    /// Replaces the clock of a recipient's answer and the rows by which it strikes.
+    pub(super) fn set_answer_clock(
+        &mut self,
+        message: MessageId,
+        recipient: ParticipantId,
+        clock: Option<(UnixMillis, UnixMillis)>,
+    ) -> Result<(), Unreadable> {
+        let row = introduced(self.read(&ENVELOPE, &(message, recipient))?, "envelope")?;
+        if let Some((from, due)) = row.answer_clock {
+            for (time, clock) in Clock::of_answer(from, due) {
+                DUE.remove(self.rows, &(time, clock.byte(), recipient, message));
+            }
+        }
+        for (time, clock) in clock.into_iter().flat_map(|(from, due)| Clock::of_answer(from, due)) {
+            DUE.put(self.rows, &(time, clock.byte(), recipient, message), &());
+        }
+        ENVELOPE.put(self.rows, &(message, recipient), &EnvelopeRow { answer_clock: clock, ..row });
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! An envelope of this node on its way: sealed, accepted, delivered, or refused.
+
+use ncp_protocol::event::{Change, EnvelopeKey, EvidenceKind};
+use ncp_protocol::reject::{Permanence, RejectCode};
+
+use super::{Deciding, Stop};
+use crate::core::command::{Done, Effect, Noted, Refusal, Sealed};
+use crate::core::tables::{ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, OUT, OutState};
+
+/// How often one envelope is sealed again before it is given up: a directory that changes faster is not one to follow.
+const SEALS_MAX: u32 = 16;
+
+impl Deciding<'_> {
+    pub(super) fn seal(&mut self, sealed: Sealed) -> Result<Done, Stop> {
+        let EnvelopeKey { message, recipient, .. } = sealed.envelope;
+        let row = self.envelope(sealed.envelope)?;
+        let entry = self.open_entry(recipient)?;
+        let next = row.seal.0.saturating_add(1);
+        let sealable = match row.stage {
+            EnvelopeStage::Released | EnvelopeStage::Sealed | EnvelopeStage::Accepted => true,
+            EnvelopeStage::Delivered
+            | EnvelopeStage::HandedOver
+            | EnvelopeStage::Failed(_)
+            | EnvelopeStage::Expired
+            | EnvelopeStage::Recalled { .. } => false,
+        };
+        let released = OUT.row(self.view, &message)?.is_some_and(|row| row.state == OutState::Released);
+        if !sealable
+            || !released
+            || sealed.envelope.seal.0 != next
+            || sealed.sequence != row.sequence
+            || sealed.entry != entry.entry
+        {
+            return Err(Refusal::Stale.into());
+        }
+        self.push(Change::EnvelopeSealed {
+            envelope: sealed.envelope,
+            header: sealed.header,
+            recipient_key: sealed.recipient_key,
+        });
+        self.records.push(sealed.record);
+        self.effects.push(Effect::SubmitEnvelope { message, recipient, seal: sealed.envelope.seal });
+        Ok(Done::Noted)
+    }
+
+    pub(super) fn note_evidence(&mut self, noted: Noted) -> Result<Done, Stop> {
+        let claim = noted.claim;
+        let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
+        if originator != self.this_node() {
+            return Err(Refusal::UnknownMessage.into());
+        }
+        let key = (originator, message, recipient, evidence_byte(claim.kind));
+        if EVIDENCE.row(self.view, &key)?.is_some() {
+            return Ok(Done::Noted);
+        }
+        // Evidence for something forgotten is kept too: it is somebody's signed word.
+        self.push(Change::EvidenceReceived {
+            claim,
+            index: noted.index,
+            stated: noted.stated,
+            record: noted.record.name.id,
+        });
+        self.records.push(noted.record);
+        self.effects.push(Effect::Announce);
+        Ok(Done::Noted)
+    }
+
+    /// Nothing was stored there, so there is no evidence: this node's own event closes the envelope.
+    pub(super) fn note_refusal(&mut self, envelope: EnvelopeKey, code: RejectCode) -> Result<Done, Stop> {
+        let EnvelopeKey { message, recipient, seal, .. } = envelope;
+        let row = self.envelope(envelope)?;
+        if row.seal != seal || row.stage.has_ended() {
+            return Ok(Done::Noted);
+        }
+        let recalled = OUT.row(self.view, &message)?.is_some_and(|row| row.recall_requested.is_some());
+        if code == RejectCode::RecipientKeyUnknown && seal.0 < SEALS_MAX {
+            // The recipient's key changed under way: the same message, sealed again.
+            self.effects.push(Effect::SealEnvelope { message, recipient });
+        } else if code == RejectCode::NotWaiting {
+            // The hub answers a recall. What it never had is nowhere but here; what it had has ended there, with evidence.
+            if recalled && row.stage == EnvelopeStage::Sealed {
+                self.push(Change::EnvelopeFailed { envelope, code: RejectCode::Recalled });
+            }
+        } else if code.permanence() == Permanence::Permanent {
+            self.push(Change::EnvelopeFailed { envelope, code });
+        }
+        self.effects.push(Effect::Announce);
+        Ok(Done::Noted)
+    }
+
+    fn envelope(&self, envelope: EnvelopeKey) -> Result<EnvelopeRow, Stop> {
+        if envelope.originator != self.this_node() {
+            return Err(Refusal::UnknownMessage.into());
+        }
+        let row = ENVELOPE.row(self.view, &(envelope.message, envelope.recipient))?;
+        row.ok_or_else(|| Refusal::UnknownMessage.into())
+    }
+}
+
+/// Which evidence stands beside which: one of each sort per envelope, positive or negative.
+pub(in crate::core) fn evidence_byte(kind: EvidenceKind) -> u8 {
+    match kind {
+        EvidenceKind::RelayAcceptance => 0,
+        EvidenceKind::RelayFailure => 1,
+        EvidenceKind::ContentConsignment => 2,
+        EvidenceKind::ContentConsignmentFailure => 3,
+        EvidenceKind::ContentHandover => 4,
+    }
+}

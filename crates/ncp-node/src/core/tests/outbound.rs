@@ -1,0 +1,192 @@
+//! An envelope on its way: each stage rests on evidence, and none goes back.
+
+use ncp_protocol::codes::Kind;
+use ncp_protocol::event::{Actor, Alert, Change, EvidenceKind, Outcome};
+use ncp_protocol::ids::{MessageId, PairSequence};
+use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, LIFETIME_DEFAULT_MS};
+use ncp_protocol::reject::RejectCode;
+use ncp_store::state::View as _;
+
+use super::world::*;
+use crate::core::command::{Ask, Done, Effect, Refusal, WithdrawalOutcome};
+use crate::core::tables::{EnvelopeStage, OutState, PAIR_OPEN, PAIR_VOIDED, QUEUE};
+
+fn queued(world: &World) -> usize {
+    let mut count = 0;
+    QUEUE
+        .scan(&world.rows, &(), |_, ()| {
+            count += 1;
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    count
+}
+
+fn sent(seed: u8, kind: Kind, to: &[&str]) -> (World, MessageId) {
+    let mut world = World::new();
+    let draft = draft(seed, kind, to);
+    world.put_up(draft.clone()).unwrap();
+    if kind == Kind::Request {
+        world.approve(RELEASER, &draft).unwrap();
+    }
+    for recipient in to {
+        world.seal(draft.message, recipient).unwrap();
+    }
+    (world, draft.message)
+}
+
+#[test]
+fn receipts_move_an_envelope_on_and_none_moves_it_back() {
+    let (mut world, message) = sent(1, Kind::Request, &["XB"]);
+    assert_eq!(queued(&world), 1);
+    let stage = |world: &World| world.envelope(message, "XB").stage;
+    world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
+    assert_eq!((stage(&world), queued(&world)), (EnvelopeStage::Accepted, 0));
+    world.hear("XB", EvidenceKind::ContentHandover, message, "XB", Outcome::Confirmed).unwrap();
+    assert_eq!(stage(&world), EnvelopeStage::HandedOver);
+    world.hear("XB", EvidenceKind::ContentConsignment, message, "XB", Outcome::Done).unwrap();
+    assert_eq!(stage(&world), EnvelopeStage::HandedOver, "receipts may come in any order");
+    world.hear("HUB", EvidenceKind::RelayFailure, message, "XB", Outcome::Expired).unwrap();
+    assert_eq!(stage(&world), EnvelopeStage::HandedOver, "the recipient's word outranks the hub's");
+    let events = world.journal.len();
+    world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
+    assert_eq!(world.journal.len(), events, "the same evidence again is no event");
+}
+
+#[test]
+fn duplicate_is_no_failure_and_a_rejection_is_one() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB", "XC"]);
+    let failure = EvidenceKind::ContentConsignmentFailure;
+    world.hear("XB", failure, message, "XB", Outcome::Rejected(RejectCode::Duplicate)).unwrap();
+    assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Sealed);
+    world.hear("XC", failure, message, "XC", Outcome::Rejected(RejectCode::WrapUnopened)).unwrap();
+    assert_eq!(world.envelope(message, "XC").stage, EnvelopeStage::Failed(RejectCode::WrapUnopened));
+}
+
+#[test]
+fn transient_refusal_changes_nothing_a_permanent_one_ends_it() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    let refuse = |world: &mut World, code| {
+        let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
+        world.ask(Actor::Peer(ncp_protocol::ids::ParticipantId::HUB), Ask::NoteRefusal { envelope, code }).unwrap();
+        world.envelope(message, "XB").stage
+    };
+    assert_eq!(refuse(&mut world, RejectCode::MailboxFull), EnvelopeStage::Sealed);
+    assert_eq!(queued(&world), 1);
+    assert_eq!(refuse(&mut world, RejectCode::BodyTooLarge), EnvelopeStage::Failed(RejectCode::BodyTooLarge));
+    assert_eq!(queued(&world), 0);
+}
+
+#[test]
+fn changed_recipient_key_seals_again_under_the_next_number_and_the_same_sequence() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    let before = world.envelope(message, "XB");
+    world.effects.clear();
+    let envelope = before.key(id("XA"), message, id("XB"));
+    let code = RejectCode::RecipientKeyUnknown;
+    world.ask(Actor::Daemon, Ask::NoteRefusal { envelope, code }).unwrap();
+    assert!(world.effects.contains(&Effect::SealEnvelope { message, recipient: id("XB") }));
+    world.seal(message, "XB").unwrap();
+    let after = world.envelope(message, "XB");
+    assert_eq!((after.seal.0, after.sequence), (before.seal.0 + 1, before.sequence));
+    assert_eq!(queued(&world), 1);
+}
+
+#[test]
+fn numbers_of_a_pair_are_filled_or_voided() {
+    let (mut world, first) = sent(1, Kind::Notice, &["XB"]);
+    let second = draft(2, Kind::Notice, &["XB"]);
+    world.put_up(second.clone()).unwrap();
+    assert_eq!(world.envelope(first, "XB").sequence, PairSequence(1));
+    assert_eq!(world.envelope(second.message, "XB").sequence, PairSequence(2));
+    let has = |world: &World, table: &ncp_store::state::Table<_, ()>, number: u64| {
+        table.row(&world.rows, &(id("XB"), 0u8, number)).unwrap().is_some()
+    };
+    assert!(has(&world, &PAIR_OPEN, 1) && has(&world, &PAIR_OPEN, 2));
+    world.ask(officer(DRAFTER), Ask::Withdraw { message: second.message }).unwrap();
+    assert!(!has(&world, &PAIR_OPEN, 2) && has(&world, &PAIR_VOIDED, 2));
+    world.hear("XB", EvidenceKind::ContentConsignment, first, "XB", Outcome::Done).unwrap();
+    assert!(!has(&world, &PAIR_OPEN, 1) && !has(&world, &PAIR_VOIDED, 1));
+}
+
+#[test]
+fn what_the_hub_never_accepted_expires_here() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB", "XC"]);
+    world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XC", Outcome::Done).unwrap();
+    world.now = START.plus_millis(LIFETIME_DEFAULT_MS + CLOCK_SKEW_MAX_MS - 1);
+    world.ask(Actor::Daemon, Ask::Tick).unwrap();
+    assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Sealed);
+    world.now = world.now.plus_millis(1);
+    world.ask(Actor::Daemon, Ask::Tick).unwrap();
+    assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Expired);
+    assert_eq!(world.envelope(message, "XC").stage, EnvelopeStage::Accepted, "the hub's to say");
+    let events = world.journal.len();
+    world.ask(Actor::Daemon, Ask::Tick).unwrap();
+    assert_eq!(world.journal.len(), events);
+}
+
+#[test]
+fn withdrawal_says_what_is_certain() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB", "XC"]);
+    world.hear("XB", EvidenceKind::ContentConsignment, message, "XB", Outcome::Done).unwrap();
+    let withdraw = |world: &mut World| world.ask(officer(DRAFTER), Ask::Withdraw { message });
+    let recalling = Ok(Done::Withdrawal(WithdrawalOutcome::Recalling(vec![id("XC")])));
+    assert_eq!(withdraw(&mut world), recalling);
+    assert_eq!(withdraw(&mut world), recalling);
+    let asked = world.changes(0).iter().filter(|name| *name == "RecallRequested").count();
+    assert_eq!(asked, 1);
+    world.hear("HUB", EvidenceKind::RelayFailure, message, "XC", Outcome::RecalledAfterOffer).unwrap();
+    assert_eq!(world.envelope(message, "XC").stage, EnvelopeStage::Recalled { provisional: true });
+    assert_eq!(withdraw(&mut world), Ok(Done::Withdrawal(WithdrawalOutcome::AllDelivered)));
+    world.hear("XC", EvidenceKind::ContentConsignment, message, "XC", Outcome::Done).unwrap();
+    assert_eq!(world.envelope(message, "XC").stage, EnvelopeStage::Delivered);
+}
+
+#[test]
+fn recall_of_what_the_hub_never_had_closes_it() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    world.ask(officer(DRAFTER), Ask::Withdraw { message }).unwrap();
+    let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
+    world.ask(Actor::Daemon, Ask::NoteRefusal { envelope, code: RejectCode::NotWaiting }).unwrap();
+    assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Recalled { provisional: false });
+}
+
+#[test]
+fn stale_seal_is_refused() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    world.hear("XB", EvidenceKind::ContentConsignment, message, "XB", Outcome::Done).unwrap();
+    assert_eq!(world.seal(message, "XB"), Err(Refusal::Stale), "it has ended");
+    let untouched = draft(2, Kind::Notice, &["XC"]);
+    world.put_up(untouched.clone()).unwrap();
+    world.ask(officer(DRAFTER), Ask::Withdraw { message: untouched.message }).unwrap();
+    assert_eq!(world.seal(untouched.message, "XC"), Err(Refusal::Stale));
+    assert_eq!(world.out(untouched.message).state, OutState::Withdrawn);
+}
+
+#[test]
+fn clock_of_the_answer_starts_with_r2_and_ends_with_the_answer() {
+    let (mut world, request) = sent(1, Kind::Request, &["XB"]);
+    world.now = START.plus_millis(5_000);
+    world.hear("XB", EvidenceKind::ContentConsignment, request, "XB", Outcome::Done).unwrap();
+    let week = 7 * 24 * 3_600 * 1_000;
+    let clock = world.envelope(request, "XB").answer_clock;
+    assert_eq!(clock, Some((world.now, world.now.plus_millis(week))));
+    world.now = world.now.plus_millis(week);
+    world.ask(Actor::Daemon, Ask::Tick).unwrap();
+    let mut alerts = Vec::new();
+    for event in &world.journal {
+        if let Change::RequestAlerted { alert, .. } = &event.change {
+            alerts.push(*alert);
+        }
+    }
+    assert_eq!(alerts, [Alert::DueSoon, Alert::Overdue]);
+
+    let mut answer = arrival(60, Kind::Response, 1);
+    answer.received.in_reply_to = Some(request);
+    answer.received.conversation = world.out(request).draft.conversation;
+    answer.cites = Some(world.out(request).draft.commitment);
+    world.ask(Actor::Peer(id("XB")), Ask::Consign(Box::new(answer))).unwrap();
+    let row = world.envelope(request, "XB");
+    assert_eq!((row.answer, row.answer_clock), (Some(message(60)), None));
+    assert!(world.rows.row(&[52]).unwrap().is_none());
+}

@@ -1,0 +1,13 @@
+//! All scenarios, by what they are about.
+
+mod directory;
+mod log;
+mod link;
+mod message;
+mod sealed;
+
+use crate::scenario::Scenario;
+
+pub(crate) fn all() -> Vec<Scenario> {
+    [message::all(), sealed::all(), directory::all(), log::all(), link::all()].into_iter().flatten().collect()
+}

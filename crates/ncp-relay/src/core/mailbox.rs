@@ -1,0 +1,131 @@
+//! Choosing what a recipient gets next: urgent before priority before routine, originators in turn within a rank, and
+//! now and then something of a lower rank, so that no flood of one kind or of one State starves the rest.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use ncp_protocol::event::EnvelopeKey;
+use ncp_protocol::ids::ParticipantId;
+use ncp_store::state::{Unreadable, View};
+
+use super::tables::MAILBOXES;
+use crate::limits::LOWER_RANK_EVERY;
+
+const RANKS: [u8; 3] = [0, 1, 2];
+
+/// Something in a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Place in the journal, which names it while it waits.
+    pub sequence: u64,
+    /// Which envelope.
+    pub envelope: EnvelopeKey,
+    rank: u8,
+}
+
+/// Where the choosing stands on one link: whose turn it is, and what went out already.
+#[derive(Debug, Clone, Default)]
+pub struct Turns {
+    // The originator served last, per rank.
+    last: [Option<ParticipantId>; 3],
+    served: u64,
+    sent: BTreeSet<u64>,
+}
+
+impl Turns {
+    /// At most `max` envelopes for `recipient`, in the order in which they should go. What was chosen is not chosen
+    /// again on this link until [`Turns::retain`] or [`Turns::give_back`] lets go of it.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the view cannot be read.
+    pub fn choose(&mut self, view: &dyn View, recipient: ParticipantId, max: usize) -> Result<Vec<Waiting>, Unreadable> {
+        let mut chosen = Vec::new();
+        while chosen.len() < max {
+            let Some(next) = self.next(view, recipient)? else { break };
+            self.sent.insert(next.sequence);
+            self.served += 1;
+            if let Some(last) = self.last.get_mut(usize::from(next.rank)) {
+                *last = Some(next.envelope.originator);
+            }
+            chosen.push(next);
+        }
+        Ok(chosen)
+    }
+
+    /// Lets go of one that was not sent after all.
+    pub fn give_back(&mut self, sequence: u64) {
+        self.sent.remove(&sequence);
+    }
+
+    /// Lets go of all that have ended.
+    pub fn retain(&mut self, is_open: impl FnMut(&u64) -> bool) {
+        self.sent.retain(is_open);
+    }
+
+    /// How many were chosen and have not ended.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.sent.len()
+    }
+
+    fn next(&self, view: &dyn View, recipient: ParticipantId) -> Result<Option<Waiting>, Unreadable> {
+        let lower_turn = self.served % LOWER_RANK_EVERY == LOWER_RANK_EVERY - 1;
+        let mut ranks = RANKS;
+        if lower_turn {
+            ranks.reverse();
+        }
+        for rank in ranks {
+            if let Some(found) = self.next_of_rank(view, recipient, rank)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The oldest of the originator after the one served last; of the first, if there is none after.
+    fn next_of_rank(&self, view: &dyn View, recipient: ParticipantId, rank: u8) -> Result<Option<Waiting>, Unreadable> {
+        let last = self.last.get(usize::from(rank)).copied().flatten();
+        if let Some(last) = last {
+            let after = (recipient, rank, last, u64::MAX);
+            if let Some(found) = self.first_from(view, &after)? {
+                return Ok(Some(found));
+            }
+        }
+        let mut first = None;
+        MAILBOXES.scan(view, &(recipient, rank), |(.., originator, sequence), envelope| {
+            self.pick(rank, sequence, envelope, &mut first, last.is_some_and(|last| originator > last))
+        })?;
+        Ok(first)
+    }
+
+    fn first_from(
+        &self,
+        view: &dyn View,
+        start: &super::tables::MailboxKey,
+    ) -> Result<Option<Waiting>, Unreadable> {
+        let (recipient, rank, ..) = *start;
+        let mut first = None;
+        MAILBOXES.scan_from(view, &(recipient, rank), start, |(.., sequence), envelope| {
+            self.pick(rank, sequence, envelope, &mut first, false)
+        })?;
+        Ok(first)
+    }
+
+    fn pick(
+        &self,
+        rank: u8,
+        sequence: u64,
+        envelope: EnvelopeKey,
+        first: &mut Option<Waiting>,
+        past_the_end: bool,
+    ) -> ControlFlow<()> {
+        if past_the_end {
+            return ControlFlow::Break(());
+        }
+        if self.sent.contains(&sequence) {
+            return ControlFlow::Continue(());
+        }
+        *first = Some(Waiting { sequence, envelope, rank });
+        ControlFlow::Break(())
+    }
+}

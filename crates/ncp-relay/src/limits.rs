@@ -1,0 +1,86 @@
+//! Every limit of the relay, and how they relate. Protocol, link and store have theirs in their own crates.
+//!
+//! Sizes are bytes, times milliseconds unless the type says otherwise. What an operator may choose is in the
+//! configuration; these are its defaults and bounds.
+
+use core::time::Duration;
+
+use ncp_protocol::limits::{BODY_MAX, CHUNK_SEALED, DEDUPLICATION_MS, LIFETIME_MAX_MS, RECEIPTS_KEPT_MS, RECIPIENTS_MAX};
+
+/// Most envelopes that wait at the hub, over all mailboxes.
+pub const WAITING_MAX: u64 = 1_000_000;
+/// Most envelopes of one originator that wait at the hub, unless configured.
+pub const ORIGINATOR_ENVELOPES: u64 = 100_000;
+/// Most bytes of bodies of one originator that wait at the hub, unless configured.
+pub const ORIGINATOR_BYTES: u64 = 64 << 30;
+/// Most envelopes in one mailbox, unless configured.
+pub const MAILBOX_ENVELOPES: u64 = 100_000;
+/// Most bytes of bodies in one mailbox, unless configured.
+pub const MAILBOX_BYTES: u64 = 64 << 30;
+/// How often one recipient's envelope of a message may be sealed anew.
+pub const SEALS_MAX: u64 = 8;
+/// Most envelopes of one message that the index remembers.
+pub const ENVELOPES_PER_MESSAGE_MAX: u64 = RECIPIENTS_MAX as u64 * SEALS_MAX;
+
+/// Most envelopes that one command offers.
+pub const OFFER_BATCH_MAX: usize = 32;
+/// Most envelopes that one command lets expire.
+pub const EXPIRE_BATCH_MAX: usize = 64;
+/// Most rows that one event forgets.
+pub const FORGET_PER_EVENT_MAX: usize = 4;
+/// Out of this many deliveries one goes to the lower ranks even while urgent mail waits.
+pub const LOWER_RANK_EVERY: u64 = 8;
+
+/// Envelopes that a node may have in flight to the hub.
+pub const CREDIT_ENVELOPES: u32 = 256;
+/// Bytes of body chunks that a node may have in flight to the hub.
+pub const CREDIT_BYTES: u64 = 4 << 20;
+/// Largest body that is kept in memory until its envelope is decided: one chunk.
+pub const BODY_INLINE_MAX: u64 = CHUNK_SEALED as u64;
+/// Frames that wait to be written to one peer before whoever adds one must wait.
+pub const OUTBOUND_FRAMES_MAX: usize = 16;
+/// Commands of one peer that wait for the committer at once.
+pub const SUBMISSIONS_IN_FLIGHT_MAX: usize = 64;
+/// Signature checks that run at once, over all peers.
+pub const WORKERS_MAX: usize = 2;
+/// Frames of receipts that are sent ahead of the peer's acknowledgement.
+pub const RECEIPT_FRAMES_AHEAD: u64 = 4;
+/// Events of the log `public` in one frame.
+pub const PUBLIC_EVENTS_PER_FRAME: usize = 32;
+
+/// How long a peer may take to say hello.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the relay pings a silent peer.
+pub const PING_EVERY: Duration = Duration::from_secs(60);
+/// How often the relay tells a peer its newest checkpoint, at most.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// How often the relay looks for envelopes that are due to expire.
+pub const EXPIRY_EVERY: Duration = Duration::from_secs(1);
+/// How far wall and monotonic clock may drift apart before nothing expires.
+pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
+/// How long the timestamp statement of the hub is valid.
+pub const TIMESTAMP_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often the hub states its timestamp anew.
+pub const TIMESTAMP_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How long a daemon that stops waits for its links to end.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How old an upload that nobody continues may grow.
+pub const UPLOAD_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
+/// Space that must stay free: below it the relay refuses new bodies.
+pub const FREE_SPACE_MIN: u64 = 1 << 30;
+
+/// Longest configuration file.
+pub const CONFIG_MAX: u64 = 1 << 20;
+/// Longest key file.
+pub const KEY_FILE_MAX: u64 = 64 << 10;
+/// Longest body of a request to the local API.
+pub const API_BODY_MAX: usize = 1 << 20;
+
+const _: () = assert!(ORIGINATOR_ENVELOPES >= RECIPIENTS_MAX as u64, "one message to all fits the quota");
+const _: () = assert!(ORIGINATOR_BYTES >= BODY_MAX && MAILBOX_BYTES >= BODY_MAX, "the largest message fits the quota");
+const _: () = assert!(ORIGINATOR_ENVELOPES <= WAITING_MAX && MAILBOX_ENVELOPES <= WAITING_MAX);
+const _: () = assert!(DEDUPLICATION_MS > LIFETIME_MAX_MS && DEDUPLICATION_MS >= RECEIPTS_KEPT_MS);
+const _: () = assert!(CREDIT_BYTES > 2 * CHUNK_SEALED as u64, "the link never idles for credit");
+const _: () = assert!(CREDIT_ENVELOPES as usize >= RECIPIENTS_MAX, "one message to all fits the credit");
+const _: () = assert!(TIMESTAMP_EVERY.as_secs() * 2 < TIMESTAMP_LIFETIME.as_secs(), "two statements may be missed");
+const _: () = assert!(FORGET_PER_EVENT_MAX > 3, "more is forgotten than one event makes to be forgotten");

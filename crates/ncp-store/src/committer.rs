@@ -1,0 +1,364 @@
+//! The committer: one thread around the [`Engine`], fed by a fair queue.
+//!
+//! Three threads of the operating system: the committer decides, syncs, signs and releases; the applier writes synced
+//! groups to the index behind it; the third keeps the file `signed` at most [`SIGNED_DELAY_MS`] behind. Async callers meet
+//! them only through tokio's channels, so that no runtime thread ever waits for a disk.
+//!
+//! A reply, an effect or [`Stopped`]: a command gets nothing else. After [`Stopped`] its fate is unknown, as after a
+//! crash: ask again after the restart. Whatever fails here is fatal; the process is expected to exit and to recover.
+
+use core::fmt;
+use std::pin::pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, oneshot};
+
+use crate::disk::{Disk, RealDisk};
+use crate::engine::{Committed, Engine, Fatal};
+use crate::index::{Index, SledIndex};
+use crate::limits::{GROUP_DECIDE_MS, SIGNED_DELAY_MS};
+use crate::overlay::Projection;
+use crate::queue::{FairQueue, Source, Urgency};
+use crate::reader::Reader;
+use crate::signed::{Signed, SignedState};
+use crate::state::{Core, Unreadable};
+
+/// The store has stopped. Whether the command happened is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the store has stopped")]
+pub struct Stopped;
+
+/// A running store.
+pub struct Running<C: Core, D: Disk = RealDisk, I: Index = SledIndex> {
+    /// Takes commands.
+    pub handle: StoreHandle<C, D, I>,
+    /// What the shell is to do, in commit order. Never blocks the committer: take effects as they come.
+    pub effects: UnboundedReceiver<C::Effect>,
+    /// Ends after [`StoreHandle::stop`], or with the failure that stopped the store.
+    pub thread: JoinHandle<Result<(), Fatal>>,
+}
+
+/// Takes commands for a running store.
+pub struct StoreHandle<C: Core, D: Disk = RealDisk, I: Index = SledIndex> {
+    desk: Arc<Desk<C>>,
+    reader: Reader<D, I>,
+}
+
+impl<C: Core, D: Disk, I: Index> Clone for StoreHandle<C, D, I> {
+    fn clone(&self) -> Self {
+        Self { desk: Arc::clone(&self.desk), reader: self.reader.clone() }
+    }
+}
+
+impl<C: Core, D: Disk, I: Index> fmt::Debug for StoreHandle<C, D, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreHandle")
+    }
+}
+
+impl<C: Core, D: Disk, I: Index> StoreHandle<C, D, I> {
+    /// Has `command` decided and its events made durable, then returns what was decided and where the events stand.
+    /// `weight` is the command's share of the source's turn, in bytes: what the source sent for it.
+    ///
+    /// Waits as long as the source has too much waiting. If the caller goes away, the command may still happen.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn submit(
+        &self,
+        source: Source,
+        urgency: Urgency,
+        weight: usize,
+        command: C::Command,
+    ) -> Result<Committed<C::Reply>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let mut waiting = Waiting { command, reply };
+        loop {
+            let mut room = pin!(self.desk.room.notified());
+            // Listen before looking, or room made in between would go unnoticed.
+            room.as_mut().enable();
+            match self.desk.push(source, urgency, weight, waiting) {
+                Push::Taken => break,
+                Push::Stopped => return Err(Stopped),
+                Push::Full(back) => waiting = back,
+            }
+            room.await;
+        }
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Read access to synced state.
+    #[must_use]
+    pub fn reader(&self) -> &Reader<D, I> {
+        &self.reader
+    }
+
+    /// Lets the committer end once all that waits is committed, and refuses more.
+    pub fn stop(&self) {
+        self.desk.close();
+    }
+}
+
+struct Waiting<C: Core> {
+    command: C::Command,
+    reply: oneshot::Sender<Committed<C::Reply>>,
+}
+
+enum Push<C: Core> {
+    Taken,
+    Full(Waiting<C>),
+    Stopped,
+}
+
+/// Where commands wait for the committer.
+struct Desk<C: Core> {
+    tray: Mutex<Tray<C>>,
+    arrived: Condvar,
+    room: Notify,
+}
+
+struct Tray<C: Core> {
+    queue: FairQueue<Waiting<C>>,
+    closed: bool,
+}
+
+impl<C: Core> Desk<C> {
+    fn new() -> Self {
+        let tray = Tray { queue: FairQueue::default(), closed: false };
+        Self { tray: Mutex::new(tray), arrived: Condvar::new(), room: Notify::new() }
+    }
+
+    fn tray(&self) -> MutexGuard<'_, Tray<C>> {
+        self.tray.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, source: Source, urgency: Urgency, weight: usize, waiting: Waiting<C>) -> Push<C> {
+        let mut tray = self.tray();
+        if tray.closed {
+            return Push::Stopped;
+        }
+        match tray.queue.push(source, urgency, weight, waiting) {
+            Ok(()) => {
+                self.arrived.notify_one();
+                Push::Taken
+            }
+            Err(back) => Push::Full(back),
+        }
+    }
+
+    fn pop(&self) -> Option<Waiting<C>> {
+        self.tray().queue.pop()
+    }
+
+    /// Waits until a command waits; false once the desk is closed and empty.
+    fn wait(&self) -> bool {
+        let mut tray = self.tray();
+        while tray.queue.is_empty() && !tray.closed {
+            tray = self.arrived.wait(tray).unwrap_or_else(PoisonError::into_inner);
+        }
+        !tray.queue.is_empty()
+    }
+
+    fn close(&self) {
+        self.tray().closed = true;
+        self.arrived.notify_all();
+        self.room.notify_waiters();
+    }
+
+    /// Closes and lets all that waits go unanswered, which tells the submitters.
+    fn abandon(&self) {
+        let mut tray = self.tray();
+        tray.closed = true;
+        drop(core::mem::take(&mut tray.queue));
+        drop(tray);
+        self.room.notify_waiters();
+    }
+}
+
+/// Starts the committer's threads around an engine. `hold` is kept until they have ended: the lock of the data folder.
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn start<C: Core, D: Disk, I: Index>(
+    engine: Engine<C, D, I>,
+    signed: Signed<D>,
+    hold: impl Send + 'static,
+) -> std::io::Result<Running<C, D, I>> {
+    let desk = Arc::new(Desk::new());
+    let (effects, receiver) = unbounded_channel();
+    let handle = StoreHandle { desk: Arc::clone(&desk), reader: engine.reader() };
+    let thread = thread::Builder::new().name("committer".to_owned()).spawn(move || {
+        // Also when this thread panics: nobody waits for an answer that cannot come.
+        let abandon = OnDrop(|| desk.abandon());
+        let outcome = Committer { engine, desk: &desk, effects }.run(signed);
+        drop(abandon);
+        drop(hold);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "the store stops");
+        }
+        outcome
+    })?;
+    Ok(Running { handle, effects: receiver, thread })
+}
+
+struct Committer<'a, C: Core, D: Disk, I: Index> {
+    engine: Engine<C, D, I>,
+    desk: &'a Desk<C>,
+    effects: UnboundedSender<C::Effect>,
+}
+
+impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
+    fn run(mut self, signed: Signed<D>) -> Result<(), Fatal> {
+        let projection = Arc::clone(self.engine.projection());
+        let slot = SignedSlot::default();
+        let desk = self.desk;
+        thread::scope(|scope| {
+            let applier = scope.spawn(|| run_applier(&projection, desk));
+            let writer = scope.spawn(|| run_signed_writer(&slot, signed, desk));
+            let ended = {
+                // However this ends, the other two threads end too.
+                let _close = OnDrop(|| {
+                    projection.close();
+                    slot.close();
+                });
+                self.serve(&slot)
+            };
+            let (applied, written) = (join(applier.join()), join(writer.join()));
+            ended.and(applied).and(written)
+        })
+    }
+
+    fn serve(&mut self, slot: &SignedSlot) -> Result<(), Fatal> {
+        while self.desk.wait() {
+            slot.check()?;
+            self.commit_group()?;
+            slot.put(self.engine.signed_state());
+            // What the group lets go is removed now, behind the replies: the index holds nothing of a group before that.
+            self.engine.settle()?;
+        }
+        slot.check()
+    }
+
+    fn commit_group(&mut self) -> Result<(), Fatal> {
+        let until = Instant::now() + Duration::from_millis(GROUP_DECIDE_MS);
+        let mut replies = Vec::new();
+        let mut commands = core::iter::from_fn(|| {
+            let in_time = replies.is_empty() || Instant::now() < until;
+            let waiting = in_time.then(|| self.desk.pop()).flatten()?;
+            replies.push(waiting.reply);
+            Some(waiting.command)
+        });
+        let outcomes = self.engine.commit(&mut commands)?;
+        self.desk.room.notify_waiters();
+        for (outcome, reply) in outcomes.into_iter().zip(replies) {
+            for effect in outcome.effects {
+                // Nobody listens while the daemon stops; effects follow from the index at the next start.
+                let _ = self.effects.send(effect);
+            }
+            // The submitter may have gone away: what was decided stands.
+            let _ = reply.send(outcome.committed);
+        }
+        Ok(())
+    }
+}
+
+fn join(outcome: thread::Result<Result<(), Fatal>>) -> Result<(), Fatal> {
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn run_applier<C: Core, I: Index>(projection: &Projection<I>, desk: &Desk<C>) -> Result<(), Fatal> {
+    // Also when this thread panics: the committer must not wait for room that nobody makes.
+    let _close = OnDrop(|| {
+        if thread::panicking() {
+            projection.fail(Unreadable("the applier panicked".to_owned()));
+        }
+    });
+    projection.run().map_err(|error| {
+        desk.close();
+        Fatal::Index(error)
+    })
+}
+
+/// The newest state that `signed` does not hold yet.
+#[derive(Default)]
+struct SignedSlot {
+    state: Mutex<SignedWork>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct SignedWork {
+    newest: Option<SignedState>,
+    closed: bool,
+    failed: bool,
+}
+
+impl SignedSlot {
+    fn work(&self) -> MutexGuard<'_, SignedWork> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, state: SignedState) {
+        self.work().newest = Some(state);
+        self.changed.notify_all();
+    }
+
+    fn close(&self) {
+        self.work().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn fail(&self) {
+        self.work().failed = true;
+    }
+
+    fn check(&self) -> Result<(), Fatal> {
+        if self.work().failed { Err(Fatal::Signed) } else { Ok(()) }
+    }
+
+    /// Waits for a state, lets [`SIGNED_DELAY_MS`] pass so that one sync serves many groups, and takes the newest. `None`
+    /// once closed and nothing is left.
+    fn take(&self) -> Option<SignedState> {
+        let mut work = self.work();
+        while work.newest.is_none() && !work.closed {
+            work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+        let until = Instant::now() + Duration::from_millis(SIGNED_DELAY_MS);
+        while !work.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            work = self.changed.wait_timeout(work, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        work.newest.take()
+    }
+}
+
+fn run_signed_writer<C: Core, D: Disk>(
+    slot: &SignedSlot,
+    mut signed: Signed<D>,
+    desk: &Desk<C>,
+) -> Result<(), Fatal> {
+    while let Some(state) = slot.take() {
+        if let Err(error) = signed.write(&state) {
+            slot.fail();
+            desk.close();
+            return Err(Fatal::disk("writing the file signed", error));
+        }
+    }
+    Ok(())
+}
+
+/// Runs a closure when dropped: at the end of a scope, or when a panic leaves it.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}

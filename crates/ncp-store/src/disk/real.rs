@@ -1,0 +1,169 @@
+//! The operating system's disk. Files are created 0600, folders 0700; links are never followed below the data folder.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Disk, DiskFile, OpenMode};
+
+const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
+const FOLDER_MODE: Mode = Mode::from_raw_mode(0o700);
+
+/// A data folder on the operating system's disk.
+#[derive(Debug, Clone)]
+pub struct RealDisk {
+    root: Arc<File>,
+}
+
+impl RealDisk {
+    /// Opens the data folder `root`, which must exist.
+    ///
+    /// # Errors
+    /// As the system has it.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(CWD, root, flags, Mode::empty())?;
+        Ok(Self { root: Arc::new(File::from(root)) })
+    }
+
+    /// The data folder's own handle.
+    pub(crate) fn root(&self) -> &File {
+        &self.root
+    }
+
+    fn open_dir(&self, dir: &Path) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(rustix::fs::openat(&self.root, inside(dir)?, flags, Mode::empty())?))
+    }
+}
+
+/// `path` if it stays inside the data folder; the empty path becomes `.`.
+fn inside(path: &Path) -> io::Result<PathBuf> {
+    if !path.components().all(|component| matches!(component, Component::Normal(_))) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() })
+}
+
+impl Disk for RealDisk {
+    type File = File;
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<File> {
+        let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let flags = flags
+            | match mode {
+                OpenMode::Read => OFlags::RDONLY,
+                OpenMode::Write => OFlags::RDWR,
+                OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+            };
+        Ok(File::from(rustix::fs::openat(&self.root, inside(path)?, flags, FILE_MODE)?))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(self.open_dir(dir)?)? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().map_err(|_| super::io_damaged("a name that is not text"))?;
+            if name != "." && name != ".." {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        match rustix::fs::mkdirat(&self.root, inside(dir)?, FOLDER_MODE) {
+            Ok(()) => Ok(()),
+            // What bears the name must be a folder.
+            Err(Errno::EXIST) => self.open_dir(dir).map(drop),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.root, inside(from)?, &self.root, inside(to)?)?)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.root, inside(path)?, AtFlags::empty())?)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.open_dir(dir)?.sync_all()
+    }
+
+    fn free_space(&self) -> io::Result<u64> {
+        let system = rustix::fs::fstatvfs(&self.root)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+
+    fn sync_all(&self, files: &[&File]) -> io::Result<()> {
+        let Some((first, others)) = files.split_first() else { return Ok(()) };
+        thread::scope(|scope| {
+            let others: Vec<_> = others.iter().map(|file| scope.spawn(|| file.sync_data())).collect();
+            let first = first.sync_data();
+            others.into_iter().fold(first, |result, other| {
+                let other = other.join().unwrap_or_else(|_| Err(io::Error::other("a sync panicked")));
+                result.and(other)
+            })
+        })
+    }
+}
+
+impl DiskFile for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match std::os::unix::fs::FileExt::read_at(self, rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        let mut end = DiskFile::len(self)?;
+        if end >= len {
+            return Ok(());
+        }
+        match rustix::fs::fallocate(self, FallocateFlags::empty(), end, len - end) {
+            // A file system without the call gets its blocks from the zeros alone.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Blocks that are reserved but never written are marked at their first write, and each sync would carry the mark.
+        while end < len {
+            let part = usize::try_from(len - end).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.write_all_at(ZEROS.get(..part).unwrap_or(&ZEROS), end)?;
+            end += part as u64;
+        }
+        Ok(())
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+}

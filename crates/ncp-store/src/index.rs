@@ -1,0 +1,173 @@
+//! The index: a disposable projection of the journal, written behind it.
+//!
+//! Nothing acknowledged rests on an index. At start it is trusted only if its [`Trust`] row agrees with the journal *and*
+//! with the sum over a full scan; otherwise, or on any error, it is set aside and built anew. One writer, one
+//! transaction per group; readers need no lock. A row's key begins with its table's number; table 0 holds the trust row
+//! alone, tables below [`FIRST_CORE_TABLE`](crate::state::FIRST_CORE_TABLE) are the store's own.
+
+use core::ops::ControlFlow;
+
+use ncp_protocol::codec;
+use ncp_protocol::ids::{Digest, LogName};
+use ncp_protocol::keys::sha256;
+use serde::{Deserialize, Serialize};
+
+use crate::state::{ROW_MAX, Rows, Unreadable, View};
+
+mod memory;
+mod sled;
+
+pub use memory::{MemoryIndex, MemoryPlace};
+pub use sled::{SledIndex, SledPlace};
+
+/// Key of the trust row: table 0.
+pub(crate) const TRUST_KEY: &[u8] = &[0];
+
+/// Key after every row of an index: no table has this number.
+pub(crate) const KEYS_END: &[u8] = &[u8::MAX];
+
+/// Something that keeps rows. Reads come through [`View`] and see each transaction wholly or, for a scan that runs beside
+/// it, in part: the overlay above hides what is being written.
+pub trait Index: View + Sized + Send + Sync + 'static {
+    /// Where such an index lives.
+    type Place: Clone + Send + Sync + 'static;
+
+    /// Opens the index, an empty one if there is none.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if what is there is not an index that can be read.
+    fn open(place: &Self::Place) -> Result<Self, Unreadable>;
+
+    /// Moves what is there out of the way, so that the next [`open`](Self::open) begins with nothing.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it cannot be moved.
+    fn set_aside(place: &Self::Place) -> Result<(), Unreadable>;
+
+    /// Writes all of `rows` or nothing, in one transaction.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the index failed: it is not to be used again.
+    fn write(&self, rows: &Rows) -> Result<(), Unreadable>;
+
+    /// Bytes on disk, 0 if that means nothing here.
+    fn size_on_disk(&self) -> u64;
+}
+
+/// Size and root of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogHead {
+    /// Which log.
+    pub log: LogName,
+    /// Number of leaves.
+    pub size: u64,
+    /// Root of the tree of these leaves.
+    pub root: Digest,
+}
+
+/// The row by which an index is trusted, or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trust {
+    /// All events below this sequence are applied.
+    pub applied: u64,
+    /// The logs as of that sequence, by name.
+    pub heads: Vec<LogHead>,
+    /// Version of the row layout: the store's and the core's.
+    pub schema: (u32, u32),
+    /// Number and sum of all other rows.
+    pub tally: Tally,
+}
+
+impl Trust {
+    /// The row of an empty index.
+    #[must_use]
+    pub fn empty(schema: (u32, u32)) -> Self {
+        Self { applied: 0, heads: Vec::new(), schema, tally: Tally::default() }
+    }
+
+    /// The row of `view`, `None` if it has none.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the index cannot tell or the row is malformed.
+    pub fn read(view: &impl View) -> Result<Option<Self>, Unreadable> {
+        let decode = |bytes: Vec<u8>| codec::decode(&bytes, ROW_MAX).map_err(|e| Unreadable(format!("trust row: {e}")));
+        view.row(TRUST_KEY)?.map(decode).transpose()
+    }
+
+    /// Adds the row to a transaction.
+    pub(crate) fn put(&self, rows: &mut Rows) {
+        rows.put(TRUST_KEY.to_vec(), codec::encode(self));
+    }
+}
+
+/// Number of rows, their bytes, and the sum modulo 2^128 of their hashes: it does not depend on the order in which rows
+/// came and went. A guard against rot and lost writes, not against an enemy who writes to the index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Number of rows.
+    pub rows: u64,
+    /// Bytes of keys and values.
+    pub bytes: u64,
+    /// Sum of the rows' hashes, little-endian.
+    sum: [u8; 16],
+}
+
+impl Tally {
+    /// Counts a row in.
+    pub fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.rows += 1;
+        self.bytes += row_bytes(key, value);
+        self.sum = u128::from_le_bytes(self.sum).wrapping_add(row_hash(key, value)).to_le_bytes();
+    }
+
+    /// Counts a row out that was counted in.
+    pub fn subtract(&mut self, key: &[u8], value: &[u8]) {
+        self.rows -= 1;
+        self.bytes -= row_bytes(key, value);
+        self.sum = u128::from_le_bytes(self.sum).wrapping_sub(row_hash(key, value)).to_le_bytes();
+    }
+
+    /// Counts every row of `view` but the trust row.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the index cannot tell.
+    pub fn scan(view: &impl View) -> Result<Self, Unreadable> {
+        let mut tally = Self::default();
+        view.scan(&[1], KEYS_END, &mut |key, value| {
+            tally.add(key, value);
+            ControlFlow::Continue(())
+        })?;
+        Ok(tally)
+    }
+
+    /// This tally after `rows` are written over `view`.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the index cannot tell what a write replaces.
+    pub fn after(mut self, view: &impl View, rows: &Rows) -> Result<Self, Unreadable> {
+        for (key, value) in rows.iter() {
+            if let Some(old) = view.row(key)? {
+                self.subtract(key, &old);
+            }
+            if let Some(new) = value {
+                self.add(key, new);
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn row_bytes(key: &[u8], value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64
+}
+
+fn row_hash(key: &[u8], value: &[u8]) -> u128 {
+    let bytes = codec::encode(&(key, value));
+    let Some((half, _)) = sha256(&bytes).0.split_first_chunk().map(|(half, rest)| (*half, rest.len())) else {
+        unreachable!("32 bytes begin with 16");
+    };
+    u128::from_le_bytes(half)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Every limit of the store, and how they relate. Bytes and milliseconds unless the name says otherwise.
+
+use ncp_protocol::limits::{CHUNK_SEALED, EVENT_MAX, NOTE_MAX};
+
+use crate::state::ROW_MAX;
+
+/// Synced groups that the index may lag behind before the committer waits.
+pub const INDEX_LAG_GROUPS_MAX: usize = 8;
+/// Memory that sled may use for its cache; it can reach ten times as much.
+pub const INDEX_CACHE_BYTES: u64 = 16 << 20;
+/// An index that takes more than this many times its live bytes on disk is built anew at start …
+pub const INDEX_BLOAT_FACTOR: u64 = 4;
+/// … unless it is smaller than this.
+pub const INDEX_BLOAT_BYTES_MIN: u64 = 64 << 20;
+
+/// Events whose rows one transaction of a rebuild takes.
+pub const REPLAY_BATCH_EVENTS: u64 = 512;
+
+/// Commands that one group takes.
+pub const GROUP_COMMANDS_MAX: usize = 512;
+/// Bytes of events and records after which a group takes no further command.
+pub const GROUP_BYTES_SOFT: usize = 1 << 20;
+/// Time after which a group takes no further command.
+pub const GROUP_DECIDE_MS: u64 = 20;
+/// Most events of one decision.
+pub const DECISION_EVENTS_MAX: usize = 256;
+/// Most spool records of one decision.
+pub const DECISION_RECORDS_MAX: usize = 128;
+/// Most names that one decision erases.
+pub const DECISION_ERASES_MAX: usize = 256;
+
+/// Bytes that a source may send before the next source has its turn.
+pub const QUEUE_QUANTUM_BYTES: usize = 64 << 10;
+/// Commands of one source that wait; further ones wait with whoever submits them.
+pub const QUEUE_COMMANDS_PER_SOURCE_MAX: usize = 1_024;
+/// Least weight of a command in the queue.
+pub const QUEUE_WEIGHT_MIN: usize = 256;
+/// Urgent bytes after which one routine command goes first, if any waits.
+pub const URGENT_STREAK_BYTES: usize = 256 << 10;
+
+/// Delay of the file `signed` behind the journal.
+pub const SIGNED_DELAY_MS: u64 = 50;
+
+/// Most events that one read of the journal returns.
+pub const EVENTS_PER_READ_MAX: usize = 1_024;
+
+/// Boundary on which groups, and batches of spool records, start: a torn write never reaches what was synced before it.
+pub const BLOCK_LEN: usize = 4 << 10;
+/// Length of a journal segment, preallocated.
+pub const JOURNAL_SEGMENT_LEN: u32 = 16 << 20;
+/// Longest group on disk.
+pub const GROUP_LEN_MAX: usize = 4 << 20;
+/// Most notes that a group carries: one for each log that the group before it grew.
+pub const GROUP_NOTES_MAX: usize = 4;
+/// Longest manifest of a group: the records that it rests on and what it lets go.
+pub const MANIFEST_MAX: usize = 64 << 10;
+/// Longest note of a log of our own.
+pub const OWN_NOTE_MAX: usize = 2 << 10;
+
+/// Longest record in a spool segment: a sealed chunk with room to spare.
+pub const RECORD_MAX: usize = 128 << 10;
+/// Length of a segment of envelopes and small bodies.
+pub const SPOOL_PASSING_SEGMENT_LEN: u32 = 8 << 20;
+/// Length of a segment of evidence and entries.
+pub const SPOOL_LASTING_SEGMENT_LEN: u32 = 4 << 20;
+/// Length of a segment of erasable keys: short, since erasing one copies the living of a whole segment.
+pub const SPOOL_ERASABLE_SEGMENT_LEN: u32 = 1 << 20;
+/// Bytes of an upload between two syncs.
+pub const UPLOAD_SYNC_BYTES: u64 = 4 << 20;
+/// Length of one of the two slots of the file `signed`.
+pub const SIGNED_SLOT_LEN: usize = 16 << 10;
+
+const _: () = assert!(QUEUE_QUANTUM_BYTES >= QUEUE_WEIGHT_MIN, "each turn of a source moves it forward");
+const _: () = assert!(URGENT_STREAK_BYTES >= QUEUE_QUANTUM_BYTES, "urgent mail goes first, mostly");
+const _: () = assert!(GROUP_BYTES_SOFT >= DECISION_EVENTS_MAX * EVENT_MAX, "a group holds the largest decision");
+const _: () = assert!(ROW_MAX <= 4 << 10, "sled moves larger values to files that it never syncs");
+const _: () = assert!(GROUP_LEN_MAX > GROUP_BYTES_SOFT + DECISION_EVENTS_MAX * (EVENT_MAX + 4) + MANIFEST_MAX + (64 << 10), "a group fits");
+const _: () = assert!(JOURNAL_SEGMENT_LEN as usize >= GROUP_LEN_MAX, "a segment holds the longest group");
+const _: () = assert!(RECORD_MAX > CHUNK_SEALED + (32 << 10) && RECORD_MAX > NOTE_MAX, "a record holds a chunk");
+const _: () = assert!(SPOOL_ERASABLE_SEGMENT_LEN as usize >= 2 * RECORD_MAX, "a segment holds the longest record");
+const _: () = assert!(SIGNED_SLOT_LEN > GROUP_NOTES_MAX * (OWN_NOTE_MAX + 16) + 64, "a slot holds all notes");
+const _: () = assert!(SIGNED_SLOT_LEN.is_multiple_of(BLOCK_LEN), "slots share no block");

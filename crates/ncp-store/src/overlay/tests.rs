@@ -1,0 +1,163 @@
+use super::*;
+use crate::index::{MemoryIndex, MemoryPlace, Tally};
+
+fn rows(writes: &[(&[u8], Option<&[u8]>)]) -> Rows {
+    let mut rows = Rows::default();
+    for (key, value) in writes {
+        match value {
+            Some(value) => rows.put(key.to_vec(), value.to_vec()),
+            None => rows.remove(key.to_vec()),
+        }
+    }
+    rows
+}
+
+fn all(view: &impl View, from: &[u8], to: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut seen = Vec::new();
+    view.scan(from, to, &mut |key, value| {
+        seen.push((key.to_vec(), value.to_vec()));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    seen
+}
+
+fn projection() -> (MemoryPlace, Arc<Projection<MemoryIndex>>) {
+    let place = MemoryPlace::default();
+    let index = MemoryIndex::open(&place).unwrap();
+    (place, Arc::new(Projection::new(index, Trust::empty((1, 1)))))
+}
+
+fn group(number: u64, writes: &[(&[u8], Option<&[u8]>)]) -> SyncedGroup {
+    SyncedGroup { rows: rows(writes), next_sequence: number, heads: Vec::new() }
+}
+
+#[test]
+fn layers_agree_with_the_same_writes_in_a_map() {
+    use proptest::prelude::*;
+    let key = proptest::collection::vec(0u8..4, 1..3);
+    let write = (key.clone(), proptest::option::of(proptest::collection::vec(0u8..3, 0..2)));
+    let layer = proptest::collection::vec(write, 0..8);
+    let case = (proptest::collection::vec(layer, 1..5), key.clone(), key, 0usize..6);
+    proptest!(|((layers, from, to, limit) in case)| {
+        let mut model = BTreeMap::new();
+        let layers: Vec<Rows> = layers.into_iter().map(|writes| {
+            let mut rows = Rows::default();
+            for (key, value) in writes {
+                match value {
+                    Some(value) => { model.insert(key.clone(), value.clone()); rows.put(key, value); }
+                    None => { model.remove(&key); rows.remove(key); }
+                }
+            }
+            rows
+        }).collect();
+        let index = MemoryIndex::open(&MemoryPlace::default()).unwrap();
+        let (base, over) = layers.split_first().unwrap();
+        index.write(base).unwrap();
+        let view = Layers::new(&index, over);
+        let mut seen = Vec::new();
+        view.scan(&from, &to, &mut |key, value| {
+            seen.push((key.to_vec(), value.to_vec()));
+            if seen.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }).unwrap();
+        let expected: Vec<_> = model.iter().filter(|(key, _)| **key >= from && **key < to)
+            .take(limit + 1).map(|(k, v)| (k.clone(), v.clone())).collect();
+        prop_assert_eq!(seen, expected);
+        for (key, value) in &model {
+            prop_assert_eq!(view.row(key).unwrap(), Some(value.clone()));
+        }
+    });
+}
+
+#[test]
+fn snapshot_sees_its_groups_and_none_later() {
+    let (place, projection) = projection();
+    projection.push(group(1, &[(&[40], Some(b"a"))]));
+    let snapshot = projection.snapshot();
+    projection.push(group(2, &[(&[40], Some(b"b")), (&[41], Some(b"b"))]));
+    projection.settle();
+    assert_eq!(projection.apply_next(), Ok(Applied::One));
+    assert_eq!(projection.apply_next(), Ok(Applied::Held));
+    assert_eq!(all(&snapshot, &[1], &[255]), [(vec![40], b"a".to_vec())]);
+    assert_eq!(all(&projection.snapshot(), &[1], &[255]).len(), 2);
+    drop(snapshot);
+    assert_eq!(projection.apply_next(), Ok(Applied::One));
+    assert_eq!(projection.apply_next(), Ok(Applied::None));
+    assert_eq!(place.rows().get(&vec![41]), Some(&b"b".to_vec()));
+}
+
+#[test]
+fn trust_row_follows_the_rows() {
+    let (place, projection) = projection();
+    projection.push(group(1, &[(&[40], Some(b"a")), (&[41], Some(b"a"))]));
+    projection.push(group(5, &[(&[40], None), (&[41], Some(b"b")), (&[42], None)]));
+    assert_eq!(projection.apply_next(), Ok(Applied::Held), "not settled yet");
+    projection.settle();
+    while projection.apply_next().unwrap() == Applied::One {}
+    let index = MemoryIndex::open(&place).unwrap();
+    let trust = Trust::read(&index).unwrap().unwrap();
+    assert_eq!(trust.applied, 5);
+    assert_eq!(trust.tally, Tally::scan(&index).unwrap());
+    assert_eq!((trust.tally.rows, trust.tally.bytes), (1, 2));
+}
+
+#[test]
+fn committer_waits_at_the_lag_limit_and_goes_on_when_the_index_advances() {
+    let (_, projection) = projection();
+    for number in 0..INDEX_LAG_GROUPS_MAX as u64 {
+        assert_eq!(projection.lag(), usize::try_from(number).unwrap());
+        projection.wait_for_room().unwrap();
+        projection.push(group(number, &[]));
+    }
+    projection.settle();
+    let applier = Arc::clone(&projection);
+    let applier = std::thread::spawn(move || applier.run());
+    projection.wait_for_room().unwrap();
+    assert!(projection.lag() < INDEX_LAG_GROUPS_MAX);
+    projection.close();
+    assert_eq!(applier.join().unwrap(), Ok(()));
+    assert_eq!(projection.lag(), 0);
+}
+
+#[derive(Debug)]
+struct Broken;
+
+impl View for Broken {
+    fn row(&self, _: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
+        Err(Unreadable("broken".to_owned()))
+    }
+    fn scan(
+        &self,
+        _: &[u8],
+        _: &[u8],
+        _: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), Unreadable> {
+        Err(Unreadable("broken".to_owned()))
+    }
+}
+
+impl Index for Broken {
+    type Place = ();
+    fn open((): &()) -> Result<Self, Unreadable> {
+        Ok(Self)
+    }
+    fn set_aside((): &()) -> Result<(), Unreadable> {
+        Ok(())
+    }
+    fn write(&self, _: &Rows) -> Result<(), Unreadable> {
+        Err(Unreadable("broken".to_owned()))
+    }
+    fn size_on_disk(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn failed_index_tells_applier_and_committer() {
+    let projection = Arc::new(Projection::new(Broken, Trust::empty((1, 1))));
+    projection.push(group(1, &[(&[40], Some(b"a"))]));
+    projection.settle();
+    assert!(projection.run().is_err());
+    assert!(projection.wait_for_room().is_err());
+    assert!(projection.apply_next().is_err(), "and is not tried again");
+}

@@ -1,0 +1,241 @@
+//! Read access to what is synced: rows, events, evidence, records, bodies. Clones are cheap and serve many threads.
+//!
+//! Nothing here waits for the committer, and nothing shows what a crash could take back. `Ok(None)` means that there is
+//! no such thing; what cannot be read is an error, and fatal: the daemon stops, `fsck` tells more.
+
+use std::io;
+use std::sync::{Arc, PoisonError};
+
+use ncp_protocol::checkpoint::SignedCheckpoint;
+use ncp_protocol::ids::{Digest, LogName};
+use ncp_protocol::merkle::{self, ProveError, leaf_hash};
+use ncp_protocol::proof::LogProof;
+use thiserror::Error;
+
+use crate::bodies::{Bodies, BodyReader};
+use crate::disk::{Disk, RealDisk};
+use crate::engine::{Engine, Newest};
+use crate::index::{Index, SledIndex};
+use crate::journal::{Group, JournalError, JournalReader};
+use crate::levels::Levels;
+use crate::limits::EVENTS_PER_READ_MAX;
+use crate::overlay::{Projection, Snapshot};
+use crate::spool::{self, BodyName, RecordKind, RecordName, SpoolReader};
+use crate::state::{Core, Unreadable};
+use crate::tables::{self, GroupCheckpoint, LeafRow};
+
+/// Why something that is there cannot be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The index cannot be read.
+    #[error(transparent)]
+    Index(#[from] Unreadable),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A record cannot be read.
+    #[error(transparent)]
+    Spool(#[from] spool::ReadError),
+    /// A body or a level file cannot be read.
+    #[error("the disk cannot be read: {0}")]
+    Disk(#[from] io::Error),
+    /// Index, journal and level files disagree about this leaf.
+    #[error("leaf {index} of the log {log} cannot be proved from what is stored")]
+    Disagree {
+        /// Which log.
+        log: LogName,
+        /// Which leaf, or the size of the tree.
+        index: u64,
+    },
+}
+
+/// An event as the journal has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Position in the journal.
+    pub sequence: u64,
+    /// The leaf's bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Read access to a store.
+pub struct Reader<D: Disk = RealDisk, I: Index = SledIndex> {
+    projection: Arc<Projection<I>>,
+    journal: JournalReader<D>,
+    spool: SpoolReader<D>,
+    levels: Levels<D>,
+    bodies: Bodies<D>,
+    newest: Newest,
+}
+
+impl<D: Disk, I: Index> Clone for Reader<D, I> {
+    fn clone(&self) -> Self {
+        Self {
+            projection: Arc::clone(&self.projection),
+            journal: self.journal.clone(),
+            spool: self.spool.clone(),
+            levels: self.levels.clone(),
+            bodies: self.bodies.clone(),
+            newest: Arc::clone(&self.newest),
+        }
+    }
+}
+
+impl<D: Disk, I: Index> Reader<D, I> {
+    pub(crate) fn new<C: Core>(engine: &Engine<C, D, I>) -> Self {
+        Self {
+            projection: Arc::clone(&engine.projection),
+            journal: engine.journal.reader(),
+            spool: engine.records.reader(),
+            levels: engine.levels.clone(),
+            bodies: engine.bodies.clone(),
+            newest: Arc::clone(&engine.newest),
+        }
+    }
+
+    /// Rows as of the newest synced group. Hold it briefly: the index does not advance while it lives.
+    #[must_use]
+    pub fn view(&self) -> Snapshot<I> {
+        self.projection.snapshot()
+    }
+
+    /// The newest synced checkpoint of a log, `None` if the daemon keeps no such log.
+    #[must_use]
+    pub fn checkpoint(&self, log: LogName) -> Option<SignedCheckpoint> {
+        self.newest.read().unwrap_or_else(PoisonError::into_inner).get(&log).cloned()
+    }
+
+    /// Leaf `index` of `log`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn event(&self, log: LogName, index: u64) -> Result<Option<StoredEvent>, ReadError> {
+        Ok(self.located(log, index)?.map(|found| found.event))
+    }
+
+    /// At most `max` events, all logs, from journal position `from` on.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn events(&self, from: u64, max: usize) -> Result<Vec<StoredEvent>, ReadError> {
+        let max = max.min(EVENTS_PER_READ_MAX);
+        let mut events = Vec::new();
+        let mut next = from;
+        while events.len() < max {
+            let Some(row) = tables::group_of(&self.view(), next)?.filter(|row| row.place.next() > next) else { break };
+            let group = self.journal.read(&row.place)?;
+            let numbered = (row.place.first..).zip(group.events).filter(|(sequence, _)| *sequence >= from);
+            events.extend(numbered.map(|(sequence, bytes)| StoredEvent { sequence, bytes }));
+            next = row.place.next();
+        }
+        events.truncate(max);
+        Ok(events)
+    }
+
+    /// The proof that leaf `index` stands in `log`, under the checkpoint of that event's own group: the same bytes
+    /// whenever it is asked for.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn evidence(&self, log: LogName, index: u64) -> Result<Option<LogProof>, ReadError> {
+        let Some(Located { event, checkpoint }) = self.located(log, index)? else { return Ok(None) };
+        let (size, root) = (checkpoint.head.size, checkpoint.head.root);
+        let leaf = leaf_hash(&event.bytes);
+        let hashes = self.prove(log, index, |nodes| merkle::inclusion_proof(nodes, index, size))?;
+        if merkle::verify_inclusion(&leaf, index, size, &hashes, &root).is_err() {
+            return Err(ReadError::Disagree { log, index });
+        }
+        Ok(Some(LogProof { event: event.bytes, index, hashes, checkpoint_note: checkpoint.note }))
+    }
+
+    /// Shows that the first `old` leaves of `log` are a prefix of the first `new`; `None` if it has fewer.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn consistency(&self, log: LogName, old: u64, new: u64) -> Result<Option<Vec<Digest>>, ReadError> {
+        let size = self.checkpoint(log).map_or(0, |newest| newest.checkpoint().size);
+        if old > new || new > size {
+            return Ok(None);
+        }
+        self.prove(log, new, |nodes| merkle::consistency_proof(nodes, old, new)).map(Some)
+    }
+
+    /// The root of the first `size` leaves of `log`, `None` if it has fewer.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn root(&self, log: LogName, size: u64) -> Result<Option<Digest>, ReadError> {
+        let newest = self.checkpoint(log).map_or(0, |newest| newest.checkpoint().size);
+        if size > newest {
+            return Ok(None);
+        }
+        Ok(Some(merkle::root(&self.levels.nodes(log), size)?))
+    }
+
+    /// The bytes of a record.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn record(&self, name: &RecordName) -> Result<Option<Vec<u8>>, ReadError> {
+        let mut tried = None;
+        loop {
+            let Some(place) = tables::record(&self.view(), *name)? else { return Ok(None) };
+            match self.spool.read(name, &place) {
+                Ok(bytes) => return Ok(Some(bytes)),
+                // Between the look and the read the record may have moved, and its segment gone.
+                Err(_) if tried != Some(place) => tried = Some(place),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// A body: a file of its own or a record of one chunk, which bears the body's root as its name.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn body(&self, name: &BodyName) -> Result<Option<BodyReader<D>>, ReadError> {
+        if let Some(body) = self.bodies.read(name)? {
+            return Ok(Some(body));
+        }
+        let record = RecordName { kind: RecordKind::Body, id: name.root };
+        Ok(self.record(&record)?.map(BodyReader::from_record))
+    }
+
+    /// Bodies on their way in, and body files.
+    #[must_use]
+    pub fn uploads(&self) -> &Bodies<D> {
+        &self.bodies
+    }
+
+    fn located(&self, log: LogName, index: u64) -> Result<Option<Located>, ReadError> {
+        let disagree = || ReadError::Disagree { log, index };
+        let (leaf, row) = {
+            let view = self.view();
+            let Some(leaf) = tables::leaf(&view, log, index)? else { return Ok(None) };
+            (leaf, tables::group_of(&view, leaf.group)?.ok_or_else(disagree)?)
+        };
+        let LeafRow { sequence, group } = leaf;
+        let place = sequence.checked_sub(group).and_then(|place| usize::try_from(place).ok());
+        let Group { mut events, .. } = self.journal.read(&row.place)?;
+        let place = place.filter(|place| *place < events.len()).ok_or_else(disagree)?;
+        let checkpoint = row.checkpoint(log).cloned().ok_or_else(disagree)?;
+        Ok(Some(Located { event: StoredEvent { sequence, bytes: events.swap_remove(place) }, checkpoint }))
+    }
+
+    fn prove(
+        &self,
+        log: LogName,
+        index: u64,
+        proof: impl FnOnce(&crate::levels::LogNodes<D>) -> Result<Vec<Digest>, ProveError<io::Error>>,
+    ) -> Result<Vec<Digest>, ReadError> {
+        proof(&self.levels.nodes(log)).map_err(|error| match error {
+            ProveError::OutOfRange => ReadError::Disagree { log, index },
+            ProveError::Nodes(error) => error.into(),
+        })
+    }
+}
+
+struct Located {
+    event: StoredEvent,
+    checkpoint: GroupCheckpoint,
+}

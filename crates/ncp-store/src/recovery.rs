@@ -1,0 +1,357 @@
+//! How a store starts: from nothing, after a clean stop, or after a crash.
+//!
+//! Recovery runs the code of the normal path: the same fold, the same leaves, the same checkpoints. It keeps whole groups.
+//! Only the last group can be torn, or lack the records it rests on, and only if it starts at or beyond what the file
+//! `signed` says is durable; it goes to `corrupt/`. Any other damage stops the start and says where: nothing good is
+//! deleted, and what cannot be read is never taken for absent. Whatever lies beyond `signed` is copied to new files and
+//! synced before anything is decided, because what calls see may be in memory alone.
+//!
+//! The index is trusted if its trust row agrees with the journal and with a full scan of the rows; otherwise it is set
+//! aside and built anew. Level files are checked at their edge and computed again if that is wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, RwLock};
+
+use ncp_protocol::checkpoint::SignedCheckpoint;
+use ncp_protocol::codec::DecodeError;
+use ncp_protocol::event::{Actor, Change, Event};
+use ncp_protocol::ids::{LogName, LogOrigin, UnixMillis};
+use ncp_protocol::keys::SigningKey;
+use ncp_protocol::merkle::{self, Frontier};
+use thiserror::Error;
+
+use crate::bodies::Bodies;
+use crate::disk::Disk;
+use crate::engine::draft::Draft;
+use crate::engine::records::Records;
+use crate::engine::{Engine, Fatal, Log};
+use crate::index::Index;
+use crate::journal::{
+    self, Group, GroupPlace, Journal, JournalError, JournalOptions, JournalReader, LogNote, Position, Scan, Tail,
+};
+use crate::levels::Levels;
+use crate::overlay::Projection;
+use crate::signed::{Signed, SignedError, SignedState};
+use crate::spool::{Class, RecordName, Spool, SpoolOptions};
+use crate::state::{Core, Unreadable};
+use crate::tables::{self, Manifest, RecordSum, STORE_SCHEMA};
+
+mod finder;
+mod replay;
+mod trust;
+
+use finder::Finder;
+use replay::Replay;
+
+/// A log that the daemon keeps, with the key that signs its checkpoints.
+#[derive(Debug, Clone)]
+pub struct LogKey {
+    /// Its name; [`LogOrigin::log`] is the name of events.
+    pub origin: LogOrigin,
+    /// Its key.
+    pub key: SigningKey,
+    /// Random, for the salt of the log's first event if this start writes it.
+    pub salt: [u8; 16],
+}
+
+/// How an engine opens.
+#[derive(Debug, Clone)]
+pub struct EngineOptions<P> {
+    /// Where the index lives.
+    pub index: P,
+    /// The daemon's logs.
+    pub logs: Vec<LogKey>,
+    /// Now, for the first event of a log if this start writes it.
+    pub now: UnixMillis,
+    /// How the journal writes.
+    pub journal: JournalOptions,
+    /// How the spool writes.
+    pub spool: SpoolOptions,
+}
+
+/// Why a store does not start. Nothing was deleted; `fsck` tells more.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The disk failed.
+    #[error("the disk failed while {doing}: {cause}")]
+    Disk {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The journal is damaged where no crash reaches. Restore it, or the whole data folder, from the backup.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal ends before what was durable. Restore it from the backup.
+    #[error("the journal ends at sequence {has}, yet {signed} events were durable")]
+    JournalShort {
+        /// Sequence behind the journal's last whole group.
+        has: u64,
+        /// Events that the file `signed` vouches for.
+        signed: u64,
+    },
+    /// The journal's checksums hold, but its content contradicts itself at this sequence.
+    #[error("the journal contradicts itself at sequence {sequence}: {what}")]
+    Contradiction {
+        /// First sequence of the group.
+        sequence: u64,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// A record that an event rests on is gone or damaged. Restore the spool from the backup.
+    #[error("the spool lacks the record {:?} {} that the group at sequence {group} rests on", .name.kind, .name.id)]
+    RecordLost {
+        /// Which record.
+        name: RecordName,
+        /// First sequence of the group that names it.
+        group: u64,
+    },
+    /// The journal is another log's, or the key is not the one that the journal names.
+    #[error("the journal holds another {0} log, or the key is not its key")]
+    OtherLog(LogName),
+    /// The file `signed` cannot be read.
+    #[error(transparent)]
+    Signed(#[from] SignedError),
+    /// The spool cannot be read.
+    #[error("the spool cannot be read: {0}")]
+    Spool(io::Error),
+    /// The journal is not the one whose checkpoint was signed and durable. Restore it from the backup.
+    #[error("the log {log} is not what was signed at size {size}")]
+    Forked {
+        /// Which log.
+        log: LogName,
+        /// Size of the signed checkpoint.
+        size: u64,
+    },
+    /// The index cannot be read, not even a new one.
+    #[error(transparent)]
+    Index(#[from] Unreadable),
+    /// The first commit failed.
+    #[error(transparent)]
+    Commit(#[from] Fatal),
+}
+
+impl OpenError {
+    pub(crate) fn disk(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Disk { doing, cause }
+    }
+
+    pub(crate) fn spool(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Spool(io::Error::other(error))
+    }
+}
+
+/// What a start did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// A torn last group was moved to `corrupt/`: where it lay.
+    pub torn: Option<Position>,
+    /// The index was built anew, for this reason.
+    pub rebuilt: Option<String>,
+    /// Events that were folded into the index.
+    pub replayed: u64,
+    /// Level files of these logs were computed again.
+    pub levels_rebuilt: Vec<LogName>,
+    /// Stretches of the journal that should be zero and are not: the disk decays.
+    pub stains: Vec<Position>,
+}
+
+/// An engine that is ready, and the file that keeps its newest checkpoints.
+#[derive(Debug)]
+pub struct Opened<C: Core, D: Disk, I: Index> {
+    /// The engine.
+    pub engine: Engine<C, D, I>,
+    /// For the task that writes `signed`.
+    pub signed: Signed<D>,
+    /// What the start did.
+    pub report: OpenReport,
+}
+
+/// Opens a store on `disk`, mending what a crash left.
+///
+/// # Errors
+/// [`OpenError`].
+///
+/// # Panics
+/// If two of the logs have one name.
+pub fn open<C: Core, D: Disk, I: Index>(
+    disk: D,
+    core: C,
+    options: EngineOptions<I::Place>,
+) -> Result<Opened<C, D, I>, OpenError> {
+    let mut report = OpenReport::default();
+    let (mut signed, state) = Signed::open(disk.clone())?;
+    if state.is_none() {
+        journal::create(&disk).map_err(OpenError::disk("creating the journal"))?;
+    }
+    let durable = state.as_ref().map_or(0, |state| state.next);
+    let mut spool = Spool::open(disk.clone(), options.spool).map_err(OpenError::Spool)?;
+    let mut finder = Finder::new(spool.reader());
+    let scan = mend(&disk, durable, &mut spool, &mut finder, &mut report)?;
+    report.stains.clone_from(&scan.stains);
+
+    let levels = Levels::open(disk.clone()).map_err(OpenError::disk("opening level files"))?;
+    let reader = JournalReader::new(disk.clone());
+    let logs = own_logs(&options.logs);
+    let start = trust::open_index(&options.index, (STORE_SCHEMA, core.schema()), logs, &reader, &levels, scan.next)?;
+    report.rebuilt.clone_from(&start.rebuilt);
+    report.levels_rebuilt = start.levels_rebuilt;
+    let mut replay = Replay::new(&core, start.base, &levels, &mut finder);
+    replay.run(&reader, scan.next)?;
+    let done = replay.finish()?;
+    report.replayed = done.events;
+
+    check_signed(state.as_ref(), &done.logs, &levels)?;
+    let records = Records::open(spool, &done.index)?;
+    let journal = Journal::open(disk.clone(), options.journal, &scan)?;
+    let bodies = Bodies::open(disk.clone()).map_err(OpenError::disk("opening bodies"))?;
+    let newest = done.logs.iter().filter(|(_, log)| log.frontier.size() > 0).map(|(name, log)| (*name, log.sign()));
+    let newest = Arc::new(RwLock::new(newest.collect()));
+    let mut engine = Engine {
+        core: Arc::new(core),
+        disk,
+        journal,
+        records,
+        levels,
+        bodies,
+        projection: Arc::new(Projection::new(done.index, done.trust)),
+        logs: done.logs,
+        previous: done.previous,
+        newest,
+        unsettled: done.unsettled,
+        poisoned: false,
+    };
+    engine.bury_dead()?;
+    engine.apply()?;
+    engine.open_logs(&options)?;
+    engine.write_signed(&mut signed)?;
+    Ok(Opened { engine, signed, report })
+}
+
+fn own_logs(keys: &[LogKey]) -> BTreeMap<LogName, Log> {
+    let log = |LogKey { origin, key, .. }: &LogKey| Log { origin: *origin, key: key.clone(), frontier: Frontier::new() };
+    let logs: BTreeMap<_, _> = keys.iter().map(|log_key| (log_key.origin.log, log(log_key))).collect();
+    assert!(logs.len() == keys.len(), "two logs have one name");
+    logs
+}
+
+/// A group beyond what was durable for certain.
+struct Beyond {
+    place: GroupPlace,
+    manifest: Result<Manifest, DecodeError>,
+}
+
+/// Finds the journal's end, cuts what is torn, and copies what may be in memory alone to the disk.
+fn mend<D: Disk>(
+    disk: &D,
+    durable: u64,
+    spool: &mut Spool<D>,
+    finder: &mut Finder<D>,
+    report: &mut OpenReport,
+) -> Result<Scan, OpenError> {
+    let mut beyond = Vec::new();
+    let mut scan = journal::scan(disk, durable, &mut |group: Group| {
+        if group.place.next() > durable {
+            beyond.push(Beyond { place: group.place, manifest: Manifest::decode(&group.manifest) });
+        }
+    })?;
+    match scan.tail {
+        Tail::Damaged(at) => return Err(JournalError::Damaged(at).into()),
+        Tail::Whole | Tail::Torn(_) if scan.next < durable => {
+            return Err(OpenError::JournalShort { has: scan.next, signed: durable });
+        }
+        Tail::Torn(at) => report.torn = Some(at),
+        Tail::Whole => {
+            // The last group was synced beside its records: it may be here and they not.
+            if let Some(last) = beyond.last()
+                && last.place.first >= durable
+                && lost_record(last, finder)?.is_some()
+            {
+                report.torn = Some(last.place.position());
+                scan = journal::cut(disk, &scan, last.place.first)?;
+                beyond.pop();
+            }
+        }
+    }
+    let mut segments = BTreeSet::new();
+    for group in &beyond {
+        if let Some(name) = lost_record(group, finder)? {
+            return Err(OpenError::RecordLost { name, group: group.place.first });
+        }
+        for sum in group.records()? {
+            segments.extend(finder.find(sum)?.map(|place| (Class::of(sum.name.kind), place.segment)));
+        }
+    }
+    for (class, number) in segments {
+        spool.renew(class, number).map_err(OpenError::spool)?;
+    }
+    if beyond.is_empty() && report.torn.is_none() { Ok(scan) } else { Ok(journal::renew(disk, &scan, durable)?) }
+}
+
+impl Beyond {
+    fn records(&self) -> Result<&[RecordSum], OpenError> {
+        match &self.manifest {
+            Ok(manifest) => Ok(&manifest.records),
+            Err(_) => Err(OpenError::Contradiction { sequence: self.place.first, what: "its manifest is malformed" }),
+        }
+    }
+}
+
+fn lost_record<D: Disk>(group: &Beyond, finder: &mut Finder<D>) -> Result<Option<RecordName>, OpenError> {
+    for sum in group.records()? {
+        if finder.find(sum)?.is_none() {
+            return Ok(Some(sum.name));
+        }
+    }
+    Ok(None)
+}
+
+/// Holds what was signed and durable against what the journal says now.
+fn check_signed<D: Disk>(
+    state: Option<&SignedState>,
+    logs: &BTreeMap<LogName, Log>,
+    levels: &Levels<D>,
+) -> Result<(), OpenError> {
+    for LogNote { log: name, note } in state.map_or(&[][..], |state| &state.notes) {
+        let log = logs.get(name).ok_or(OpenError::OtherLog(*name))?;
+        let signed = SignedCheckpoint::open(note, &log.origin, &log.key.verifying_key());
+        let signed = signed.map_err(|_| OpenError::OtherLog(*name))?;
+        let (size, root) = (signed.checkpoint().size, signed.checkpoint().root);
+        let ours = if size > log.frontier.size() { None } else { merkle::root(&levels.nodes(*name), size).ok() };
+        if ours != Some(root) {
+            return Err(OpenError::Forked { log: *name, size });
+        }
+    }
+    Ok(())
+}
+
+impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
+    /// Finds what compaction left behind: dead records in segments of keys, and segments in which little lives.
+    fn bury_dead(&mut self) -> Result<(), OpenError> {
+        let snapshot = self.projection.snapshot();
+        self.records.find_stale(&snapshot)?;
+        Ok(())
+    }
+
+    /// Writes the first event of each log that has none.
+    fn open_logs<P>(&mut self, options: &EngineOptions<P>) -> Result<(), Fatal> {
+        self.guarded(|engine| {
+            let snapshot = engine.projection.snapshot();
+            let core = Arc::clone(&engine.core);
+            let mut draft = Draft::new(core.as_ref(), &snapshot, engine.fold());
+            for LogKey { origin, key, salt } in &options.logs {
+                if tables::log(&snapshot, origin.log)?.is_none() {
+                    let change = Change::LogOpened { origin: *origin, key: key.verifying_key().id(), previous: None };
+                    let (log, time, salt) = (origin.log, options.now, *salt);
+                    draft.add_event(&Event { log, time, actor: Actor::Daemon, salt, change })?;
+                }
+            }
+            let (pending, _) = draft.finish();
+            engine.write(pending, snapshot)
+        })?;
+        self.apply()
+    }
+}

@@ -1,0 +1,64 @@
+//! Finds records by name and content, without an index: reads the spool from its newest segments backwards, and no
+//! further than it must.
+
+use std::collections::BTreeMap;
+
+use super::OpenError;
+use crate::disk::Disk;
+use crate::spool::{Class, Place, RecordName, SpoolReader};
+use crate::tables::RecordSum;
+
+/// Places of records, as far as the spool was read.
+pub(super) struct Finder<D: Disk> {
+    spool: SpoolReader<D>,
+    // Segments of each class not read yet; the newest is the last.
+    unread: BTreeMap<Class, Vec<u32>>,
+    // All places of a name, the newest segment's first.
+    found: BTreeMap<RecordName, Vec<Place>>,
+}
+
+impl<D: Disk> Finder<D> {
+    pub(super) fn new(spool: SpoolReader<D>) -> Self {
+        Self { spool, unread: BTreeMap::new(), found: BTreeMap::new() }
+    }
+
+    /// The newest whole record of this name and content.
+    pub(super) fn find(&mut self, sum: &RecordSum) -> Result<Option<Place>, OpenError> {
+        loop {
+            if let Some(place) = self.known(sum)? {
+                return Ok(Some(place));
+            }
+            if !self.read_one(Class::of(sum.name.kind))? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn known(&self, sum: &RecordSum) -> Result<Option<Place>, OpenError> {
+        for place in self.found.get(&sum.name).map_or(&[][..], Vec::as_slice) {
+            let bytes = self.spool.read(&sum.name, place).map_err(OpenError::spool)?;
+            if RecordSum::of(sum.name, &bytes) == *sum {
+                return Ok(Some(*place));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_one(&mut self, class: Class) -> Result<bool, OpenError> {
+        let unread = match self.unread.entry(class) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(self.spool.segments(class).map_err(OpenError::spool)?)
+            }
+        };
+        let Some(segment) = unread.pop() else { return Ok(false) };
+        let mut here: BTreeMap<RecordName, Vec<Place>> = BTreeMap::new();
+        let visit = &mut |name: RecordName, place: Place| here.entry(name).or_default().insert(0, place);
+        // Damage is no error here: a record that is needed and not found is.
+        self.spool.scan(class, segment, visit).map_err(OpenError::spool)?;
+        for (name, places) in here {
+            self.found.entry(name).or_default().extend(places);
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,2 @@
+//! ncpctl.
+fn main() {}
