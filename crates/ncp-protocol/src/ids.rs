@@ -351,6 +351,12 @@ pub struct Epoch(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PairSequence(pub u64);
 
+/// The URI that names a participant in its certificate: `urn:ncp:<network label>:<id>`, exactly one per certificate.
+#[must_use]
+pub fn certificate_uri(network: &NetworkId, participant: ParticipantId) -> String {
+    format!("urn:ncp:{}:{participant}", network.label())
+}
+
 /// A log of a daemon: a node has `node`; the hub has `traffic` and `public`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LogName {

@@ -1,1 +1,6 @@
-//! ncp-relay.
+//! The hub's daemon: stores and forwards what it cannot read.
+//!
+//! [`core`] decides and is pure.
+
+pub mod core;
+pub mod limits;

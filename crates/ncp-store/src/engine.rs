@@ -61,8 +61,8 @@ pub enum Fatal {
 }
 
 impl Fatal {
-    pub(crate) fn disk(doing: &'static str, cause: io::Error) -> Self {
-        Self::Disk { doing, cause }
+    pub(crate) fn disk(doing: &'static str, cause: impl Into<io::Error>) -> Self {
+        Self::Disk { doing, cause: cause.into() }
     }
 }
 

@@ -89,7 +89,7 @@ impl Trust {
     ///
     /// # Errors
     /// [`Unreadable`] if the index cannot tell or the row is malformed.
-    pub fn read(view: &impl View) -> Result<Option<Self>, Unreadable> {
+    pub fn read(view: &(impl View + ?Sized)) -> Result<Option<Self>, Unreadable> {
         let decode = |bytes: Vec<u8>| codec::decode(&bytes, ROW_MAX).map_err(|e| Unreadable(format!("trust row: {e}")));
         view.row(TRUST_KEY)?.map(decode).transpose()
     }
@@ -131,7 +131,7 @@ impl Tally {
     ///
     /// # Errors
     /// [`Unreadable`] if the index cannot tell.
-    pub fn scan(view: &impl View) -> Result<Self, Unreadable> {
+    pub fn scan(view: &(impl View + ?Sized)) -> Result<Self, Unreadable> {
         let mut tally = Self::default();
         view.scan(&[1], KEYS_END, &mut |key, value| {
             tally.add(key, value);

@@ -3,12 +3,14 @@
 //! Nothing here waits for the committer, and nothing shows what a crash could take back. `Ok(None)` means that there is
 //! no such thing; what cannot be read is an error, and fatal: the daemon stops, `fsck` tells more.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, PoisonError};
 
 use ncp_protocol::checkpoint::SignedCheckpoint;
+use ncp_protocol::event::Event;
 use ncp_protocol::ids::{Digest, LogName};
-use ncp_protocol::merkle::{self, ProveError, leaf_hash};
+use ncp_protocol::merkle::{self, Frontier, Nodes, leaf_hash};
 use ncp_protocol::proof::LogProof;
 use thiserror::Error;
 
@@ -141,10 +143,15 @@ impl<D: Disk, I: Index> Reader<D, I> {
         let Some(Located { event, checkpoint }) = self.located(log, index)? else { return Ok(None) };
         let (size, root) = (checkpoint.head.size, checkpoint.head.root);
         let leaf = leaf_hash(&event.bytes);
-        let hashes = self.prove(log, index, |nodes| merkle::inclusion_proof(nodes, index, size))?;
-        if merkle::verify_inclusion(&leaf, index, size, &hashes, &root).is_err() {
-            return Err(ReadError::Disagree { log, index });
-        }
+        let proves = |hashes: &Vec<Digest>| merkle::verify_inclusion(&leaf, index, size, hashes, &root).is_ok();
+        let hashes = match merkle::inclusion_proof(&self.levels.nodes(log), index, size) {
+            Ok(hashes) if proves(&hashes) => hashes,
+            Ok(_) | Err(_) => {
+                let nodes = self.recomputed(log, size)?;
+                let again = merkle::inclusion_proof(&nodes, index, size).ok().filter(proves);
+                again.ok_or(ReadError::Disagree { log, index })?
+            }
+        };
         Ok(Some(LogProof { event: event.bytes, index, hashes, checkpoint_note: checkpoint.note }))
     }
 
@@ -153,11 +160,13 @@ impl<D: Disk, I: Index> Reader<D, I> {
     /// # Errors
     /// [`ReadError`].
     pub fn consistency(&self, log: LogName, old: u64, new: u64) -> Result<Option<Vec<Digest>>, ReadError> {
-        let size = self.checkpoint(log).map_or(0, |newest| newest.checkpoint().size);
-        if old > new || new > size {
+        let (Some(old_root), Some(new_root)) = (self.root(log, old)?, self.root(log, new)?) else { return Ok(None) };
+        if old > new {
             return Ok(None);
         }
-        self.prove(log, new, |nodes| merkle::consistency_proof(nodes, old, new)).map(Some)
+        let proves = |hashes: &Vec<Digest>| merkle::verify_consistency(old, &old_root, new, &new_root, hashes).is_ok();
+        let hashes = merkle::consistency_proof(&self.levels.nodes(log), old, new).ok().filter(proves);
+        hashes.map(Some).ok_or(ReadError::Disagree { log, index: new })
     }
 
     /// The root of the first `size` leaves of `log`, `None` if it has fewer.
@@ -165,11 +174,23 @@ impl<D: Disk, I: Index> Reader<D, I> {
     /// # Errors
     /// [`ReadError`].
     pub fn root(&self, log: LogName, size: u64) -> Result<Option<Digest>, ReadError> {
-        let newest = self.checkpoint(log).map_or(0, |newest| newest.checkpoint().size);
-        if size > newest {
+        let Some(newest) = self.checkpoint(log).filter(|newest| size <= newest.checkpoint().size) else {
             return Ok(None);
+        };
+        let (full, root) = (newest.checkpoint().size, newest.checkpoint().root);
+        let nodes = self.levels.nodes(log);
+        // The levels vouch for an old root only if they lead to the signed one.
+        let vouched = merkle::root(&nodes, size).ok().filter(|old| {
+            let path = merkle::consistency_proof(&nodes, size, full);
+            path.is_ok_and(|path| merkle::verify_consistency(size, old, full, &root, &path).is_ok())
+        });
+        match vouched {
+            Some(old) => Ok(Some(old)),
+            None => {
+                let nodes = self.recomputed(log, full)?;
+                merkle::root(&nodes, size).map(Some).map_err(|Absent| ReadError::Disagree { log, index: size })
+            }
         }
-        Ok(Some(merkle::root(&self.levels.nodes(log), size)?))
     }
 
     /// The bytes of a record.
@@ -222,18 +243,46 @@ impl<D: Disk, I: Index> Reader<D, I> {
         Ok(Some(Located { event: StoredEvent { sequence, bytes: events.swap_remove(place) }, checkpoint }))
     }
 
-    fn prove(
-        &self,
-        log: LogName,
-        index: u64,
-        proof: impl FnOnce(&crate::levels::LogNodes<D>) -> Result<Vec<Digest>, ProveError<io::Error>>,
-    ) -> Result<Vec<Digest>, ReadError> {
-        proof(&self.levels.nodes(log)).map_err(|error| match error {
-            ProveError::OutOfRange => ReadError::Disagree { log, index },
-            ProveError::Nodes(error) => error.into(),
-        })
+    /// The tree of a log's first `size` leaves, computed from the journal: for level files that rotted. Slow, and it mends
+    /// them.
+    fn recomputed(&self, log: LogName, size: u64) -> Result<MemoryNodes, ReadError> {
+        tracing::error!(%log, size, "level files are damaged and are computed again");
+        let mut nodes = MemoryNodes::default();
+        let mut frontier = Frontier::new();
+        let mut next = 0;
+        while frontier.size() < size {
+            let Some(row) = tables::group_of(&self.view(), next)?.filter(|row| row.place.next() > next) else {
+                return Err(ReadError::Disagree { log, index: frontier.size() });
+            };
+            for bytes in self.journal.read(&row.place)?.events {
+                if Event::decode(&bytes).is_ok_and(|event| event.log == log) {
+                    frontier.push(leaf_hash(&bytes), |level, index, hash| {
+                        nodes.0.insert((level, index), hash);
+                    });
+                }
+            }
+            next = row.place.next();
+        }
+        let all: Vec<_> = nodes.0.iter().map(|((level, index), hash)| (*level, *index, *hash)).collect();
+        self.levels.write(log, &all)?;
+        Ok(nodes)
     }
 }
+
+/// Hashes of complete subtrees, in memory.
+#[derive(Default)]
+struct MemoryNodes(BTreeMap<(u8, u64), Digest>);
+
+impl Nodes for MemoryNodes {
+    type Error = Absent;
+
+    fn node(&self, level: u8, index: u64) -> Result<Digest, Absent> {
+        self.0.get(&(level, index)).copied().ok_or(Absent)
+    }
+}
+
+/// The tree is too small.
+struct Absent;
 
 struct Located {
     event: StoredEvent,

@@ -139,8 +139,8 @@ impl OpenError {
         move |cause| Self::Disk { doing, cause }
     }
 
-    pub(crate) fn spool(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Spool(io::Error::other(error))
+    pub(crate) fn spool(error: impl Into<io::Error>) -> Self {
+        Self::Spool(error.into())
     }
 }
 
@@ -196,7 +196,7 @@ pub fn open<C: Core, D: Disk, I: Index>(
     let levels = Levels::open(disk.clone()).map_err(OpenError::disk("opening level files"))?;
     let reader = JournalReader::new(disk.clone());
     let logs = own_logs(&options.logs);
-    let start = trust::open_index(&options.index, (STORE_SCHEMA, core.schema()), logs, &reader, &levels, scan.next)?;
+    let start = trust::open_index::<D, I>(&options.index, (STORE_SCHEMA, core.schema()), logs, &reader, &levels, scan.next)?;
     report.rebuilt.clone_from(&start.rebuilt);
     report.levels_rebuilt = start.levels_rebuilt;
     let mut replay = Replay::new(&core, start.base, &levels, &mut finder);

@@ -18,12 +18,6 @@ use x509_parser::prelude::FromDer as _;
 const PREFIX: &str = "urn:ncp:";
 const LABEL_LEN: usize = 16;
 
-/// The URI that a participant's certificate carries.
-#[must_use]
-pub fn certificate_uri(network: &NetworkId, participant: ParticipantId) -> String {
-    format!("{PREFIX}{}:{participant}", network.label())
-}
-
 /// An authenticated peer, as its certificate describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerIdentity {
@@ -186,6 +180,8 @@ pub type PinLookup = Arc<dyn Fn(ParticipantId) -> Vec<KeyId> + Send + Sync>;
 #[cfg(test)]
 mod tests {
     use ncp_protocol::ids::Digest;
+
+    use ncp_protocol::ids::certificate_uri;
 
     use super::*;
 

@@ -410,7 +410,7 @@ error_codes! {
         explain "The subject is one line of text without control characters. It travels sealed; the hub never sees it.";
     4318 EmptyMessage Data 422 "the message has no content"
         cause "neither text nor form nor attachment is given" try "add --text, --file or --attach"
-        explain "A message has at least one part.";
+        explain "A message has at least one part: a text, a form or a file. A subject alone says too little to be released.";
     4319 ReplyTargetInvalid Data 422 "the message that this one answers cannot be used"
         cause "{reference}: {reason}" try "ncpctl show {reference}"
         explain "A reply names a message of the same conversation that this node sent or received, and carries its content commitment, so that it cannot be attached to another.";

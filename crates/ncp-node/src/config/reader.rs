@@ -53,10 +53,16 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A table of the file.
+/// A table, as one file has it.
+#[derive(Clone, Copy)]
+pub(super) struct Layer<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) table: &'a DeTable<'a>,
+}
+
+/// A table, as all files have it: a key of a later file stands instead of the same key of an earlier one.
 pub(super) struct Section<'a> {
-    source: &'a Source<'a>,
-    table: &'a DeTable<'a>,
+    layers: Vec<Layer<'a>>,
     /// What stands before its keys in messages: empty, or `officers[0].`.
     path: String,
     asked: RefCell<BTreeSet<&'static str>>,
@@ -70,23 +76,27 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn root(source: &'a Source<'a>, table: &'a DeTable<'a>) -> Self {
-        Self { source, table, path: String::new(), asked: RefCell::default() }
+    pub(super) fn root(layers: Vec<Layer<'a>>) -> Self {
+        Self { layers, path: String::new(), asked: RefCell::default() }
     }
 
     /// The value of a key, if it is there.
     pub(super) fn item(&self, key: &'static str) -> Option<Item<'a>> {
         self.asked.borrow_mut().insert(key);
-        let value = self.table.iter().find(|(name, _)| name.get_ref().as_ref() == key).map(|(_, value)| value)?;
-        Some(Item { source: self.source, key: format!("{}{key}", self.path), value })
+        self.layers.iter().rev().find_map(|Layer { source, table }| {
+            let (_, value) = table.iter().find(|(name, _)| name.get_ref().as_ref() == key)?;
+            Some(Item { source, key: format!("{}{key}", self.path), value })
+        })
     }
 
     /// The value of a key that has no default; its absence is a fault.
     pub(super) fn required(&self, key: &'static str) -> Option<Item<'a>> {
         let item = self.item(key);
-        if item.is_none() {
-            let fault = ErrorCode::ConfigKeyMissing.with("file", self.source.file.display());
-            self.source.note(fault.with("key", format!("{}{key}", self.path)));
+        if item.is_none()
+            && let Some(Layer { source, .. }) = self.layers.first()
+        {
+            let fault = ErrorCode::ConfigKeyMissing.with("file", source.file.display());
+            source.note(fault.with("key", format!("{}{key}", self.path)));
         }
         item
     }
@@ -101,7 +111,8 @@ impl<'a> Section<'a> {
         let sections = array.iter().enumerate().filter_map(|(index, value)| match value.get_ref() {
             DeValue::Table(table) => {
                 let path = format!("{}[{index}].", item.key);
-                Some(Section { source: self.source, table, path, asked: RefCell::default() })
+                let layers = vec![Layer { source: item.source, table }];
+                Some(Section { layers, path, asked: RefCell::default() })
             }
             DeValue::String(_)
             | DeValue::Integer(_)
@@ -119,7 +130,8 @@ impl<'a> Section<'a> {
     /// Notes every key that nobody asked for.
     pub(super) fn end(self) {
         let known = self.asked.borrow();
-        for (key, _) in self.table {
+        let keys = self.layers.iter().flat_map(|layer| layer.table.iter().map(|(key, _)| (layer.source, key)));
+        for (source, key) in keys {
             let name = key.get_ref().as_ref();
             if known.contains(name) {
                 continue;
@@ -129,8 +141,8 @@ impl<'a> Section<'a> {
                 Some((distance, known)) if distance <= known.len() / 2 => format!("; did you mean {known}?"),
                 Some(_) | None => String::new(),
             };
-            let fault = self.source.at(ErrorCode::ConfigUnknownKey, &key.span());
-            self.source.note(fault.with("key", format!("{}{name}", self.path)).with("suggestion", suggestion));
+            let fault = source.at(ErrorCode::ConfigUnknownKey, &key.span());
+            source.note(fault.with("key", format!("{}{name}", self.path)).with("suggestion", suggestion));
         }
     }
 }

@@ -38,7 +38,9 @@ fn class(error: impl Debug) -> String {
         kebab
     });
     match shown.strip_prefix(name).and_then(|rest| rest.strip_prefix('(')) {
-        Some(inner) if inner.starts_with(|c: char| c.is_ascii_uppercase()) => format!("{kebab}.{}", class(Shown(inner))),
+        Some(inner) if inner.starts_with(|c: char| c.is_ascii_uppercase()) => {
+            format!("{kebab}.{}", class(Shown(inner)))
+        }
         Some(_) | None => kebab,
     }
 }
@@ -141,7 +143,7 @@ fn body(vector: &Vector, bytes: &[u8]) -> Outcome {
 
 fn chain(vector: &Vector, bytes: &[u8]) -> Outcome {
     let network: NetworkId = vector.parsed("network");
-    let offered = SignedEntry::decode(bytes).expect("decodes");
+    let offered = SignedEntry::decode(bytes).map_err(|error| format!("entry.{}", class(error)))?;
     let pin: Fingerprint = vector.parsed("pin");
     let Some(first) = vector.optional_block("before") else {
         return Chain::first(&network, &pin, &offered).map(|chain| chain.signed().encode()).map_err(class);

@@ -8,7 +8,7 @@ use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::ids::ParticipantId;
 use ncp_store::state::{Unreadable, View};
 
-use super::tables::MAILBOXES;
+use super::tables::{MAILBOXES, MailboxKey};
 use crate::limits::LOWER_RANK_EVERY;
 
 const RANKS: [u8; 3] = [0, 1, 2];
@@ -84,48 +84,21 @@ impl Turns {
 
     /// The oldest of the originator after the one served last; of the first, if there is none after.
     fn next_of_rank(&self, view: &dyn View, recipient: ParticipantId, rank: u8) -> Result<Option<Waiting>, Unreadable> {
-        let last = self.last.get(usize::from(rank)).copied().flatten();
-        if let Some(last) = last {
-            let after = (recipient, rank, last, u64::MAX);
-            if let Some(found) = self.first_from(view, &after)? {
-                return Ok(Some(found));
+        let mut first = None;
+        let mut visit = |key: MailboxKey, envelope| {
+            let sequence = key.3;
+            if self.sent.contains(&sequence) {
+                return ControlFlow::Continue(());
             }
+            first = Some(Waiting { sequence, envelope, rank });
+            ControlFlow::Break(())
+        };
+        if let Some(last) = self.last.get(usize::from(rank)).copied().flatten() {
+            MAILBOXES.scan_from(view, &(recipient, rank), &(recipient, rank, last, u64::MAX), &mut visit)?;
         }
-        let mut first = None;
-        MAILBOXES.scan(view, &(recipient, rank), |(.., originator, sequence), envelope| {
-            self.pick(rank, sequence, envelope, &mut first, last.is_some_and(|last| originator > last))
-        })?;
+        if first.is_none() {
+            MAILBOXES.scan(view, &(recipient, rank), visit)?;
+        }
         Ok(first)
-    }
-
-    fn first_from(
-        &self,
-        view: &dyn View,
-        start: &super::tables::MailboxKey,
-    ) -> Result<Option<Waiting>, Unreadable> {
-        let (recipient, rank, ..) = *start;
-        let mut first = None;
-        MAILBOXES.scan_from(view, &(recipient, rank), start, |(.., sequence), envelope| {
-            self.pick(rank, sequence, envelope, &mut first, false)
-        })?;
-        Ok(first)
-    }
-
-    fn pick(
-        &self,
-        rank: u8,
-        sequence: u64,
-        envelope: EnvelopeKey,
-        first: &mut Option<Waiting>,
-        past_the_end: bool,
-    ) -> ControlFlow<()> {
-        if past_the_end {
-            return ControlFlow::Break(());
-        }
-        if self.sent.contains(&sequence) {
-            return ControlFlow::Continue(());
-        }
-        *first = Some(Waiting { sequence, envelope, rank });
-        ControlFlow::Break(())
     }
 }

@@ -59,7 +59,7 @@ impl<D: Disk> Records<D> {
     pub(crate) fn find_stale(&mut self, view: &dyn View) -> Result<(), Fatal> {
         let reader = self.spool.reader();
         for class in Class::ALL {
-            for number in reader.segments(class).map_err(|error| Fatal::spool("listing the spool", error))? {
+            for number in reader.segments(class).map_err(|error| Fatal::disk("listing the spool", error))? {
                 if class != Class::Erasable || self.holds_dead(number, view)? {
                     self.stale.insert((class, number));
                 }
@@ -76,7 +76,7 @@ impl<D: Disk> Records<D> {
             Err(error) => failed = Some(error),
         };
         let scanned = self.spool.reader().scan(Class::Erasable, number, &mut look);
-        scanned.map_err(|error| Fatal::spool("reading the spool", error))?;
+        scanned.map_err(|error| Fatal::disk("reading the spool", error))?;
         failed.map_or(Ok(dead), |error| Err(error.into()))
     }
 
@@ -91,7 +91,7 @@ impl<D: Disk> Records<D> {
                 // The daemon sealed something afresh under its old name: the newer stands.
                 self.bury(record.name, place);
             }
-            let place = self.spool.append(record).map_err(|error| Fatal::spool("writing the spool", error))?;
+            let place = self.spool.append(record).map_err(|error| Fatal::disk("writing the spool", error))?;
             *self.live.entry(segment(record.name, place)).or_default() += bytes(place);
             tables::put_record(rows, record.name, place);
         }
@@ -101,7 +101,7 @@ impl<D: Disk> Records<D> {
     fn holds(&self, record: &Record, place: Place) -> Result<bool, Fatal> {
         // Written in this very group: then it lies in memory's cache, and reading it is as good.
         let held = self.spool.reader().read(&record.name, &place);
-        Ok(held.map_err(|error| Fatal::spool("reading the spool", error))? == record.bytes)
+        Ok(held.map_err(|error| Fatal::disk("reading the spool", error))? == record.bytes)
     }
 
     /// Removes the rows of what a group lets go of.
@@ -134,7 +134,7 @@ impl<D: Disk> Records<D> {
             }
         }
         if !moved.rows.is_empty() {
-            self.spool.sync().map_err(|error| Fatal::spool("syncing the spool", error))?;
+            self.spool.sync().map_err(|error| Fatal::disk("syncing the spool", error))?;
         }
         Ok(moved)
     }
@@ -159,9 +159,9 @@ impl<D: Disk> Records<D> {
             Err(error) => failed = Some(error),
         };
         let (class, number) = from;
-        self.spool.seal(class, number).map_err(|error| Fatal::spool("closing a segment", error))?;
+        self.spool.seal(class, number).map_err(|error| Fatal::disk("closing a segment", error))?;
         let scanned = self.spool.reader().scan(class, number, &mut keep);
-        scanned.map_err(|error| Fatal::spool("reading the spool", error))?;
+        scanned.map_err(|error| Fatal::disk("reading the spool", error))?;
         if let Some(error) = failed {
             return Err(error.into());
         }
@@ -171,7 +171,7 @@ impl<D: Disk> Records<D> {
             tracing::error!(?class, number, "a spool segment is damaged and is kept");
             return Ok(());
         }
-        let places = self.spool.copy_forward(&living).map_err(|error| Fatal::spool("copying records", error))?;
+        let places = self.spool.copy_forward(&living).map_err(|error| Fatal::disk("copying records", error))?;
         for ((name, _), place) in living.into_iter().zip(places) {
             *self.live.entry(segment(name, place)).or_default() += bytes(place);
             tables::put_record(&mut moved.rows, name, place);
@@ -184,7 +184,7 @@ impl<D: Disk> Records<D> {
     /// Unlinks segments in which nothing lives.
     pub(crate) fn unlink(&mut self, segments: &[Segment]) -> Result<(), Fatal> {
         for (class, number) in segments {
-            self.spool.unlink(*class, *number).map_err(|error| Fatal::spool("removing a segment", error))?;
+            self.spool.unlink(*class, *number).map_err(|error| Fatal::disk("removing a segment", error))?;
         }
         Ok(())
     }

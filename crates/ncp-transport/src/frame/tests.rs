@@ -85,10 +85,9 @@ async fn length_is_checked_before_allocation() {
 #[tokio::test]
 async fn kind_bounds_its_payload_before_allocation() {
     let bounds: PayloadMax = |kind| (kind == 1).then_some(2);
-    for (head, expected) in [
-        ([4, 0, 0, 0, 1], FrameError::TooLong { claimed: 4 }),
-        ([2, 0, 0, 0, 9], FrameError::UnknownKind { kind: 9 }),
-    ] {
+    for (head, expected) in
+        [([4, 0, 0, 0, 1], FrameError::TooLong { claimed: 4 }), ([2, 0, 0, 0, 9], FrameError::UnknownKind { kind: 9 })]
+    {
         let mut reader = FrameReader::new(&head[..], IdleLimit::fixed(IDLE_TIMEOUT), bounds);
         assert_eq!(reader.next().await, Err(expected));
         assert_eq!(reader.payload.capacity(), 0);

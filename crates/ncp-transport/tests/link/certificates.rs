@@ -1,9 +1,9 @@
 //! One certificate that is wrong, one error that says so, on either side.
 
-use ncp_protocol::ids::ParticipantId;
+use ncp_protocol::ids::{ParticipantId, certificate_uri};
 use ncp_transport::frame::FrameError;
 use ncp_transport::handshake::{Alert, Blame, HandshakeError};
-use ncp_transport::identity::{NameError, certificate_uri};
+use ncp_transport::identity::NameError;
 use rcgen::{ExtendedKeyUsagePurpose, SanType};
 
 use crate::world::{Ca, Issued, Leaf, NETWORK, NodeSees, OTHER_NETWORK, id, meet, soon, uri};

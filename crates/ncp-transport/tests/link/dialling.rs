@@ -117,7 +117,7 @@ async fn proxy_passes_tls_through() {
     let mut at_node = soon(dialler.dial()).await.unwrap();
     assert_eq!(at_node.peer_addr, address);
     let mut at_hub = soon(listening.connection()).await;
-    let frame = RawFrame { kind: 9, payload: vec![9; 100_000] };
+    let frame = RawFrame { kind: 6, payload: vec![9; 100_000] };
     at_hub.writer.send(&frame).await.unwrap();
     assert_eq!(soon(at_node.reader.next()).await, Ok(Some(frame)));
     drop((at_node, at_hub));

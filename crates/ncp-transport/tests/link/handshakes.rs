@@ -37,7 +37,7 @@ async fn frames_pass_both_ways_at_once_and_end_cleanly() {
     let node = ca.node("XA");
     let at_node = soon(dialler(&node, listening.address).dial()).await.unwrap();
     let at_hub = soon(listening.connection()).await;
-    let frames: Vec<_> = (0..40_u8).map(|kind| RawFrame { kind, payload: vec![kind; 65_000] }).collect();
+    let frames: Vec<_> = (0..40_u8).map(|i| RawFrame { kind: 4, payload: vec![i; 65_000] }).collect();
 
     let send = |mut writer: ncp_transport::connection::LinkWriter, frames: Vec<RawFrame>| async move {
         for frame in &frames {
@@ -94,6 +94,16 @@ async fn claimed_length_of_four_gigabytes_ends_the_link() {
     raw.write_all(&[0xff; 4]).await.unwrap();
     let mut at_hub = soon(listening.connection()).await;
     assert_eq!(soon(at_hub.reader.next()).await, Err(FrameError::TooLong { claimed: u32::MAX }));
+}
+
+#[tokio::test]
+async fn kind_that_the_protocol_does_not_have_ends_the_link() {
+    let ca = Ca::new("a");
+    let mut listening = Hub::start(ca.hub().shared());
+    let mut at_node = soon(dialler(&ca.node("XA"), listening.address).dial()).await.unwrap();
+    at_node.writer.send(&RawFrame { kind: 255, payload: vec![] }).await.unwrap();
+    let mut at_hub = soon(listening.connection()).await;
+    assert_eq!(soon(at_hub.reader.next()).await, Err(FrameError::UnknownKind { kind: 255 }));
 }
 
 #[tokio::test]

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ncp_protocol::ids::{Digest, KeyId, NetworkId, ParticipantId};
+use ncp_protocol::ids::{Digest, KeyId, NetworkId, ParticipantId, certificate_uri};
 use ncp_protocol::keys::sha256;
 use ncp_transport::address::Reach;
 use ncp_transport::connection::Connection;
 use ncp_transport::dial::{AttemptError, DialError, Dialler, FailedAttempt, Route};
 use ncp_transport::frame::{FrameError, IdleLimit};
 use ncp_transport::handshake::HandshakeError;
-use ncp_transport::identity::{PinLookup, certificate_uri};
+use ncp_transport::identity::PinLookup;
 use ncp_transport::limits::IDLE_TIMEOUT;
 use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
 use ncp_transport::tls::{SharedTls, TlsMaterial, TlsSettings};

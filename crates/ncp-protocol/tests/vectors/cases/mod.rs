@@ -1,8 +1,8 @@
 //! All scenarios, by what they are about.
 
 mod directory;
-mod log;
 mod link;
+mod log;
 mod message;
 mod sealed;
 

@@ -54,11 +54,3 @@ fn ends_header(claim: &Claim) -> Option<bool> {
 fn cursor(count: EvidenceCount) -> EvidenceCursor {
     EvidenceCursor { epoch: count.epoch, number: count.number }
 }
-
-/// The number of a peer's evidence that is stored, as hello says it.
-///
-/// # Errors
-/// [`Unreadable`] if the view cannot be read.
-pub(crate) fn stored(view: &dyn View, peer: &ncp_protocol::ids::ParticipantId) -> Result<EvidenceCursor, Unreadable> {
-    Ok(cursor(PEERS.row(view, peer)?.unwrap_or_default().evidence))
-}

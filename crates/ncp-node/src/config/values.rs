@@ -1,0 +1,244 @@
+//! From keys to checked values: every key of the file is asked for here, and nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use base64ct::{Base64, Encoding as _};
+use ncp_api::officer::OfficerRole;
+use ncp_policy::{APPROVALS_MAX, Recipients, Rule, Rules};
+use ncp_protocol::codes::{Code, Handling, Kind};
+use ncp_protocol::ids::{OfficerNumber, ParticipantId};
+use ncp_protocol::keys::VerifyingKey;
+
+use super::reader::{Item, Section};
+use super::{API_SOCKET, Config, DATA_DIR, Limits, LogFormat, SOCKET_PATH_MAX};
+use crate::core::command::NewOfficer;
+
+const MIB: u64 = 1 << 20;
+/// Days of `lifetime-days` unless it is set.
+const LIFETIME_DAYS: u64 = 5;
+/// Mebibytes of `blob-max-mebibytes` unless it is set: the largest message.
+const BLOB_MAX_MIB: u64 = 1024;
+/// Mebibytes of `blobs-max-mebibytes` unless it is set.
+const BLOBS_MAX_MIB: u64 = 4096;
+/// Mebibytes of `free-min-mebibytes` unless it is set.
+const FREE_MIN_MIB: u64 = 256;
+
+/// The configuration, or `None` if something that has no default is missing or wrong, which was noted then.
+pub(super) fn config(root: Section<'_>) -> Option<Config> {
+    let participant = root.required("participant").and_then(|item| participant(&item));
+    let data_dir = path(root.item("data-dir"), DATA_DIR);
+    let api_socket = socket(root.item("api-socket"));
+    let hub_addresses = root.required("hub-addresses").map(|item| {
+        let addresses = item.list("a list of host:port");
+        if addresses.is_empty() {
+            item.invalid("a list of at least one host:port");
+        }
+        addresses
+    });
+    let proxy = root.item("proxy").and_then(|item| item.parsed("host:port"));
+    let officers = officers(&root);
+    let officer_names_file = root.item("officer-names-file").and_then(|item| item.text()).map(PathBuf::from);
+    let (rules, rule_texts) = rules(&root);
+    let services = root.item("services").map(|item| item.list("a list of codes such as \"border-police\""));
+    let limits = limits(&root);
+    let log_format = log_format(&root);
+    root.end();
+    Some(Config {
+        participant: participant?,
+        data_dir: data_dir?,
+        api_socket: api_socket?,
+        hub_addresses: hub_addresses?,
+        proxy,
+        officers,
+        officer_names_file,
+        rules: rules?,
+        rule_texts,
+        services: services.unwrap_or_default(),
+        limits: limits?,
+        log_format: log_format?,
+    })
+}
+
+fn participant(item: &Item<'_>) -> Option<ParticipantId> {
+    let id = item.parsed("2 to 8 capital letters and digits, such as \"XA\"")?;
+    if id == ParticipantId::HUB {
+        item.invalid("a participant; HUB is the hub's own name");
+        return None;
+    }
+    Some(id)
+}
+
+/// An absolute path, so that it means the same wherever the daemon is started.
+fn path(item: Option<Item<'_>>, default: &str) -> Option<PathBuf> {
+    let Some(item) = item else { return Some(PathBuf::from(default)) };
+    let path = PathBuf::from(item.text()?);
+    if path.is_absolute() {
+        return Some(path);
+    }
+    item.invalid("an absolute path");
+    None
+}
+
+fn socket(item: Option<Item<'_>>) -> Option<PathBuf> {
+    let Some(item) = item else { return path(None, API_SOCKET) };
+    if item.is_text() && item.text().is_some_and(|text| text.len() > SOCKET_PATH_MAX) {
+        item.invalid("a path of at most 107 bytes");
+        return None;
+    }
+    path(Some(item), API_SOCKET)
+}
+
+fn officers(root: &Section<'_>) -> Vec<NewOfficer> {
+    let mut officers: Vec<NewOfficer> = Vec::new();
+    for section in root.tables("officers") {
+        let (number, uid) = (section.required("number"), section.required("uid"));
+        let (key, roles) = (section.required("public-key"), section.required("roles"));
+        let officer = NewOfficer {
+            number: OfficerNumber(small(number.as_ref(), 1..=u64::from(u16::MAX))),
+            uid: small(uid.as_ref(), 0..=u64::from(u32::MAX)),
+            key: match key.as_ref().and_then(public_key) {
+                Some(key) => key,
+                None => {
+                    section.end();
+                    continue;
+                }
+            },
+            roles: roles.as_ref().map(role_list).unwrap_or_default(),
+        };
+        for other in &officers {
+            if let Some(item) = number.as_ref().filter(|_| other.number == officer.number) {
+                item.conflicts("the number of another officer");
+            }
+            if let Some(item) = key.as_ref().filter(|_| other.key == officer.key) {
+                item.conflicts("the key of another officer");
+            }
+        }
+        section.end();
+        officers.push(officer);
+    }
+    officers
+}
+
+fn small<T: TryFrom<u64> + Default>(item: Option<&Item<'_>>, range: core::ops::RangeInclusive<u64>) -> T {
+    // A value out of range was noted; the configuration is not used then.
+    item.and_then(|item| item.number(range)).and_then(|number| T::try_from(number).ok()).unwrap_or_default()
+}
+
+fn public_key(item: &Item<'_>) -> Option<VerifyingKey> {
+    let bytes = Base64::decode_vec(item.text()?).ok().and_then(|bytes| bytes.try_into().ok());
+    let key = bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+    if key.is_none() {
+        item.invalid("a public key in base64, as  ncpctl keys init --officer  prints it");
+    }
+    key
+}
+
+fn role_list(item: &Item<'_>) -> Vec<ncp_protocol::event::Role> {
+    let roles: Vec<OfficerRole> = item.list("a list of \"drafter\", \"releaser\", \"supervisor\"");
+    if roles.is_empty() {
+        item.invalid("a list of \"drafter\", \"releaser\", \"supervisor\" with at least one");
+    }
+    let roles: BTreeSet<_> = roles.into_iter().map(Into::into).collect();
+    roles.into_iter().collect()
+}
+
+fn rules(root: &Section<'_>) -> (Option<Rules>, BTreeMap<Code, String>) {
+    let (mut rules, mut texts, mut whole) = (Vec::new(), BTreeMap::new(), true);
+    let sections = root.tables("allow");
+    let first = root.item("allow");
+    for section in sections {
+        let name = section.required("name").and_then(|item| item.parsed::<Code>("a code such as \"requests\""));
+        let text = section.item("text").and_then(|item| item.text());
+        let to = section.required("to").and_then(|item| recipients(&item));
+        let kinds = section.required("kinds").map(|item| all_or_list(&item, Kind::ALL, "a list of kinds, or \"all\""));
+        let handling =
+            section.required("handling").map(|item| all_or_list(&item, Handling::ALL, "a list of H0 to H3, or \"all\""));
+        let approvals = section.required("approvals").and_then(|item| item.number(0..=u64::from(APPROVALS_MAX)));
+        section.end();
+        let approvals = approvals.and_then(|number| u8::try_from(number).ok());
+        let (Some(name), Some(to), Some(kinds), Some(handling), Some(approvals)) = (name, to, kinds, handling, approvals)
+        else {
+            whole = false;
+            continue;
+        };
+        if let Some(text) = text {
+            texts.insert(name.clone(), text.to_owned());
+        }
+        rules.push(Rule { name, to, kinds, handling, approvals });
+    }
+    if !whole {
+        return (None, texts);
+    }
+    match Rules::new(rules) {
+        Ok(rules) => (Some(rules), texts),
+        Err(error) => {
+            if let Some(item) = first {
+                item.invalid(&format!("rules that can stand: {error}"));
+            }
+            (None, texts)
+        }
+    }
+}
+
+fn recipients(item: &Item<'_>) -> Option<Recipients> {
+    if !item.is_text() {
+        return Some(Recipients::Listed(item.list("a list of participants, or \"all\"")));
+    }
+    if item.text() == Some("all") {
+        return Some(Recipients::All);
+    }
+    item.invalid("a list of participants, or \"all\"");
+    None
+}
+
+/// `"all"`, or a list of codes in either case.
+fn all_or_list<T: Copy + FromStr>(item: &Item<'_>, all: &[T], expected: &str) -> Vec<T> {
+    if item.is_text() && item.text() == Some("all") {
+        return all.to_vec();
+    }
+    let listed: Vec<AnyCase<T>> = item.list(expected);
+    listed.into_iter().map(|code| code.0).collect()
+}
+
+/// A code that people write in capitals too, such as H2.
+struct AnyCase<T>(T);
+
+impl<T: FromStr> FromStr for AnyCase<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        text.to_ascii_lowercase().parse().map(Self)
+    }
+}
+
+fn limits(root: &Section<'_>) -> Option<Limits> {
+    let number = |key, default, range| root.item(key).map_or(Some(default), |item| item.number(range));
+    let lifetime_days = number("lifetime-days", LIFETIME_DAYS, 1..=30);
+    let blob_max = number("blob-max-mebibytes", BLOB_MAX_MIB, 1..=1024);
+    let blobs_max = number("blobs-max-mebibytes", BLOBS_MAX_MIB, 1..=1 << 20);
+    let free_min = number("free-min-mebibytes", FREE_MIN_MIB, 16..=1 << 20);
+    let (blob_max, blobs_max) = (blob_max?, blobs_max?);
+    if let Some(item) = root.item("blobs-max-mebibytes").filter(|_| blobs_max < blob_max) {
+        item.conflicts("blob-max-mebibytes, which is larger");
+    }
+    Some(Limits {
+        lifetime_days: u16::try_from(lifetime_days?).ok()?,
+        blob_max_bytes: blob_max * MIB,
+        blobs_max_bytes: blobs_max * MIB,
+        free_min_bytes: free_min? * MIB,
+    })
+}
+
+fn log_format(root: &Section<'_>) -> Option<LogFormat> {
+    let Some(item) = root.item("log-format") else { return Some(LogFormat::Text) };
+    match item.text()? {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => {
+            item.invalid("\"text\" or \"json\"");
+            None
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What the shell reads from the index: receipts, bodies, peers, the directory. Nothing here decides.
+
+use std::ops::ControlFlow;
+
+use ncp_protocol::codes::Code;
+use ncp_protocol::event::EnvelopeKey;
+use ncp_protocol::ids::{Digest, MessageId, ParticipantId, UnixMillis};
+use ncp_store::spool::BodyName;
+use ncp_store::state::{Unreadable, View};
+
+use super::command::EvidenceCursor;
+use super::tables::{
+    DIRECTORY, DUE, DirectoryRow, ENVELOPES, EnvelopeRow, MAILBOXES, MEMBERSHIP, MESSAGES, MembershipRow, PEERS,
+    PUBLIC, PeerRow, RECEIPTS, ReceiptRow, SUSPENDED, Tally, WAITING, envelope_key,
+};
+
+/// At most `max` receipts to a participant behind number `after`, each with its number.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn receipts(
+    view: &dyn View,
+    to: ParticipantId,
+    after: u64,
+    max: usize,
+) -> Result<Vec<(u64, ReceiptRow)>, Unreadable> {
+    let mut found = Vec::new();
+    let Some(start) = after.checked_add(1) else { return Ok(found) };
+    RECEIPTS.scan_from(view, &to, &(to, start), |(_, number), row| {
+        if found.len() == max {
+            return ControlFlow::Break(());
+        }
+        found.push((number, row));
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}
+
+/// How much evidence of a participant is stored: the cursor that hello carries.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn evidence_stored(view: &dyn View, peer: ParticipantId) -> Result<EvidenceCursor, Unreadable> {
+    let count = peer_row(view, peer)?.evidence;
+    Ok(EvidenceCursor { epoch: count.epoch, number: count.number })
+}
+
+/// What a participant has at the hub; nothing, if it was never seen.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn peer_row(view: &dyn View, peer: ParticipantId) -> Result<PeerRow, Unreadable> {
+    Ok(PEERS.row(view, &peer)?.unwrap_or_default())
+}
+
+/// An envelope that is not forgotten.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn envelope(view: &dyn View, envelope: &EnvelopeKey) -> Result<Option<EnvelopeRow>, Unreadable> {
+    ENVELOPES.row(view, &envelope_key(envelope))
+}
+
+/// The stored body of a message, with its length, if an envelope to `recipient` over it has not ended.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn body_for(
+    view: &dyn View,
+    originator: ParticipantId,
+    message: MessageId,
+    recipient: ParticipantId,
+) -> Result<Option<(BodyName, u64)>, Unreadable> {
+    let mut open = false;
+    ENVELOPES.scan(view, &(originator, message, recipient), |_, row| {
+        open |= row.is_open();
+        ControlFlow::Continue(())
+    })?;
+    let row = MESSAGES.row(view, &(originator, message))?.filter(|_| open);
+    Ok(row.map(|row| (BodyName { originator, message, root: row.root }, row.body_length)))
+}
+
+/// Whether this body is in use: a header over it has not ended.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn body_in_use(view: &dyn View, body: &BodyName) -> Result<bool, Unreadable> {
+    let row = MESSAGES.row(view, &(body.originator, body.message))?;
+    Ok(row.is_some_and(|row| row.waiting > 0 && row.root == body.root))
+}
+
+/// When the next envelope expires.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn next_due(view: &dyn View) -> Result<Option<UnixMillis>, Unreadable> {
+    let mut due = None;
+    DUE.scan(view, &(), |(not_after, _), _| {
+        due = Some(UnixMillis(not_after));
+        ControlFlow::Break(())
+    })?;
+    Ok(due)
+}
+
+/// When the hub accepted the oldest envelope that waits for a participant.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn oldest_waiting(view: &dyn View, recipient: ParticipantId) -> Result<Option<UnixMillis>, Unreadable> {
+    // Within one rank and originator the first row is the oldest, so at most three rows per originator matter.
+    let (mut oldest, mut seen) = (None, None);
+    let mut first_rows = Vec::new();
+    MAILBOXES.scan(view, &recipient, |(_, rank, originator, _), envelope| {
+        if seen != Some((rank, originator)) {
+            seen = Some((rank, originator));
+            first_rows.push(envelope);
+        }
+        ControlFlow::Continue(())
+    })?;
+    for first in first_rows {
+        let accepted = envelope(view, &first)?.map(|row| row.accepted);
+        oldest = oldest.into_iter().chain(accepted).min();
+    }
+    Ok(oldest)
+}
+
+/// All that waits.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn waiting(view: &dyn View) -> Result<Tally, Unreadable> {
+    Ok(WAITING.row(view, &())?.unwrap_or_default())
+}
+
+/// The directory in force: membership, entries, suspensions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DirectoryState {
+    /// The membership statement.
+    pub membership: Option<MembershipRow>,
+    /// Everyone's entry.
+    pub entries: Vec<(ParticipantId, DirectoryRow)>,
+    /// Who is suspended, and why.
+    pub suspended: Vec<(ParticipantId, Code)>,
+    /// How much of the log `public` is recorded in `traffic`.
+    pub recorded: u64,
+}
+
+/// The directory in force.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn directory(view: &dyn View) -> Result<DirectoryState, Unreadable> {
+    let mut state = DirectoryState {
+        membership: MEMBERSHIP.row(view, &())?,
+        recorded: PUBLIC.row(view, &())?.unwrap_or_default().size,
+        ..DirectoryState::default()
+    };
+    DIRECTORY.scan(view, &(), |participant, row| {
+        state.entries.push((participant, row));
+        ControlFlow::Continue(())
+    })?;
+    SUSPENDED.scan(view, &(), |participant, reason| {
+        state.suspended.push((participant, reason));
+        ControlFlow::Continue(())
+    })?;
+    Ok(state)
+}
+
+/// The entry in force of a participant, by digest.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn entry_digest(view: &dyn View, participant: ParticipantId) -> Result<Option<Digest>, Unreadable> {
+    Ok(DIRECTORY.row(view, &participant)?.map(|row| row.entry))
+}

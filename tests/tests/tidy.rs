@@ -1,0 +1,13 @@
+//! Rules of the source tree that a compiler does not check: dependency arrows, pure cores, single doors, words, lengths.
+//!
+//! Lengths are a ratchet: a file or function may stay as long as it was when it was listed, and no new one may join
+//! without a reason at its line in the list.
+
+mod tidy {
+    pub mod arrows;
+    pub mod documents;
+    pub mod lengths;
+    pub mod source;
+    pub mod tree;
+    pub mod words;
+}

@@ -1,0 +1,93 @@
+//! What product code must not name, and where.
+
+use super::tree::{Source, files, report};
+
+/// Names that a pure core must not know.
+const IMPURE: &[&str] =
+    &["tokio", "std::fs", "std::net", "std::thread", "SystemTime", "Instant", "getrandom", "rand::", "std::env"];
+
+/// Names that lead to opening an envelope; the hub has no path to them.
+const OPENING: &[&str] = &["body::open", "envelope::open", "open_wrap", "SealingKey", "ContentKey", "OpenedMessage"];
+
+/// Calls that make something durable or rename it.
+const DURABLE: &[&str] =
+    &["sync_all(", "sync_data(", "fdatasync", "fs::rename", "renameat", "fsync(", ".persist(", "tokio::fs::rename"];
+
+fn rust() -> Vec<Source> {
+    files(".rs").into_iter().filter(|file| !file.path.starts_with("tests/tests/tidy")).collect()
+}
+
+fn named<'a>(sources: impl Iterator<Item = &'a Source>, words: &[&str]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for source in sources {
+        for (number, line) in source.code_lines() {
+            for word in words.iter().filter(|word| line.contains(**word)) {
+                findings.push(format!("{}:{number}: {word}", source.path));
+            }
+        }
+    }
+    findings
+}
+
+#[test]
+fn cores_and_protocol_are_pure() {
+    let sources = rust();
+    let pure = |source: &&Source| {
+        source.path.contains("/src/core/") || source.path.ends_with("/src/core.rs") || source.path.contains("ncp-protocol/src")
+    };
+    assert!(sources.iter().filter(pure).count() > 20, "the cores were found");
+    report("no clock, file, socket, thread or chance in a core", named(sources.iter().filter(pure), IMPURE));
+}
+
+#[test]
+fn relay_never_names_opening() {
+    let sources = rust();
+    let relay = sources.iter().filter(|source| source.path.starts_with("crates/ncp-relay/src"));
+    report("the hub stores and forwards what it cannot read", named(relay, OPENING));
+}
+
+#[test]
+fn only_the_store_syncs_or_renames() {
+    let sources = rust();
+    let others = sources
+        .iter()
+        .filter(|source| source.path.starts_with("crates/") && !source.path.starts_with("crates/ncp-store/"));
+    report("durability has one place", named(others, DURABLE));
+}
+
+#[test]
+fn every_module_opens_with_its_contract() {
+    let missing = rust().iter().filter(|source| !source.text.starts_with("//!")).map(|source| source.path.clone()).collect();
+    report("modules without `//!`", missing);
+}
+
+#[test]
+fn unwrap_in_product_code_says_why_it_is_safe() {
+    let mut findings = Vec::new();
+    for source in rust().iter().filter(|source| source.path.starts_with("crates/")) {
+        let lines: Vec<&str> = source.text.lines().collect();
+        for (number, line) in source.code_lines() {
+            if line.contains(".unwrap()") || line.contains(".expect(") {
+                let before = &lines[number.saturating_sub(6)..number];
+                if !before.iter().any(|line| line.contains("Unwrap safety:")) {
+                    findings.push(format!("{}:{number}", source.path));
+                }
+            }
+        }
+    }
+    report("unwrap without \"Unwrap safety:\"", findings);
+}
+
+#[test]
+fn no_whole_crate_allows() {
+    let mut findings = Vec::new();
+    for source in rust() {
+        for (number, line) in source.lines() {
+            let line = line.trim_start();
+            if line.starts_with("#![allow") || line.starts_with("#[allow") {
+                findings.push(format!("{}:{number}: {line}", source.path));
+            }
+        }
+    }
+    report("lints are expected where they fire, with a reason, never allowed", findings);
+}

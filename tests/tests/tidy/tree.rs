@@ -1,0 +1,76 @@
+//! The files of the project, read once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file with its path from the top of the project.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub path: String,
+    pub text: String,
+}
+
+impl Source {
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().enumerate().map(|(number, line)| (number + 1, line))
+    }
+
+    /// The lines before the first `#[cfg(test)]` module: product code. Files of tests have none.
+    pub fn product_lines(&self) -> Vec<(usize, &str)> {
+        if is_test_file(&self.path) {
+            return Vec::new();
+        }
+        self.lines().take_while(|(_, line)| !line.trim_start().starts_with("#[cfg(test)]")).collect()
+    }
+
+    /// Product lines without comments.
+    pub fn code_lines(&self) -> Vec<(usize, &str)> {
+        let code = |(number, line)| (number, strip_comment(line));
+        self.product_lines().into_iter().map(code).filter(|(_, line)| !line.trim().is_empty()).collect()
+    }
+}
+
+/// Whether a file holds tests alone.
+pub fn is_test_file(path: &str) -> bool {
+    path.starts_with("tests/") || path.contains("/tests/") || path.contains("/benches/") || path.ends_with("/tests.rs")
+}
+
+fn strip_comment(line: &str) -> &str {
+    // A `//` inside a string counts as a comment here: it can only hide a finding in a URL.
+    line.split("//").next().unwrap_or(line)
+}
+
+/// The top of the project.
+pub fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the project").to_owned()
+}
+
+/// All files of the project with this ending.
+pub fn files(ending: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    walk(&top(), &mut found, ending);
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(!found.is_empty(), "no {ending} files found");
+    found
+}
+
+fn walk(folder: &Path, found: &mut Vec<Source>, ending: &str) {
+    for entry in fs::read_dir(folder).expect("folder can be read") {
+        let entry = entry.expect("entry can be read");
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if entry.file_type().expect("type can be read").is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                walk(&path, found, ending);
+            }
+        } else if name.ends_with(ending) {
+            let text = fs::read_to_string(&path).expect("source is UTF-8");
+            let path = path.strip_prefix(top()).expect("below the top").to_string_lossy().into_owned();
+            found.push(Source { path, text });
+        }
+    }
+}
+
+/// Fails with all findings at once.
+pub fn report(rule: &str, findings: Vec<String>) {
+    assert!(findings.is_empty(), "{rule}:\n  {}\n", findings.join("\n  "));
+}
