@@ -4,10 +4,10 @@
 //! without a reason at its line in the list.
 
 mod tidy {
-    pub mod arrows;
-    pub mod documents;
-    pub mod lengths;
-    pub mod source;
-    pub mod tree;
-    pub mod words;
+    pub(crate) mod arrows;
+    pub(crate) mod documents;
+    pub(crate) mod lengths;
+    pub(crate) mod source;
+    pub(crate) mod tree;
+    pub(crate) mod words;
 }

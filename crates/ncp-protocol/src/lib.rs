@@ -3,6 +3,16 @@
 //!
 //! Start at [`envelope`] for what travels, [`event`] for what a journal says, [`evidence`] for what a receipt proves,
 //! [`frame`] for the link. `docs/PROTOCOL.md` describes the same for whoever writes a second implementation.
+//!
+//! Kind bytes of the [`Prefix`](codec::Prefix) before what is stored or sent as a whole:
+//!
+//! | byte | what follows | byte | what follows |
+//! |---|---|---|---|
+//! | `H` | header | `D`, `d` | directory entry; with its signature |
+//! | `V` | envelope | `R`, `r` | root of trust; with its signatures |
+//! | `M` | content manifest | `G`, `g` | membership statement; with its signatures |
+//! | `A` | approval statement | `T`, `t` | timestamp statement; with its signatures |
+//! | `Q` | officer request | `E` | event |
 
 pub mod approval;
 pub mod body;

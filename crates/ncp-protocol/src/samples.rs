@@ -1,4 +1,5 @@
 //! Values that the tests of several modules share.
+#![cfg(test)]
 
 use crate::codes::{Handling, Kind};
 use crate::ids::{ConversationId, Digest, MessageId, NetworkId, ParticipantId, Reference};

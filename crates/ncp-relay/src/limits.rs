@@ -5,7 +5,9 @@
 
 use core::time::Duration;
 
-use ncp_protocol::limits::{BODY_MAX, CHUNK_SEALED, DEDUPLICATION_MS, LIFETIME_MAX_MS, RECEIPTS_KEPT_MS, RECIPIENTS_MAX};
+use ncp_protocol::limits::{
+    BODY_MAX, CHUNK_SEALED, DEDUPLICATION_MS, LIFETIME_MAX_MS, RECEIPTS_KEPT_MS, RECIPIENTS_MAX,
+};
 
 /// Most envelopes that wait at the hub, over all mailboxes.
 pub const WAITING_MAX: u64 = 1_000_000;

@@ -13,7 +13,9 @@ mod real;
 mod verbs;
 
 pub use real::RealDisk;
-pub(crate) use verbs::{create_afresh, exists, first_nonzero, io_damaged, read_exact_at, with_suffix};
+pub(crate) use verbs::{
+    NEW, create_afresh, exists, first_nonzero, io_damaged, parent, read_exact_at, remove_unfinished, with_suffix,
+};
 pub use verbs::{move_aside, read_file, replace_file, set_aside};
 
 /// What a file is opened for.

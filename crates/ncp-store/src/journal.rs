@@ -14,7 +14,7 @@ use ncp_protocol::ids::LogName;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{Disk, DiskFile, OpenMode, remove_unfinished};
 use crate::limits::{BLOCK_LEN, GROUP_LEN_MAX, JOURNAL_SEGMENT_LEN};
 
 mod group;
@@ -155,6 +155,9 @@ enum State {
 impl<D: Disk> Journal<D> {
     /// Opens the journal behind its last group.
     ///
+    /// Order: sync of the folder, since a killed process may have left a segment whose name a power cut would take; then the
+    /// last segment is brought to its length. A crash leaves it as it was or longer by zeros.
+    ///
     /// # Errors
     /// [`JournalError::Damaged`] unless the scan found a whole journal; otherwise as the disk has it.
     ///
@@ -166,6 +169,8 @@ impl<D: Disk> Journal<D> {
             Tail::Whole => {}
             Tail::Torn(at) | Tail::Damaged(at) => return Err(JournalError::Damaged(at)),
         }
+        remove_unfinished(&disk, Path::new(FOLDER))?;
+        disk.sync_dir(Path::new(FOLDER))?;
         let end = match scan.end {
             None => None,
             Some(Position { segment, offset }) => {

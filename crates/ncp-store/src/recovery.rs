@@ -9,6 +9,7 @@
 //! The index is trusted if its trust row agrees with the journal and with a full scan of the rows; otherwise it is set
 //! aside and built anew. Level files are checked at their edge and computed again if that is wrong.
 
+use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, RwLock};
@@ -160,7 +161,6 @@ pub struct OpenReport {
 }
 
 /// An engine that is ready, and the file that keeps its newest checkpoints.
-#[derive(Debug)]
 pub struct Opened<C: Core, D: Disk, I: Index> {
     /// The engine.
     pub engine: Engine<C, D, I>,
@@ -168,6 +168,12 @@ pub struct Opened<C: Core, D: Disk, I: Index> {
     pub signed: Signed<D>,
     /// What the start did.
     pub report: OpenReport,
+}
+
+impl<C: Core, D: Disk, I: Index> fmt::Debug for Opened<C, D, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("engine", &self.engine).field("report", &self.report).finish_non_exhaustive()
+    }
 }
 
 /// Opens a store on `disk`, mending what a crash left.

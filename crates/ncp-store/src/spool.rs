@@ -16,7 +16,9 @@ use ncp_protocol::ids::{Digest, MessageId, ParticipantId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::disk::{Disk, DiskFile, OpenMode, create_afresh, read_file, set_aside, with_suffix};
+use crate::disk::{
+    Disk, DiskFile, NEW, OpenMode, create_afresh, read_file, remove_unfinished, set_aside, with_suffix,
+};
 use crate::limits::{
     BLOCK_LEN, RECORD_MAX, SPOOL_ERASABLE_SEGMENT_LEN, SPOOL_LASTING_SEGMENT_LEN, SPOOL_PASSING_SEGMENT_LEN,
 };
@@ -239,7 +241,8 @@ struct OpenSegment<F> {
 impl<D: Disk> Spool<D> {
     /// Opens the spool behind its last records, making its folders at the first start.
     ///
-    /// Order of that: folders, sync of `spool`, of the data folder. A crash leaves some of them, all empty.
+    /// Order: folders; sync of each class, since a killed process may have left a segment whose name a power cut would take;
+    /// sync of `spool`, of the data folder. A crash leaves some of the folders.
     ///
     /// # Errors
     /// As the disk has it.
@@ -252,6 +255,7 @@ impl<D: Disk> Spool<D> {
         for class in Class::ALL {
             let len = options.segment_len(class) as usize;
             assert!(len.is_multiple_of(BLOCK_LEN) && len >= record::padded_len(RECORD_MAX), "a record fits a segment");
+            remove_unfinished(&disk, &class.folder())?;
             let segments = SpoolReader::new(disk.clone()).segments(class)?;
             let end = match segments.last() {
                 None => End { next_segment: 0, open: None },
@@ -463,8 +467,11 @@ fn make_folders<D: Disk>(disk: &D) -> io::Result<()> {
     let spool = Path::new(FOLDER);
     disk.create_dir(spool)?;
     let there = disk.list(spool)?;
-    for class in Class::ALL.into_iter().filter(|class| !there.iter().any(|name| name == class.as_str())) {
-        disk.create_dir(&class.folder())?;
+    for class in Class::ALL {
+        if !there.iter().any(|name| name == class.as_str()) {
+            disk.create_dir(&class.folder())?;
+        }
+        disk.sync_dir(&class.folder())?;
     }
     disk.sync_dir(spool)?;
     disk.sync_dir(Path::new(""))
@@ -494,7 +501,7 @@ fn renew<D: Disk>(disk: &D, class: Class, segment: u32) -> io::Result<()> {
             stretch.fill(0);
         }
     }
-    let new = with_suffix(&path, ".new");
+    let new = with_suffix(&path, NEW);
     let file = create_afresh(disk, &new)?;
     file.allocate(bytes.len() as u64)?;
     file.write_at(bytes.get(..walk.end as usize).unwrap_or(&bytes), 0)?;

@@ -26,27 +26,25 @@ impl Members {
     }
 }
 
-/// One object on one line, the schema first.
+/// One object on one line, the schema first, the other members by name.
 pub(crate) fn line(schema: &str, value: &Value, members: &Members) -> String {
     let mut object = Map::new();
-    object.insert("schema".to_owned(), Value::String(schema.to_owned()));
     match value {
         Value::Object(fields) => {
-            for (name, field) in fields {
-                let wanted = match members {
-                    Members::All | Members::List => true,
-                    Members::Only(names) => names.contains(name),
-                };
-                if wanted {
-                    object.insert(name.clone(), field.clone());
-                }
-            }
+            let wanted = |name: &String| match members {
+                Members::All | Members::List => true,
+                Members::Only(names) => names.contains(name),
+            };
+            object.extend(fields.iter().filter(|(name, _)| wanted(name)).map(|(name, field)| (name.clone(), field.clone())));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             object.insert("value".to_owned(), value.clone());
         }
     }
-    Value::Object(object).to_string() + "\n"
+    let rest = Value::Object(object).to_string();
+    let rest = rest.strip_prefix('{').unwrap_or_default();
+    let comma = if rest == "}" { "" } else { "," };
+    format!("{{\"schema\":{}{comma}{rest}\n", Value::String(schema.to_owned()))
 }
 
 /// The members of a schema, or `None` if it is unknown. A test holds this table against what commands print.

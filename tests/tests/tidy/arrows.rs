@@ -36,7 +36,8 @@ struct Crate {
 }
 
 fn crates() -> Vec<Crate> {
-    let manifests = files("Cargo.toml").into_iter().filter(|file| file.path != "Cargo.toml" && !file.path.starts_with("fuzz"));
+    let manifests =
+        files("Cargo.toml").into_iter().filter(|file| file.path != "Cargo.toml" && !file.path.starts_with("fuzz"));
     manifests
         .map(|file| {
             let mut section = "";

@@ -82,5 +82,8 @@ fn protocol_page_carries_the_digest_of_the_wire_modules() {
     }
     let digest = sha256(text.as_bytes()).to_string();
     let page = fs::read_to_string(top().join("docs/PROTOCOL.md")).expect("docs/PROTOCOL.md");
-    assert!(page.contains(&digest), "the wire modules changed: read docs/PROTOCOL.md again, then set its digest to {digest}");
+    assert!(
+        page.contains(&digest),
+        "the wire modules changed: read docs/PROTOCOL.md again, then set its digest to {digest}"
+    );
 }

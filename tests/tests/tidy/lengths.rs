@@ -27,10 +27,12 @@ fn files_fit_in_a_head() {
 #[test]
 fn functions_do_one_thing() {
     let mut findings = Vec::new();
-    for source in files(".rs") {
+    // A long test is a table of cases; a long function of the product is two functions.
+    for source in files(".rs").into_iter().filter(|source| !source.is_test()) {
         for (name, start, length) in functions(&source.text) {
             let place = format!("{}::{name}", source.path);
-            let most = LONGER_FUNCTIONS.iter().find(|(known, ..)| *known == place).map_or(FUNCTION_MAX, |(_, most, _)| *most);
+            let most =
+                LONGER_FUNCTIONS.iter().find(|(known, ..)| *known == place).map_or(FUNCTION_MAX, |(_, most, _)| *most);
             if length > most {
                 findings.push(format!("{place} (line {start}): {length} lines, at most {most}"));
             }
@@ -47,7 +49,9 @@ fn functions(text: &str) -> Vec<(String, usize, usize)> {
         let indent = line.len() - line.trim_start().len();
         let words: Vec<&str> = line.split_whitespace().collect();
         if let Some(at) = words.iter().position(|word| *word == "fn")
-            && words[..at].iter().all(|word| matches!(*word, "pub" | "async" | "const" | "unsafe") || word.starts_with("pub("))
+            && words[..at]
+                .iter()
+                .all(|word| matches!(*word, "pub" | "async" | "const" | "unsafe") || word.starts_with("pub("))
             && let Some(name) = words.get(at + 1)
         {
             let name = name.split(['(', '<']).next().unwrap_or_default().to_owned();

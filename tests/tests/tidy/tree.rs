@@ -5,33 +5,37 @@ use std::path::{Path, PathBuf};
 
 /// A file with its path from the top of the project.
 #[derive(Debug, Clone)]
-pub struct Source {
-    pub path: String,
-    pub text: String,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 impl Source {
-    pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.text.lines().enumerate().map(|(number, line)| (number + 1, line))
     }
 
     /// The lines before the first `#[cfg(test)]` module: product code. Files of tests have none.
-    pub fn product_lines(&self) -> Vec<(usize, &str)> {
-        if is_test_file(&self.path) {
+    pub(crate) fn product_lines(&self) -> Vec<(usize, &str)> {
+        if self.is_test() {
             return Vec::new();
         }
         self.lines().take_while(|(_, line)| !line.trim_start().starts_with("#[cfg(test)]")).collect()
     }
 
+    /// Whether the file holds tests alone.
+    pub(crate) fn is_test(&self) -> bool {
+        is_test_file(&self.path) || self.text.contains("\n#![cfg(test)]\n")
+    }
+
     /// Product lines without comments.
-    pub fn code_lines(&self) -> Vec<(usize, &str)> {
+    pub(crate) fn code_lines(&self) -> Vec<(usize, &str)> {
         let code = |(number, line)| (number, strip_comment(line));
         self.product_lines().into_iter().map(code).filter(|(_, line)| !line.trim().is_empty()).collect()
     }
 }
 
-/// Whether a file holds tests alone.
-pub fn is_test_file(path: &str) -> bool {
+fn is_test_file(path: &str) -> bool {
     path.starts_with("tests/") || path.contains("/tests/") || path.contains("/benches/") || path.ends_with("/tests.rs")
 }
 
@@ -41,12 +45,12 @@ fn strip_comment(line: &str) -> &str {
 }
 
 /// The top of the project.
-pub fn top() -> PathBuf {
+pub(crate) fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the project").to_owned()
 }
 
 /// All files of the project with this ending.
-pub fn files(ending: &str) -> Vec<Source> {
+pub(crate) fn files(ending: &str) -> Vec<Source> {
     let mut found = Vec::new();
     walk(&top(), &mut found, ending);
     found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -71,6 +75,6 @@ fn walk(folder: &Path, found: &mut Vec<Source>, ending: &str) {
 }
 
 /// Fails with all findings at once.
-pub fn report(rule: &str, findings: Vec<String>) {
+pub(crate) fn report(rule: &str, findings: Vec<String>) {
     assert!(findings.is_empty(), "{rule}:\n  {}\n", findings.join("\n  "));
 }

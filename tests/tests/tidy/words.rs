@@ -1,12 +1,20 @@
 //! Words of unfinished work, and tests that do not test.
 
-use super::tree::{files, is_test_file, report};
+use super::tree::{files, report};
 
 fn words() -> Vec<String> {
     // Put together here, so that this list is not a finding.
-    [("FIX", "ME"), ("TO", "DO"), ("XX", "X"), ("to", "do!("), ("unimple", "mented!("), ("for ", "now"), ("place", "holder")]
-        .map(|(head, tail)| format!("{head}{tail}"))
-        .to_vec()
+    [
+        ("FIX", "ME"),
+        ("TO", "DO"),
+        ("XX", "X"),
+        ("to", "do!("),
+        ("unimple", "mented!("),
+        ("for ", "now"),
+        ("place", "holder"),
+    ]
+    .map(|(head, tail)| format!("{head}{tail}"))
+    .to_vec()
 }
 
 #[test]
@@ -31,7 +39,7 @@ fn tests_neither_sleep_nor_rest() {
     for source in files(".rs") {
         let product = source.product_lines().len();
         for (number, line) in source.lines() {
-            let in_tests = is_test_file(&source.path) || number > product;
+            let in_tests = source.is_test() || number > product;
             if line.contains(&rest) || (in_tests && sleeps.iter().any(|sleep| line.contains(sleep.as_str()))) {
                 findings.push(format!("{}:{number}: {}", source.path, line.trim()));
             }

@@ -6,7 +6,7 @@ mod message;
 mod outbound;
 
 use ncp_protocol::event::{Actor, Change};
-use ncp_protocol::ids::{MessageId, OfficerNumber, ParticipantId};
+use ncp_protocol::ids::{Digest, MessageId, OfficerNumber, ParticipantId};
 use ncp_store::state::{Key, Placed, Rows, Table, Unreadable, View};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,11 +47,7 @@ impl Applying<'_> {
                 let row = OfficerRow { key: *key, uid: *uid, roles: roles.clone(), standing: Standing::Active };
                 OFFICER.put(self.rows, &officer.0, &row);
             }
-            Change::OfficerDisabled { officer } => {
-                let mut row = introduced(self.read(&OFFICER, &officer.0)?, "officer")?;
-                row.standing = Standing::Disabled;
-                OFFICER.put(self.rows, &officer.0, &row);
-            }
+            Change::OfficerDisabled { officer } => self.officer_disabled(*officer)?,
             Change::RulesInForce { rules } => RULES.put(self.rows, &(), rules),
             Change::HoldSet { scope } => {
                 let row = HoldRow { scope: *scope, since: self.event.event.time, officer: self.acting_officer() };
@@ -83,26 +79,16 @@ impl Applying<'_> {
             Change::ContentErased { originator, message } => self.remember(*originator, *message),
             Change::SequenceGapNoticed { .. } => {}
             Change::EntryAccepted { participant, version, entry } => {
-                let known = self.read(&ENTRY, participant)?;
-                let row = EntryRow {
-                    version: *version,
-                    entry: *entry,
-                    pinned: known.and_then(|row| row.pinned),
-                    suspended: known.is_some_and(|row| row.suspended),
-                };
-                ENTRY.put(self.rows, participant, &row);
+                self.entry_accepted(*participant, *version, *entry)?;
             }
             Change::EntryPinned { participant, fingerprint } => {
-                let row = introduced(self.read(&ENTRY, participant)?, "directory entry")?;
-                ENTRY.put(self.rows, participant, &EntryRow { pinned: Some(*fingerprint), ..row });
+                self.entry_changed(*participant, |row| row.pinned = Some(*fingerprint))?;
             }
             Change::ParticipantSuspended { participant, .. } => {
-                let row = introduced(self.read(&ENTRY, participant)?, "directory entry")?;
-                ENTRY.put(self.rows, participant, &EntryRow { suspended: true, ..row });
+                self.entry_changed(*participant, |row| row.suspended = true)?;
             }
             Change::ParticipantReinstated { participant } => {
-                let row = introduced(self.read(&ENTRY, participant)?, "directory entry")?;
-                ENTRY.put(self.rows, participant, &EntryRow { suspended: false, ..row });
+                self.entry_changed(*participant, |row| row.suspended = false)?;
             }
             // Events of the hub: a node's journal never holds them.
             Change::EnvelopeAccepted(_)
@@ -115,6 +101,31 @@ impl Applying<'_> {
                 return Err(Unreadable("an event of the hub stands in a node's journal".to_owned()));
             }
         }
+        Ok(())
+    }
+
+    fn officer_disabled(&mut self, officer: OfficerNumber) -> Result<(), Unreadable> {
+        let row = introduced(self.read(&OFFICER, &officer.0)?, "officer")?;
+        OFFICER.put(self.rows, &officer.0, &OfficerRow { standing: Standing::Disabled, ..row });
+        Ok(())
+    }
+
+    fn entry_accepted(&mut self, participant: ParticipantId, version: u32, entry: Digest) -> Result<(), Unreadable> {
+        let known = self.read(&ENTRY, &participant)?;
+        let pinned = known.and_then(|row| row.pinned);
+        let suspended = known.is_some_and(|row| row.suspended);
+        ENTRY.put(self.rows, &participant, &EntryRow { version, entry, pinned, suspended });
+        Ok(())
+    }
+
+    fn entry_changed(
+        &mut self,
+        participant: ParticipantId,
+        change: impl FnOnce(&mut EntryRow),
+    ) -> Result<(), Unreadable> {
+        let mut row = introduced(self.read(&ENTRY, &participant)?, "directory entry")?;
+        change(&mut row);
+        ENTRY.put(self.rows, &participant, &row);
         Ok(())
     }
 

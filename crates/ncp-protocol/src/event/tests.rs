@@ -38,6 +38,7 @@ fn draft(recipients: Vec<ParticipantId>) -> Draft {
         rule: longest_code(),
         rules: Digest([0xff; 32]),
         reason: Some(longest_code()),
+        asked: Asked { key: Digest([0xff; 32]), request: Digest([0xff; 32]) },
         approvals_needed: 2,
     }
 }

@@ -5,38 +5,21 @@
 //! kebab case (`decode.malformed`). `NCP_REGENERATE=1 cargo test -p ncp-protocol --test vectors` writes the files anew;
 //! without it the test fails if a file differs from what the generator makes, is missing, or is left over.
 
+#[cfg(test)]
 mod annotate;
+#[cfg(test)]
 mod cases;
+#[cfg(test)]
 mod check;
+#[cfg(test)]
 mod fixtures;
+#[cfg(test)]
 mod scenario;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use scenario::Vector;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/wire")
-}
-
-/// All vector files, by path below the root.
-fn files() -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![root()];
-    while let Some(folder) = folders.pop() {
-        for item in fs::read_dir(&folder).expect("a folder").map(|item| item.expect("an item").path()) {
-            if item.is_dir() {
-                folders.push(item);
-            } else if item.extension().is_some_and(|extension| extension == "txt") {
-                let name = item.strip_prefix(root()).expect("below the root").to_string_lossy().replace('\\', "/");
-                found.insert(name, fs::read_to_string(&item).expect("UTF-8"));
-            }
-        }
-    }
-    found
-}
+use scenario::{Vector, files, root};
 
 fn failure(name: &str, text: &str) -> Option<String> {
     let vector = match Vector::parse(text) {
@@ -80,7 +63,7 @@ fn regenerating_leaves_no_difference() {
     }
     let found = files();
     let different = |name: &&String| made.get(*name) != found.get(*name);
-    let names: std::collections::BTreeSet<&String> = made.keys().chain(found.keys()).collect();
+    let names: BTreeSet<&String> = made.keys().chain(found.keys()).collect();
     let different: Vec<_> = names.into_iter().filter(|name| different(name)).collect();
     assert!(different.is_empty(), "differ, are missing or left over: {different:?}");
 }
@@ -90,7 +73,7 @@ fn enough_failures_of_enough_types_are_described() {
     let scenarios = cases::all();
     let negative: Vec<_> = scenarios.iter().filter(|scenario| scenario.expect != "ok").collect();
     assert!(negative.len() >= 60, "{}", negative.len());
-    let kinds: std::collections::BTreeSet<_> = scenarios.iter().map(|scenario| scenario.kind).collect();
+    let kinds: BTreeSet<_> = scenarios.iter().map(|scenario| scenario.kind).collect();
     for kind in kinds {
         assert!(negative.iter().any(|scenario| scenario.kind == kind), "no failure of {kind}");
         assert!(scenarios.iter().any(|scenario| scenario.kind == kind && scenario.expect == "ok"), "no golden {kind}");

@@ -11,6 +11,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::annotate::Hex;
 
@@ -126,4 +128,26 @@ impl Vector {
     pub(crate) fn optional_block(&self, name: &str) -> Option<&[u8]> {
         self.blocks.get(name).map(Vec::as_slice)
     }
+}
+
+/// The folder of the vector files.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/wire")
+}
+
+/// All vector files, by path below the root.
+pub(crate) fn files() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(&folder).expect("a folder").map(|item| item.expect("an item").path()) {
+            if item.is_dir() {
+                folders.push(item);
+            } else if item.extension().is_some_and(|extension| extension == "txt") {
+                let name = item.strip_prefix(root()).expect("below the root").to_string_lossy().replace('\\', "/");
+                found.insert(name, fs::read_to_string(&item).expect("UTF-8"));
+            }
+        }
+    }
+    found
 }

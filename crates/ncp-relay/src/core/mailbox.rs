@@ -38,7 +38,12 @@ impl Turns {
     ///
     /// # Errors
     /// [`Unreadable`] if the view cannot be read.
-    pub fn choose(&mut self, view: &dyn View, recipient: ParticipantId, max: usize) -> Result<Vec<Waiting>, Unreadable> {
+    pub fn choose(
+        &mut self,
+        view: &dyn View,
+        recipient: ParticipantId,
+        max: usize,
+    ) -> Result<Vec<Waiting>, Unreadable> {
         let mut chosen = Vec::new();
         while chosen.len() < max {
             let Some(next) = self.next(view, recipient)? else { break };
@@ -85,20 +90,26 @@ impl Turns {
     /// The oldest of the originator after the one served last; of the first, if there is none after.
     fn next_of_rank(&self, view: &dyn View, recipient: ParticipantId, rank: u8) -> Result<Option<Waiting>, Unreadable> {
         let mut first = None;
-        let mut visit = |key: MailboxKey, envelope| {
-            let sequence = key.3;
+        if let Some(last) = self.last.get(usize::from(rank)).copied().flatten() {
+            let after = (recipient, rank, last, u64::MAX);
+            MAILBOXES.scan_from(view, &(recipient, rank), &after, self.first_unsent(&mut first))?;
+        }
+        if first.is_none() {
+            MAILBOXES.scan(view, &(recipient, rank), self.first_unsent(&mut first))?;
+        }
+        Ok(first)
+    }
+
+    fn first_unsent<'a>(
+        &'a self,
+        first: &'a mut Option<Waiting>,
+    ) -> impl FnMut(MailboxKey, EnvelopeKey) -> ControlFlow<()> + 'a {
+        |(_, rank, _, sequence), envelope| {
             if self.sent.contains(&sequence) {
                 return ControlFlow::Continue(());
             }
-            first = Some(Waiting { sequence, envelope, rank });
+            *first = Some(Waiting { sequence, envelope, rank });
             ControlFlow::Break(())
-        };
-        if let Some(last) = self.last.get(usize::from(rank)).copied().flatten() {
-            MAILBOXES.scan_from(view, &(recipient, rank), &(recipient, rank, last, u64::MAX), &mut visit)?;
         }
-        if first.is_none() {
-            MAILBOXES.scan(view, &(recipient, rank), visit)?;
-        }
-        Ok(first)
     }
 }

@@ -3,8 +3,9 @@
 //! Content is durable only after a sync of its file, a name only after a sync of its folder. A file sees writes in units
 //! of 512 bytes, each of them whole; between two syncs any version of a unit may be the one that reaches the disk. A
 //! failed sync leaves what was to be synced readable but never durable, whatever later syncs say, until it is written
-//! again: this is how Linux treats pages whose write-back failed. A rename is atomic unless only the folder it left
-//! was synced.
+//! again: this is how Linux treats pages whose write-back failed. Names are kept by the file system's own journal, which
+//! fails for good or not at all: a name whose sync failed is pending still. A rename is atomic unless only the folder it
+//! left was synced.
 //!
 //! Operations that change something are numbered from 0, reads (open, list, read, length) by themselves; a fault is
 //! planned for a number. After a crash every call fails until [`ModelDisk::reopen`], and handles from before it fail
@@ -331,7 +332,7 @@ impl Disk for ModelDisk {
         self.operate(Operation {
             perform: Box::new(|state| state.tree.sync(dir)),
             persist: nothing(),
-            fail: Box::new(|state| state.tree.doom(dir)),
+            fail: nothing(),
             leaves_pending: false,
         })
     }

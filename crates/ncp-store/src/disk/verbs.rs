@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::{CORRUPT, Disk, DiskFile, OpenMode};
 
+/// Ends the name of a file that is still being written.
+pub(crate) const NEW: &str = ".new";
+
 /// Reads a whole file.
 ///
 /// # Errors
@@ -52,7 +55,7 @@ pub(crate) fn io_damaged(what: &str) -> io::Error {
 /// # Errors
 /// As the system has it; after a failed sync fatal.
 pub fn replace_file<D: Disk>(disk: &D, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = with_suffix(path, ".new");
+    let new = with_suffix(path, NEW);
     let file = create_afresh(disk, &new)?;
     file.write_at(bytes, 0)?;
     file.sync_data()?;
@@ -66,6 +69,16 @@ pub(crate) fn create_afresh<D: Disk>(disk: &D, path: &Path) -> io::Result<D::Fil
         disk.remove(path)?;
     }
     disk.open(path, OpenMode::CreateNew)
+}
+
+/// Removes what interrupted copies left in a folder: `.new` files, which nothing ever reads.
+///
+/// Order: unlink; not synced. A crash may bring them back, until the next start.
+pub(crate) fn remove_unfinished<D: Disk>(disk: &D, folder: &Path) -> io::Result<()> {
+    for name in disk.list(folder)?.iter().filter(|name| name.ends_with(NEW)) {
+        disk.remove(&folder.join(name))?;
+    }
+    Ok(())
 }
 
 /// Writes a copy of damaged bytes to the folder `corrupt`, under a name that nothing bears yet, and syncs it.

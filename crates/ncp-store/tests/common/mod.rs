@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use ncp_protocol::codes::Code;
 use ncp_protocol::event::{Actor, Change, Event};
-use ncp_protocol::ids::{Digest, Epoch, LogName, LogOrigin, MessageId, NetworkId, UnixMillis};
+use ncp_protocol::ids::{Digest, Epoch, LogName, LogOrigin, MessageId, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey, sha256};
 use ncp_store::disk::model::ModelDisk;
 use ncp_store::index::{MemoryIndex, MemoryPlace};
@@ -20,6 +20,8 @@ use ncp_store::state::{Core, Decision, Erase, Placed, Rows, Table, Unreadable, V
 pub const NOTES: Table<(MessageId, u16), Digest> = Table::new(40);
 /// Newest number of each message.
 pub const COUNTS: Table<MessageId, u16> = Table::new(41);
+
+const OWNER: ParticipantId = ParticipantId::HUB;
 
 pub struct Toy;
 
@@ -70,7 +72,7 @@ fn event(log: LogName, salt: u64, number: u16, change: Change) -> Event {
 fn added(message: MessageId, task: u16, name: RecordName, salt: u64) -> Event {
     // A kind in the record's name cannot be told from the event; the log tells it: two logs, two kinds.
     let log = if name.kind == RecordKind::Content { LogName::Traffic } else { LogName::Public };
-    event(log, salt, task, Change::ContributionAdded { message, task, record: name.id })
+    event(log, salt, task, Change::ContributionAdded { originator: OWNER, message, task, record: name.id })
 }
 
 impl Core for Toy {
@@ -93,7 +95,7 @@ impl Core for Toy {
             Command::Burst { message, events, salt } => {
                 let first = count(message)?;
                 let alerts = (1..=events).map(|number| {
-                    let change = Change::TaskAssigned { message, task: first + number, service: code() };
+                    let change = Change::TaskAssigned { originator: OWNER, message, task: first + number, service: code() };
                     event(LogName::Traffic, salt, number, change)
                 });
                 let (events, reply) = (alerts.collect(), first + events);
@@ -107,7 +109,7 @@ impl Core for Toy {
                     }
                     ControlFlow::Continue(())
                 })?;
-                let events = vec![event(LogName::Traffic, salt, 0, Change::ContentErased { message })];
+                let events = vec![event(LogName::Traffic, salt, 0, Change::ContentErased { originator: OWNER, message })];
                 Ok(Decision { events, records: Vec::new(), erase, reply: count(message)?, effects: vec![message] })
             }
         }
@@ -115,7 +117,7 @@ impl Core for Toy {
 
     fn apply(&self, view: &dyn View, placed: Placed<'_>, rows: &mut Rows) -> Result<(), Unreadable> {
         match &placed.event.change {
-            Change::ContributionAdded { message, task, record } => {
+            Change::ContributionAdded { message, task, record, .. } => {
                 NOTES.put(rows, &(*message, *task), record);
                 COUNTS.put(rows, message, task);
             }
@@ -123,7 +125,7 @@ impl Core for Toy {
                 let count = COUNTS.row(view, message)?.unwrap_or(0);
                 COUNTS.put(rows, message, &(count + 1));
             }
-            Change::ContentErased { message } => {
+            Change::ContentErased { message, .. } => {
                 let mut gone = Vec::new();
                 NOTES.scan(view, message, |key, _| {
                     gone.push(key);

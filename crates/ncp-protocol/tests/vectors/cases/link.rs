@@ -1,8 +1,9 @@
 //! Frames of the link.
 
+use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::frame::{
-    BodyChunk, BodyWanted, Bye, Checkpoint, Credit, Cursor, Entries, EntriesChanged, EntryGet, Frame, Hello, Ping,
-    Pong, PublicGet, PublicLog, Recall, Receipts, ReceiptsStored, Refused,
+    BodyChunk, BodyWanted, Bye, Checkpoint, Credit, Cursor, Deliver, Entries, EntriesChanged, EntryGet, Frame, Hello,
+    Ping, Pong, PublicGet, PublicLog, Recall, Receipts, ReceiptsStored, Refused, Submit,
 };
 use ncp_protocol::ids::{Digest, Epoch, LogName};
 use ncp_protocol::proof::LogProof;
@@ -10,7 +11,10 @@ use ncp_protocol::reject::RejectCode;
 use serde::Serialize;
 
 use crate::annotate::Hex;
-use crate::fixtures::{NETWORK, envelope_key, event, message_id, origin, participant, prove};
+use crate::fixtures::{
+    NETWORK, SIGNING, envelope_key, event, header_over, manifest, message_id, origin, participant, plaintext, prove,
+    seal, seal_body,
+};
 use crate::scenario::Scenario;
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -47,6 +51,10 @@ fn proof() -> LogProof {
     prove(&traffic, &event(LogName::Traffic, change).encode())
 }
 
+fn envelope() -> SealedEnvelope {
+    seal(header_over(&seal_body(&plaintext(&manifest())).0), SIGNING)
+}
+
 fn receipts() -> Receipts {
     Receipts { epoch: Epoch(1), first: 13, proofs: vec![proof()] }
 }
@@ -70,6 +78,8 @@ fn golden() -> Vec<Scenario> {
     let entries = Entries { roots: Vec::new(), membership: Some(vec![1, 2]), timestamp: None, entries: vec![vec![3]] };
     vec![
         ok("hello", "the first frame of a node", of(&hello())),
+        ok("submit", "an envelope is handed to the hub", of(&Submit { envelope: envelope() })),
+        ok("deliver", "an envelope with its proof", of(&Deliver { envelope: envelope(), acceptance: proof() })),
         ok("body-wanted", "a body is asked for from its third chunk on", of(&wanted)),
         ok("body-chunk", "the third chunk of a body, the last and short", of(&chunk(48))),
         ok("receipts", "one receipt, number 13", of(&receipts())),

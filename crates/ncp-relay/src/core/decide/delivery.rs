@@ -10,9 +10,7 @@ use super::ending::Endings;
 use super::{Decided, Scribe};
 use crate::core::Relay;
 use crate::core::command::{Effect, OfferEnvelopes, Recall, Reply, Stamp};
-use crate::core::tables::{
-    DUE, ENVELOPES, Ending, EnvelopeRow, EnvelopeState, SUSPENDED, envelope_key, envelope_of,
-};
+use crate::core::tables::{DUE, ENVELOPES, Ending, EnvelopeRow, EnvelopeState, SUSPENDED, envelope_key, envelope_of};
 use crate::limits::{EXPIRE_BATCH_MAX, OFFER_BATCH_MAX};
 
 /// Offers what still waits. What was offered before and has not ended is offered again without an event.

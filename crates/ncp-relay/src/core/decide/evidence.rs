@@ -5,7 +5,7 @@ use ncp_protocol::ids::LogName;
 use ncp_protocol::keys::sha256;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::spool::{Record, RecordKind, RecordName};
-use ncp_store::state::{Decision, Unreadable, View};
+use ncp_store::state::{Decision, View};
 
 use super::ending::Endings;
 use super::{Decided, Scribe};

@@ -51,16 +51,15 @@ pub(super) fn accept(relay: &Relay, view: &dyn View, submission: AcceptSubmissio
         // A body that was uploaded before the last deletion went with it.
         BodySource::Uploaded { .. } | BodySource::AtHub => return Ok(Decision::reply(Reply::BodyWanted { drops })),
     };
-    take(relay, view, &submission, inline, &older)
+    Ok(take(relay, &submission, inline.as_deref(), &older))
 }
 
 fn take(
     relay: &Relay,
-    view: &dyn View,
     submission: &AcceptSubmission,
-    inline: Option<Arc<[u8]>>,
+    inline: Option<&[u8]>,
     older: &[(EnvelopeKey, EnvelopeRow)],
-) -> Decided {
+) -> Decision<Reply, Effect> {
     let (header, digest) = (&submission.header, submission.header_digest);
     let envelope = envelope_of(header);
     let mut scribe = Scribe::new(submission.stamp, Actor::Peer(submission.peer));
@@ -88,7 +87,7 @@ fn take(
     }
     scribe.effect(Effect::SendReceipts(header.originator));
     scribe.effect(Effect::DeliverMail(header.recipient));
-    Ok(scribe.done(Reply::Accepted))
+    scribe.done(Reply::Accepted)
 }
 
 fn envelope_of(header: &Header) -> EnvelopeKey {

@@ -16,13 +16,10 @@ const ROOT: NodeId = NodeId(0);
 struct Folder {
     visible: BTreeMap<String, NodeId>,
     durable: BTreeMap<String, NodeId>,
-    // Names whose sync failed: pending until something happens to them again.
-    doomed: BTreeSet<String>,
 }
 
 impl Folder {
     fn set(&mut self, name: &str, node: Option<NodeId>) {
-        self.doomed.remove(name);
         match node {
             Some(node) => self.visible.insert(name.to_owned(), node),
             None => self.visible.remove(name),
@@ -170,21 +167,11 @@ impl Tree {
         let node = self.folder_at(dir)?;
         let folder = self.folder_mut(node)?;
         for name in folder.pending() {
-            if !folder.doomed.contains(&name) {
-                folder.persist(&name);
-            }
+            folder.persist(&name);
         }
         // The old name is gone for good: the rename can no longer be undone from here.
         self.renames.retain(|rename| rename.from.0 != node);
         Ok(())
-    }
-
-    pub(super) fn doom(&mut self, dir: &Path) {
-        if let Ok(node) = self.folder_at(dir)
-            && let Ok(folder) = self.folder_mut(node)
-        {
-            folder.doomed.extend(folder.pending());
-        }
     }
 
     pub(super) fn cut(&mut self, fate: &mut Fate) {
@@ -208,7 +195,6 @@ impl Tree {
         }
         for folder in self.folders.values_mut() {
             folder.visible = folder.durable.clone();
-            folder.doomed.clear();
         }
         self.forget_unreachable();
     }

@@ -1,0 +1,50 @@
+//! Limits of the link's tasks, and how they relate. Protocol, transport and store have theirs in their own crates.
+
+use core::time::Duration;
+
+use ncp_protocol::limits::{CHUNK_SEALED, DIGESTS_PER_FRAME_MAX, RECEIPTS_PER_FRAME_MAX};
+use ncp_transport::credit::Credit;
+
+/// What the hub may have in flight towards this node.
+pub(crate) const WINDOW: Credit = Credit { envelopes: 64, bytes: 4 << 20 };
+/// Bytes of credit are given back in pieces of at least this much.
+pub(crate) const BYTES_PER_GRANT: u64 = WINDOW.bytes / 8;
+/// Longest wait for the hub's hello.
+pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for an answer about the directory.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the hub is asked for a sign of life.
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(60);
+/// How often the directory is asked for, whether the hub told of news or not.
+pub(crate) const REFRESH_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Shortest pause between two looks at the directory that somebody missing a key asked for.
+pub(crate) const REFRESH_PAUSE: Duration = Duration::from_secs(5);
+/// How long evidence waits for the key that the directory may bring.
+pub(crate) const KEY_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the end of a link may take in good order.
+pub(crate) const BYE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Frames of answers that wait for the writer before the link is given up: the hub asks and never reads.
+pub(crate) const FRAMES_WAITING_MAX: usize = 1_024;
+/// Frames of receipts from the hub that wait to be stored.
+pub(crate) const RECEIPT_FRAMES_WAITING: usize = 8;
+/// Frames of own receipts that are sent ahead of the hub's acknowledgement.
+pub(crate) const RECEIPT_FRAMES_AHEAD: usize = 4;
+/// Rows that one look at the queue takes in.
+pub(crate) const QUEUE_PAGE: usize = 256;
+/// Envelopes that are sealed between two commits.
+pub(crate) const SEALS_PER_BATCH: usize = 32;
+/// How often sealing looks again at what could not be sealed.
+pub(crate) const SEAL_AGAIN_EVERY: Duration = Duration::from_secs(30);
+/// How far back voided numbers are looked for.
+pub(crate) const VOIDED_LOOKBACK: u64 = 10_000;
+/// Workers that verify and open, and large bodies that arrive, at once; urgent mail has as many of its own.
+pub(crate) const WORKERS_MAX: usize = 2;
+/// Deliveries kept for the day when they can be judged; the hub keeps them in any case.
+pub(crate) const UNJUDGED_MAX: usize = 256;
+/// Bytes that bodies on their way in may come to.
+pub(crate) const INCOMING_MAX: u64 = 16 << 30;
+
+const _: () = assert!(BYTES_PER_GRANT >= CHUNK_SEALED as u64, "a grant lets at least one chunk through");
+const _: () = assert!(WINDOW.bytes >= 8 * CHUNK_SEALED as u64, "several bodies can arrive at once");
+const _: () = assert!(RECEIPTS_PER_FRAME_MAX * RECEIPT_FRAMES_WAITING <= FRAMES_WAITING_MAX);
+const _: () = assert!(DIGESTS_PER_FRAME_MAX > 0 && UNJUDGED_MAX >= WINDOW.envelopes as usize);

@@ -1,0 +1,276 @@
+//! The running node: what every task of the shell shares.
+//!
+//! [`Node::submit`] is the one way to change anything; [`Node::reader`] shows what is synced. After a commit the store
+//! hands out effects; [`dispatch`] takes them as they come and turns each into a hint for the task it concerns. A hint
+//! may be missed or come twice: what is to be done always follows from the index, so each task looks there when it starts
+//! and whenever it is hinted.
+//!
+//! A store that has stopped is fatal: whoever meets [`Stopped`] or a [`ReadError`] lets the daemon end, by
+//! [`Node::stop_because`].
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ncp_api::Fault;
+use ncp_protocol::codes::Precedence;
+use ncp_protocol::event::Actor;
+use ncp_protocol::ids::{MessageId, ParticipantId, UnixMillis};
+use ncp_store::committer::{Stopped, StoreHandle};
+use ncp_store::engine::Committed;
+use ncp_store::queue::{Source, Urgency};
+use ncp_store::reader::{ReadError, Reader};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::config::Config;
+use crate::core::NodeCore;
+use crate::core::command::{Ask, Command, Effect, Identity, Reply};
+use crate::entries::{DirectoryView, Statements};
+use crate::keys::{Keys, Network};
+use crate::officer_auth::SeenKeys;
+use crate::references::References;
+use crate::vault::Vault;
+
+/// Weight of a small command in the store's queue, in bytes.
+pub const COMMAND_WEIGHT: usize = 4 << 10;
+
+/// What all tasks share.
+#[derive(Debug)]
+pub struct Node {
+    /// As configured.
+    pub config: Config,
+    /// Takes commands.
+    pub store: StoreHandle<NodeCore>,
+    /// What the core knows about itself.
+    pub identity: Identity,
+    /// What joining gave.
+    pub network: Network,
+    /// Private keys.
+    pub keys: Keys,
+    /// Content at rest.
+    pub vault: Vault,
+    /// Parsed entries.
+    pub directory: ArcSwap<DirectoryView>,
+    /// The hub's newest statements; the link swaps them in.
+    pub statements: ArcSwap<Statements>,
+    /// Wakes tasks.
+    pub hints: Hints,
+    /// How the link stands; the link says.
+    pub link: watch::Sender<LinkStatus>,
+    /// Numbers for new messages.
+    pub references: References,
+    /// Idempotency keys of signed requests seen lately.
+    pub seen: SeenKeys,
+    /// When this process began to serve.
+    pub started: UnixMillis,
+    /// Whether wall and monotonic clock agree; the timer says.
+    pub clocks_agree: watch::Sender<bool>,
+    /// Ends all tasks.
+    pub stopping: CancellationToken,
+    /// Why, if it was a failure.
+    pub failure: std::sync::OnceLock<Fault>,
+}
+
+/// How the link to the hub stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// The address in use, or the first one configured.
+    pub address: String,
+    /// Whether both have said hello and frames flow.
+    pub connected: bool,
+    /// Since when that is so.
+    pub since: Option<UnixMillis>,
+    /// Why the last attempt failed: codes and names, never content.
+    pub failure: Option<Fault>,
+}
+
+/// An envelope to be sealed, or recalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnvelopeHint {
+    /// Which message.
+    pub message: MessageId,
+    /// To whom.
+    pub recipient: ParticipantId,
+}
+
+/// Asks the link for one ping to the hub; the answer is the round trip in milliseconds.
+pub type HubPing = oneshot::Sender<Result<u64, Fault>>;
+
+/// Wakes tasks. The counters only grow; their values mean nothing.
+#[derive(Debug)]
+pub struct Hints {
+    /// Envelopes to seal.
+    pub sealing: mpsc::UnboundedSender<EnvelopeHint>,
+    /// Envelopes to recall at the hub.
+    pub recall: mpsc::UnboundedSender<EnvelopeHint>,
+    /// Pings to the hub.
+    pub hub_ping: mpsc::Sender<HubPing>,
+    /// The queue towards the hub changed.
+    pub submission: watch::Sender<u64>,
+    /// A receipt of ours waits for the hub.
+    pub receipts: watch::Sender<u64>,
+    /// Holds changed.
+    pub holds: watch::Sender<u64>,
+    /// The directory changed; [`Node::directory`] holds the new one already.
+    pub directory: watch::Sender<u64>,
+    /// Something that a person may wait for happened.
+    pub news: watch::Sender<u64>,
+}
+
+/// The other ends of [`Hints`], for the tasks of the link.
+#[derive(Debug)]
+pub struct Work {
+    /// Envelopes to seal.
+    pub sealing: mpsc::UnboundedReceiver<EnvelopeHint>,
+    /// Envelopes to recall at the hub.
+    pub recall: mpsc::UnboundedReceiver<EnvelopeHint>,
+    /// Pings to the hub.
+    pub hub_ping: mpsc::Receiver<HubPing>,
+}
+
+impl Hints {
+    /// Hints nobody has been given yet.
+    #[must_use]
+    pub fn new() -> (Self, Work) {
+        let (sealing, sealing_work) = mpsc::unbounded_channel();
+        let (recall, recall_work) = mpsc::unbounded_channel();
+        let (hub_ping, hub_ping_work) = mpsc::channel(8);
+        let counter = || watch::Sender::new(0);
+        let hints = Self {
+            sealing,
+            recall,
+            hub_ping,
+            submission: counter(),
+            receipts: counter(),
+            holds: counter(),
+            directory: counter(),
+            news: counter(),
+        };
+        (hints, Work { sealing: sealing_work, recall: recall_work, hub_ping: hub_ping_work })
+    }
+}
+
+fn bump(counter: &watch::Sender<u64>) {
+    counter.send_modify(|count| *count = count.wrapping_add(1));
+}
+
+impl Node {
+    /// Read access to synced state. Its calls block on the disk: off the runtime's threads, see [`Node::blocking`].
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        self.store.reader()
+    }
+
+    /// Whose node this is.
+    #[must_use]
+    pub fn participant(&self) -> ParticipantId {
+        self.identity.origin.participant
+    }
+
+    /// Has `ask` decided and made durable.
+    ///
+    /// # Errors
+    /// [`Stopped`]: the daemon ends.
+    pub async fn submit(&self, task: Submission, actor: Actor, ask: Ask) -> Result<Committed<Reply>, Stopped> {
+        let Submission { source, urgency, weight } = task;
+        let committed = self.store.submit(source, urgency, weight, Command { stamp: clock::stamp(), actor, ask }).await;
+        if committed.is_err() {
+            self.stopping.cancel();
+        }
+        committed
+    }
+
+    /// Runs what blocks on a thread of its own.
+    ///
+    /// # Panics
+    /// If `work` does.
+    pub async fn blocking<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+        let node = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || work(&node)).await {
+            Ok(done) => done,
+            // Only a panic ends such a task early: it is never aborted.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Ends the daemon because of a failure; the first one stands.
+    pub fn stop_because(&self, fault: Fault) {
+        tracing::error!(code = %fault.code, cause = fault.cause(), "the daemon stops");
+        let _ = self.failure.set(fault);
+        self.stopping.cancel();
+    }
+
+    /// Reads the directory anew. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn reload_directory(&self) -> Result<(), ReadError> {
+        let view = DirectoryView::load(self.reader(), &self.network.id())?;
+        self.directory.store(Arc::new(view));
+        Ok(())
+    }
+}
+
+/// How a command goes into the store's queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Submission {
+    /// Whose turn it takes.
+    pub source: Source,
+    /// Whether it goes first.
+    pub urgency: Urgency,
+    /// Its share of the turn, in bytes.
+    pub weight: usize,
+}
+
+impl Submission {
+    /// A small command of the daemon itself.
+    pub const DAEMON: Self = Self { source: Source::Daemon, urgency: Urgency::Routine, weight: COMMAND_WEIGHT };
+    /// A small command through the local API.
+    pub const LOCAL: Self = Self { source: Source::Local, urgency: Urgency::Routine, weight: COMMAND_WEIGHT };
+
+    /// As urgent as the message it is about.
+    #[must_use]
+    pub fn for_precedence(self, precedence: Precedence) -> Self {
+        let urgency = match precedence {
+            Precedence::Urgent => Urgency::Urgent,
+            Precedence::Priority | Precedence::Routine => Urgency::Routine,
+        };
+        Self { urgency, ..self }
+    }
+}
+
+/// Turns effects into hints until the store ends.
+pub async fn dispatch(node: Arc<Node>, mut effects: mpsc::UnboundedReceiver<Effect>) {
+    while let Some(effect) = effects.recv().await {
+        let mut batch = vec![effect];
+        while let Ok(effect) = effects.try_recv() {
+            batch.push(effect);
+        }
+        route(&node, batch).await;
+    }
+    node.stopping.cancel();
+}
+
+async fn route(node: &Arc<Node>, batch: Vec<Effect>) {
+    let hints = &node.hints;
+    if batch.contains(&Effect::DirectoryChanged) {
+        match node.blocking(Node::reload_directory).await {
+            Ok(()) => bump(&hints.directory),
+            Err(error) => node.stop_because(crate::faults::unreadable(&error)),
+        }
+    }
+    for effect in batch {
+        match effect {
+            // A task that has ended needs no hints any more: its receiver is gone.
+            Effect::SealEnvelope { message, recipient } => drop(hints.sealing.send(EnvelopeHint { message, recipient })),
+            Effect::SendRecall { message, recipient } => drop(hints.recall.send(EnvelopeHint { message, recipient })),
+            Effect::SubmitEnvelope { .. } => bump(&hints.submission),
+            Effect::SendReceipts => bump(&hints.receipts),
+            Effect::HoldsChanged => bump(&hints.holds),
+            Effect::DirectoryChanged | Effect::Announce => {}
+        }
+    }
+    // Every commit may be what somebody waits for.
+    bump(&hints.news);
+}

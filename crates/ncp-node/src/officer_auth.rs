@@ -1,0 +1,209 @@
+//! Who asks: the account at the other end of the socket, and the officer whose key signed the request.
+//!
+//! The kernel names the account (SO_PEERCRED). An officer is known by number, key and account together; in a network of
+//! class test, which lives on one machine and one account, by number and key. Signatures are good for two minutes, each
+//! idempotency key once: those seen are remembered in memory, and a request signed before this process began is refused,
+//! so that a restart forgets nothing that could be played again. Requests that make a message may repeat their key: the
+//! journal knows them.
+//!
+//! Without a signature root and the daemon's own account are its operator, who reads how the daemon is, and no content.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use ncp_api::officer::{OFFICER_TIME_WINDOW_MS, OfficerHeaders, OfficerHeadersError, OfficerRole, Received};
+use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::event::{Actor, Role};
+use ncp_protocol::ids::{Digest, OfficerNumber, UnixMillis};
+use ncp_protocol::keys::{VerifyingKey, sha256};
+use ncp_protocol::root::NetworkClass;
+use ncp_store::state::View;
+
+use crate::core::tables::{OFFICER, OfficerRow, Standing};
+use crate::faults::Failed;
+use crate::node::Node;
+
+/// How much earlier than this process a request may have been signed: clocks are read in steps.
+const START_SLACK_MS: u64 = 5;
+
+/// Whether a request may come twice with one idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeats {
+    /// Never: what is asked must happen once.
+    Refused,
+    /// The journal answers the second one as the first.
+    Answered,
+}
+
+/// An officer whose request was checked.
+#[derive(Debug, Clone)]
+pub struct Officer {
+    /// Number in the officer table.
+    pub number: OfficerNumber,
+    /// Public key.
+    pub key: VerifyingKey,
+    /// What the officer may do.
+    pub roles: Vec<Role>,
+    /// For the journal.
+    pub actor: Actor,
+    /// The fresh value of this request.
+    pub idempotency_key: String,
+}
+
+impl Officer {
+    /// Requires a role; `action` says what needs it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::OfficerRoleMissing`].
+    pub fn require(&self, role: Role, action: &str) -> Result<(), Fault> {
+        if self.roles.contains(&role) {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.roles.iter().map(|role| OfficerRole::from(*role).as_str()).collect();
+        Err(ErrorCode::OfficerRoleMissing
+            .with("action", action)
+            .with("role", OfficerRole::from(role))
+            .with("officer", self.number)
+            .with("roles", names.join(", ")))
+    }
+}
+
+/// Idempotency keys of signed requests that are younger than their window.
+#[derive(Debug, Default)]
+pub struct SeenKeys(Mutex<BTreeMap<(u16, String), UnixMillis>>);
+
+impl SeenKeys {
+    /// Remembers a key; says when it was seen if it is not new.
+    fn note(&self, officer: OfficerNumber, key: &str, now: UnixMillis) -> Result<(), UnixMillis> {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A request is good from two minutes before its time to two minutes after it.
+        seen.retain(|_, time| now.millis_since(*time) <= 2 * OFFICER_TIME_WINDOW_MS);
+        match seen.insert((officer.0, key.to_owned()), now) {
+            None => Ok(()),
+            Some(earlier) => {
+                seen.insert((officer.0, key.to_owned()), earlier);
+                Err(earlier)
+            }
+        }
+    }
+}
+
+/// What was received, as far as a signature covers it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Method, upper case.
+    pub method: &'a str,
+    /// Path with its query, as received.
+    pub path: &'a str,
+    /// SHA-256 of the body.
+    pub body_sha256: Digest,
+    /// The account at the other end.
+    pub uid: u32,
+}
+
+/// Checks the headers of a request against the officer table.
+///
+/// # Errors
+/// A fault of group 2, or the store's failure.
+pub fn authenticate(
+    node: &Node,
+    headers: Result<OfficerHeaders, OfficerHeadersError>,
+    asked: Asked<'_>,
+    repeats: Repeats,
+    now: UnixMillis,
+) -> Result<Officer, Failed> {
+    let headers = headers.map_err(|error| match error {
+        OfficerHeadersError::Absent => {
+            ErrorCode::OfficerSignatureMissing.with("action", format!("{} {}", asked.method, asked.path))
+        }
+        OfficerHeadersError::Malformed(name) => {
+            ErrorCode::RequestMalformed.with("reason", format!("the header {name} is missing or malformed"))
+        }
+    })?;
+    let number = headers.officer;
+    let row = {
+        let view = node.reader().view();
+        OFFICER.row(&view, &number.0)?.ok_or_else(|| ErrorCode::OfficerUnknown.with("officer", number))?
+    };
+    let received = Received {
+        network: node.network.id(),
+        participant: node.participant(),
+        method: asked.method,
+        path: asked.path,
+        body_sha256: asked.body_sha256,
+    };
+    if headers.verify(received, &row.key).is_err() {
+        return Err(wrong_key(node, &headers, received, number)?.into());
+    }
+    check_person(node, number, &row, asked.uid)?;
+    check_fresh(node, &headers, repeats, now)?;
+    let request = headers.request(received).encode();
+    let actor = Actor::Officer { number, signature: headers.signature, request: sha256(&request) };
+    Ok(Officer { number, key: row.key, roles: row.roles, actor, idempotency_key: headers.idempotency_key })
+}
+
+/// The account and the standing of the officer.
+fn check_person(node: &Node, number: OfficerNumber, row: &OfficerRow, uid: u32) -> Result<(), Fault> {
+    if row.standing == Standing::Disabled {
+        return Err(ErrorCode::OfficerDisabled.with("officer", number));
+    }
+    match node.network.class() {
+        NetworkClass::Test => Ok(()),
+        NetworkClass::Live if row.uid == uid => Ok(()),
+        NetworkClass::Live => Err(ErrorCode::OfficerAccountOther
+            .with("officer", number)
+            .with("expected", row.uid)
+            .with("found", uid)),
+    }
+}
+
+fn check_fresh(node: &Node, headers: &OfficerHeaders, repeats: Repeats, now: UnixMillis) -> Result<(), Fault> {
+    if !headers.in_time(now) {
+        let (time, now) = (ncp_api::time::Time(headers.time), ncp_api::time::Time(now));
+        return Err(ErrorCode::OfficerClockOff.with("time", time).with("now", now));
+    }
+    let replayed = |time: UnixMillis| ErrorCode::OfficerRequestReplayed.with("time", ncp_api::time::Time(time));
+    if repeats == Repeats::Answered {
+        return Ok(());
+    }
+    if headers.time.plus_millis(START_SLACK_MS) < node.started {
+        return Err(replayed(headers.time));
+    }
+    node.seen.note(headers.officer, &headers.idempotency_key, now).map_err(replayed)
+}
+
+/// The signature is not that of the officer it names: is it another officer's, or does it cover something else?
+fn wrong_key(
+    node: &Node,
+    headers: &OfficerHeaders,
+    received: Received<'_>,
+    number: OfficerNumber,
+) -> Result<Fault, Failed> {
+    let owner = officers(&node.reader().view())?
+        .into_iter()
+        .find(|(_, row)| headers.verify(received, &row.key).is_ok())
+        .map(|(owner, _)| owner);
+    Ok(match owner {
+        Some(owner) => ErrorCode::OfficerKeyOfAnother.with("officer", number).with("owner", owner),
+        None => ErrorCode::OfficerSignatureBad.with("officer", number),
+    })
+}
+
+/// The officer table, by number.
+///
+/// # Errors
+/// [`ncp_store::state::Unreadable`].
+pub fn officers(view: &impl View) -> Result<Vec<(OfficerNumber, OfficerRow)>, ncp_store::state::Unreadable> {
+    let mut officers = Vec::new();
+    OFFICER.scan(view, &(), |number, row| {
+        officers.push((OfficerNumber(number), row));
+        core::ops::ControlFlow::Continue(())
+    })?;
+    Ok(officers)
+}
+
+/// Whether an account is the daemon's operator.
+#[must_use]
+pub fn is_operator(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
+}

@@ -1,0 +1,248 @@
+//! How the daemon comes up and goes down.
+//!
+//! Up: keys and what joining gave are read and checked; the data folder is locked and the store recovered; officers and
+//! rules of the configuration, the own entry and the hub's are put into the journal if they are new; the API socket is
+//! made; the tasks begin. Nothing in the data folder changes before all files are found good. Down: tasks are told to end,
+//! the committer commits what waits, the socket is removed.
+//!
+//! A crash between any two steps is like one before the first: each looks what is there already.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::directory::SignedEntry;
+use ncp_protocol::event::Actor;
+use ncp_protocol::ids::{NetworkId, ParticipantId};
+use ncp_protocol::root::NetworkClass;
+use ncp_store::committer::Running as RunningStore;
+use ncp_store::engine::Fatal;
+use ncp_store::lock::LockError;
+use ncp_store::recovery::LogKey;
+use ncp_store::spool::Record;
+use ncp_store::store::{Store, StoreError, StoreOptions};
+use ncp_transport::address::{HostPort, is_loopback};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, Socket};
+use crate::clock;
+use crate::config::Config;
+use crate::core::NodeCore;
+use crate::core::command::{Ask, Begin, Effect, EntryNews, Identity, Refusal};
+use crate::core::tables::ENTRY;
+use crate::entries::{DirectoryView, Statements, entry_record};
+use crate::faults;
+use crate::keys::{self, Keys, Network};
+use crate::node::{self, Hints, LinkStatus, Node, Submission, Work};
+use crate::references::References;
+use crate::timers;
+use crate::vault::Vault;
+
+/// A daemon that serves.
+pub struct Running {
+    /// What its tasks share.
+    pub node: Arc<Node>,
+    tasks: JoinSet<()>,
+    dispatch: tokio::task::JoinHandle<()>,
+    committer: JoinHandle<Result<(), Fatal>>,
+    socket: Socket,
+}
+
+/// Brings the daemon up.
+///
+/// # Errors
+/// One fault with its exit code; what was there before is unchanged.
+pub async fn start(config: Config) -> Result<Running, Fault> {
+    let (config, opened) = tokio::task::spawn_blocking(move || open(&config).map(|opened| (config, opened)))
+        .await
+        .map_err(|error| ErrorCode::InternalFault.with("reason", error))??;
+    let Opened { identity, network, keys, store } = opened;
+    let RunningStore { handle, effects, thread } = store;
+    let (hints, work) = Hints::new();
+    let address = config.hub_addresses.first().map(ToString::to_string).unwrap_or_default();
+    let node = Arc::new(Node {
+        vault: Vault::new(&keys.storage),
+        store: handle,
+        identity,
+        network,
+        keys,
+        directory: ArcSwap::from_pointee(DirectoryView::default()),
+        statements: ArcSwap::from_pointee(Statements::default()),
+        hints,
+        link: watch::Sender::new(LinkStatus { address, connected: false, since: None, failure: None }),
+        references: References::default(),
+        seen: crate::officer_auth::SeenKeys::default(),
+        started: clock::now(),
+        clocks_agree: watch::Sender::new(true),
+        stopping: CancellationToken::new(),
+        failure: std::sync::OnceLock::new(),
+        config,
+    });
+    match serve(&node, effects, work).await {
+        Ok((socket, tasks, dispatch)) => Ok(Running { node, tasks, dispatch, committer: thread, socket }),
+        Err(fault) => {
+            node.stopping.cancel();
+            node.store.stop();
+            // Its outcome does not matter beside the fault that stops the start.
+            let _ = tokio::task::spawn_blocking(|| thread.join()).await;
+            Err(fault)
+        }
+    }
+}
+
+type Served = (Socket, JoinSet<()>, tokio::task::JoinHandle<()>);
+
+async fn serve(node: &Arc<Node>, effects: mpsc::UnboundedReceiver<Effect>, work: Work) -> Result<Served, Fault> {
+    begin(node).await?;
+    node.blocking(Node::reload_directory).await.map_err(|error| faults::unreadable(&error))?;
+    let socket = api::listen(&node.config.api_socket).await?;
+    let dispatch = tokio::spawn(node::dispatch(Arc::clone(node), effects));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(timers::run(Arc::clone(node)));
+    tasks.spawn(api::serve(Arc::clone(node), socket.listener()?));
+    spawn_link(node, work, &mut tasks);
+    tracing::info!(participant = %node.participant(), network = %node.network.id().label(), "serving");
+    Ok((socket, tasks, dispatch))
+}
+
+/// Begins the tasks that talk to the hub.
+fn spawn_link(_node: &Arc<Node>, work: Work, tasks: &mut JoinSet<()>) {
+    let _ = (work, tasks);
+}
+
+impl Running {
+    /// Brings the daemon down.
+    ///
+    /// # Errors
+    /// The failure that stopped it, if one did.
+    pub async fn stop(mut self) -> Result<(), Fault> {
+        self.node.stopping.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                self.node.stop_because(ErrorCode::InternalFault.with("reason", error));
+            }
+        }
+        self.socket.remove();
+        self.node.store.stop();
+        let committer = self.committer;
+        let ended = tokio::task::spawn_blocking(|| committer.join()).await;
+        let _ = self.dispatch.await;
+        if let Some(fault) = self.node.failure.get() {
+            return Err(fault.clone());
+        }
+        match ended {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(fatal))) => Err(faults::unreadable(&fatal)),
+            Ok(Err(_)) | Err(_) => Err(ErrorCode::InternalFault.with("reason", "the committer panicked")),
+        }
+    }
+}
+
+impl core::fmt::Debug for Running {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Running")
+    }
+}
+
+struct Opened {
+    identity: Identity,
+    network: Network,
+    keys: Keys,
+    store: RunningStore<NodeCore>,
+}
+
+/// Everything that reads or locks files.
+fn open(config: &Config) -> Result<Opened, Fault> {
+    let (keys, network) = keys::load(&config.data_dir, config.participant)?;
+    stay_on_this_machine(config, network.class())?;
+    let origin = network.origin();
+    let identity = Identity { origin, log_key: keys.log.verifying_key().id() };
+    let logs = vec![LogKey { origin, key: keys.log.clone(), salt: clock::random() }];
+    let options = StoreOptions { folder: config.data_dir.clone(), logs, now: clock::now() };
+    let store = Store::open(NodeCore::new(identity), options).map_err(|error| store_fault(&config.data_dir, &error))?;
+    let store = store.start().map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
+    Ok(Opened { identity, network, keys, store })
+}
+
+/// Daemons under a test root use loopback only. A name is resolved when it is dialled and checked again there.
+fn stay_on_this_machine(config: &Config, class: NetworkClass) -> Result<(), Fault> {
+    if class == NetworkClass::Live {
+        return Ok(());
+    }
+    let outside = |host: &&HostPort| match host.address() {
+        Some(address) => !is_loopback(&address),
+        None => host.name() != Some("localhost"),
+    };
+    let named = config.hub_addresses.iter().map(|host| ("hub-addresses", host));
+    let named = named.chain(config.proxy.iter().map(|host| ("proxy", host)));
+    match named.into_iter().find(|(_, host)| outside(host)) {
+        Some((key, address)) => Err(ErrorCode::ConfigLoopbackOnly.with("key", key).with("address", address)),
+        None => Ok(()),
+    }
+}
+
+/// Puts into the journal what the configuration and joining say, if it is new.
+async fn begin(node: &Arc<Node>) -> Result<(), Fault> {
+    let Config { officers, rules, .. } = &node.config;
+    let ask = Ask::Begin(Begin { officers: officers.clone(), rules: rules.clone() });
+    settle(node, ask).await?;
+    for signed in node.network.own.iter().chain([&node.network.hub]) {
+        accept_installed(node, signed).await?;
+    }
+    Ok(())
+}
+
+/// Accepts an entry that joining installed, and pins it: people compared its fingerprint then.
+async fn accept_installed(node: &Arc<Node>, signed: &SignedEntry) -> Result<(), Fault> {
+    let entry = signed.unverified();
+    let (participant, version) = (entry.participant, entry.version);
+    let known = {
+        let view = node.reader().view();
+        ENTRY.row(&view, &participant).map_err(|error| faults::unreadable(&error))?
+    };
+    if known.is_none_or(|row| row.version < version) {
+        let record = Record { name: entry_record(signed.digest()), bytes: signed.encode() };
+        settle(node, Ask::AcceptEntries(vec![EntryNews::Entry { participant, version, record }])).await?;
+    }
+    if version == 0 && known.is_none_or(|row| row.pinned.is_none()) {
+        settle(node, Ask::PinEntry { participant, fingerprint: signed.digest() }).await?;
+    }
+    Ok(())
+}
+
+async fn settle(node: &Arc<Node>, ask: Ask) -> Result<(), Fault> {
+    let committed = node.submit(Submission::DAEMON, Actor::Daemon, ask).await;
+    match committed.map_err(|error| faults::unreadable(&error))?.reply {
+        Ok(_) => Ok(()),
+        Err(Refusal::FingerprintDiffers(participant)) => {
+            let hub = participant == ParticipantId::HUB;
+            let reason = if hub { "another hub is pinned here" } else { "another own entry is pinned here" };
+            Err(ErrorCode::EntrySubstituted.with("participant", participant).with("reason", reason))
+        }
+        Err(refusal) => Err(ErrorCode::InternalFault.with("reason", refusal)),
+    }
+}
+
+fn store_fault(folder: &Path, error: &StoreError) -> Fault {
+    let damaged = |reason: &dyn core::fmt::Display| {
+        ErrorCode::StoreDamaged.with("folder", folder.display()).with("reason", reason)
+    };
+    match error {
+        StoreError::Lock(error) => lock_fault(folder, error),
+        StoreError::Open(error) => damaged(error),
+    }
+}
+
+fn lock_fault(folder: &Path, error: &LockError) -> Fault {
+    ErrorCode::DataFolderInUse.with("folder", folder.display()).with("reason", error)
+}
+
+/// The network as its label, for logs.
+#[must_use]
+pub fn label(network: &NetworkId) -> String {
+    network.label()
+}

@@ -1,0 +1,23 @@
+//! Joining: what makes a network and what takes a participant into it, as files.
+//!
+//! `hub init` makes root of trust, authority and the hub's own keys; `keys init` a participant's keys and request; `hub
+//! admit` the answer; `keys install` puts it in place. No daemon runs for any of it but the relay that `hub admit` tells.
+//! Every step makes new files, each whole and synced before its name stands, and never touches an old one. Whatever an
+//! interrupted call left is used by the next call of the same command, which therefore ends with the same keys; a file that
+//! says something else stops it.
+//!
+//! Known gaps: keys are made on the machine that runs the command, in files without passphrase; the authority issues no
+//! revocation lists.
+
+pub(crate) mod answer;
+pub(crate) mod authority;
+pub(crate) mod entry;
+pub(crate) mod files;
+pub(crate) mod folder;
+pub(crate) mod hub;
+pub(crate) mod membership;
+pub(crate) mod request;
+pub(crate) mod root;
+
+#[cfg(test)]
+mod tests;
