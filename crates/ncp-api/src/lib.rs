@@ -5,9 +5,11 @@
 //! can change apart. Requests refuse members that they do not know; readers of answers ignore them. Times are RFC 3339
 //! in UTC, bytes are base64, ids and codes are the texts that people use.
 
+pub mod attachment;
 pub mod client;
 pub mod directory;
 pub mod feed;
+pub mod forms;
 pub mod health;
 pub mod hub;
 pub mod message;

@@ -3,19 +3,24 @@
 //! [`core`] decides and is pure; everything beside it is the shell, which does input and output and nothing else. Start at
 //! [`start`] for how the daemon comes up and at [`node`] for what its tasks share.
 
-pub mod api;
 pub mod blobs;
 pub mod clock;
 pub mod compose;
 pub mod config;
+pub mod content;
+pub mod contributions;
 pub mod core;
 pub mod entries;
 pub mod faults;
+pub mod history;
 pub mod holds;
 pub mod keys;
 pub mod node;
+pub mod notes;
 pub mod officer_auth;
 pub mod references;
-pub mod start;
+pub mod sealed;
+pub mod space;
 pub mod timers;
 pub mod vault;
+pub mod views;

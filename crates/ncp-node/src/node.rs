@@ -62,6 +62,8 @@ pub struct Node {
     pub references: References,
     /// Idempotency keys of signed requests seen lately.
     pub seen: SeenKeys,
+    /// Bodies that no event names yet.
+    pub orphans: crate::blobs::Orphans,
     /// When this process began to serve.
     pub started: UnixMillis,
     /// Whether wall and monotonic clock agree; the timer says.

@@ -76,6 +76,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         link: watch::Sender::new(LinkStatus { address, connected: false, since: None, failure: None }),
         references: References::default(),
         seen: crate::officer_auth::SeenKeys::default(),
+        orphans: crate::blobs::Orphans::default(),
         started: clock::now(),
         clocks_agree: watch::Sender::new(true),
         stopping: CancellationToken::new(),
@@ -99,7 +100,7 @@ type Served = (Socket, JoinSet<()>, tokio::task::JoinHandle<()>);
 async fn serve(node: &Arc<Node>, effects: mpsc::UnboundedReceiver<Effect>, work: Work) -> Result<Served, Fault> {
     begin(node).await?;
     node.blocking(Node::reload_directory).await.map_err(|error| faults::unreadable(&error))?;
-    let socket = api::listen(&node.config.api_socket).await?;
+    let mut socket = api::listen(&node.config.api_socket).await?;
     let dispatch = tokio::spawn(node::dispatch(Arc::clone(node), effects));
     let mut tasks = JoinSet::new();
     tasks.spawn(timers::run(Arc::clone(node)));

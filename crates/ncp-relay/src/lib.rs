@@ -2,5 +2,6 @@
 //!
 //! [`core`] decides and is pure.
 
+pub mod config;
 pub mod core;
 pub mod limits;

@@ -41,14 +41,25 @@ pub const CREDIT_BYTES: u64 = 4 << 20;
 pub const BODY_INLINE_MAX: u64 = CHUNK_SEALED as u64;
 /// Frames that wait to be written to one peer before whoever adds one must wait.
 pub const OUTBOUND_FRAMES_MAX: usize = 16;
-/// Commands of one peer that wait for the committer at once.
-pub const SUBMISSIONS_IN_FLIGHT_MAX: usize = 64;
+/// Submissions, chunks and recalls of one peer that wait for the intake: all envelopes of its credit, and the smallest
+/// bodies of all of its bytes.
+pub const INTAKE_MAX: usize = 2_048;
+/// Decisions of one peer that are under way at once.
+pub const DECISIONS_MAX: usize = 768;
+/// Frames of receipts of one peer that wait.
+pub const RECEIPT_FRAMES_OPEN_MAX: usize = 8;
+/// Requests of one peer for bodies, or for the directory, that wait.
+pub const ASKED_MAX: usize = 256;
+/// Refusals of one peer that wait.
+pub const REFUSALS_OPEN_MAX: usize = 256;
+/// How often a submission is verified anew because the directory changed meanwhile.
+pub const VERIFICATIONS_MAX: usize = 8;
+/// How long a delivery waits that the recipient could not take.
+pub const REDELIVERY_DELAY: Duration = Duration::from_secs(30);
 /// Signature checks that run at once, over all peers.
 pub const WORKERS_MAX: usize = 2;
 /// Frames of receipts that are sent ahead of the peer's acknowledgement.
 pub const RECEIPT_FRAMES_AHEAD: u64 = 4;
-/// Events of the log `public` in one frame.
-pub const PUBLIC_EVENTS_PER_FRAME: usize = 32;
 
 /// How long a peer may take to say hello.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,10 +82,14 @@ pub const UPLOAD_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
 /// Space that must stay free: below it the relay refuses new bodies.
 pub const FREE_SPACE_MIN: u64 = 1 << 30;
 
+/// Most connections at a time, unless configured.
+pub const CONNECTIONS: u64 = 512;
+/// How long a link may stay silent, unless configured.
+pub const IDLE: Duration = Duration::from_secs(300);
+/// Longest path of a Unix socket: `sockaddr_un` has 108 bytes with the final zero.
+pub const SOCKET_PATH_MAX: usize = 107;
 /// Longest configuration file.
 pub const CONFIG_MAX: u64 = 1 << 20;
-/// Longest key file.
-pub const KEY_FILE_MAX: u64 = 64 << 10;
 /// Longest body of a request to the local API.
 pub const API_BODY_MAX: usize = 1 << 20;
 
@@ -85,4 +100,7 @@ const _: () = assert!(DEDUPLICATION_MS > LIFETIME_MAX_MS && DEDUPLICATION_MS >= 
 const _: () = assert!(CREDIT_BYTES > 2 * CHUNK_SEALED as u64, "the link never idles for credit");
 const _: () = assert!(CREDIT_ENVELOPES as usize >= RECIPIENTS_MAX, "one message to all fits the credit");
 const _: () = assert!(TIMESTAMP_EVERY.as_secs() * 2 < TIMESTAMP_LIFETIME.as_secs(), "two statements may be missed");
+const _: () = assert!(CREDIT_BYTES as usize / BODY_BUCKET_MIN as usize + (CREDIT_ENVELOPES as usize) < INTAKE_MAX);
+const _: () = assert!(DECISIONS_MAX + RECEIPTS_PER_FRAME_MAX + OFFER_BATCH_MAX < QUEUE_COMMANDS_PER_SOURCE_MAX);
 const _: () = assert!(FORGET_PER_EVENT_MAX > 3, "more is forgotten than one event makes to be forgotten");
+const _: () = assert!(PING_EVERY.as_secs() * 4 < IDLE.as_secs(), "pings keep a link from falling silent");

@@ -96,7 +96,7 @@ pub enum Begun<D: Disk> {
     /// The body is there already.
     Complete(BodyReader<D>),
     /// Chunks are wanted from [`Upload::next_chunk`] on.
-    Upload(Upload<D>),
+    Upload(Box<Upload<D>>),
 }
 
 /// A beginning that nobody works on.
@@ -174,7 +174,7 @@ impl<D: Disk> Bodies<D> {
             self.disk.create_dir(&folder)?;
             self.disk.sync_dir(Path::new(INCOMING))?;
         }
-        Ok(Begun::Upload(Upload::open(self.clone(), claim, request.start, request.now)?))
+        Ok(Begun::Upload(Box::new(Upload::open(self.clone(), claim, request.start, request.now)?)))
     }
 
     /// The body, if it is there.
@@ -282,7 +282,8 @@ impl<D: Disk> Bodies<D> {
         let mut leftovers = Vec::new();
         for (peer, stem) in candidates {
             let path = incoming(peer).join(stem.note());
-            let note = if exists(&self.disk, &path)? { upload::Note::decode(&read_file(&self.disk, &path)?) } else { None };
+            let note =
+                if exists(&self.disk, &path)? { upload::Note::decode(&read_file(&self.disk, &path)?) } else { None };
             if note.is_none_or(|note| note.touched < before) {
                 leftovers.push(Leftover { peer, stem });
             }

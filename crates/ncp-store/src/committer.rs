@@ -339,11 +339,7 @@ impl SignedSlot {
     }
 }
 
-fn run_signed_writer<C: Core, D: Disk>(
-    slot: &SignedSlot,
-    mut signed: Signed<D>,
-    desk: &Desk<C>,
-) -> Result<(), Fatal> {
+fn run_signed_writer<C: Core, D: Disk>(slot: &SignedSlot, mut signed: Signed<D>, desk: &Desk<C>) -> Result<(), Fatal> {
     while let Some(state) = slot.take() {
         if let Err(error) = signed.write(&state) {
             slot.fail();

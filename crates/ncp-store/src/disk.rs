@@ -88,6 +88,7 @@ pub trait Disk: Clone + Send + Sync + 'static {
 }
 
 /// An open file. Positions and lengths are bytes.
+#[expect(clippy::len_without_is_empty, reason = "the length of a file is a system call that can fail")]
 pub trait DiskFile: Send + Sync {
     /// Reads at `offset`; fewer bytes than asked only at the end of the file.
     ///

@@ -142,7 +142,7 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
     pub fn commit(&mut self, commands: &mut dyn Iterator<Item = C::Command>) -> Result<Vec<Outcome<C>>, Fatal> {
         self.guarded(|engine| {
             engine.settle_now()?;
-            engine.projection.wait_for_room()?;
+            engine.projection.make_room()?;
             let snapshot = engine.projection.snapshot();
             let core = Arc::clone(&engine.core);
             let mut draft = Draft::new(core.as_ref(), &snapshot, engine.fold());

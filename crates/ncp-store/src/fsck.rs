@@ -155,6 +155,26 @@ pub fn fsck<D: Disk>(disk: &D, logs: &[LogIdentity], index: Option<&dyn View>) -
     Ok(check.report())
 }
 
+/// Which records a group rests on, and which it lets go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupRecords {
+    /// Must be there from this group on, until a group lets them go.
+    pub needed: Vec<RecordName>,
+    /// Nothing needs these after the group.
+    pub erased: Vec<RecordName>,
+}
+
+/// What a group says about records; `None` if its manifest is malformed.
+#[must_use]
+pub fn group_records(group: &Group) -> Option<GroupRecords> {
+    let manifest = Manifest::decode(&group.manifest).ok()?;
+    let erased = manifest.erases.iter().filter_map(|erase| match erase {
+        Erase::Record(name) => Some(*name),
+        Erase::Body(_) => None,
+    });
+    Some(GroupRecords { needed: manifest.records.iter().map(|sum| sum.name).collect(), erased: erased.collect() })
+}
+
 struct Check {
     logs: BTreeMap<LogName, CheckedLog>,
     // Logs that the newest group grew.
@@ -293,7 +313,9 @@ impl Check {
         self.grown.insert(event.log);
         match opens {
             Some(true) => {}
-            Some(false) => self.find(Finding::Contradiction { sequence, what: "opens another log, or under another key" }),
+            Some(false) => {
+                self.find(Finding::Contradiction { sequence, what: "opens another log, or under another key" })
+            }
             None if first => self.find(Finding::Contradiction { sequence, what: "the first event opens no log" }),
             None => {}
         }
@@ -327,7 +349,8 @@ impl Check {
             }
         }
         for (name, (sum, group)) in core::mem::take(&mut self.needed) {
-            let matches = |place: &Place| spool.read(&name, place).is_ok_and(|bytes| RecordSum::of(name, &bytes) == sum);
+            let matches =
+                |place: &Place| spool.read(&name, place).is_ok_and(|bytes| RecordSum::of(name, &bytes) == sum);
             if there.get(&name).is_some_and(|places| places.iter().any(matches)) {
                 self.records += 1;
             } else {
@@ -367,7 +390,8 @@ impl Check {
     }
 
     fn index_heads(&self, trust: &Trust) -> Result<(), String> {
-        let known = |head: &LogHead| self.logs.get(&head.log).is_some_and(|log| log.roots.get(&head.size) == Some(&head.root));
+        let known =
+            |head: &LogHead| self.logs.get(&head.log).is_some_and(|log| log.roots.get(&head.size) == Some(&head.root));
         if trust.heads.iter().all(known) { Ok(()) } else { Err("its logs are not the journal's".to_owned()) }
     }
 }

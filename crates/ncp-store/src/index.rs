@@ -94,9 +94,14 @@ impl Trust {
         view.row(TRUST_KEY)?.map(decode).transpose()
     }
 
-    /// Adds the row to a transaction.
-    pub(crate) fn put(&self, rows: &mut Rows) {
-        rows.put(TRUST_KEY.to_vec(), codec::encode(self));
+    /// Writes `rows` and this row, which then counts them, in one transaction.
+    pub(crate) fn advance<I: Index>(&mut self, index: &I, mut rows: Rows) -> Result<(), Unreadable> {
+        let tally = self.tally.after(index, &rows)?;
+        let newer = Self { tally, ..self.clone() };
+        rows.put(TRUST_KEY.to_vec(), codec::encode(&newer));
+        index.write(&rows)?;
+        *self = newer;
+        Ok(())
     }
 }
 

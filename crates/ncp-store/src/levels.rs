@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ncp_protocol::ids::{Digest, LogName};
 use ncp_protocol::merkle::{Nodes, node_hash};
@@ -23,10 +23,10 @@ const HASH_LEN: usize = 32;
 /// Level files of all logs. Clones share them: one writes, others read.
 pub struct Levels<D: Disk> {
     disk: D,
-    files: Files<D>,
+    files: Arc<Mutex<Files<D>>>,
 }
 
-type Files<D> = Arc<Mutex<BTreeMap<(LogName, u8), Arc<<D as Disk>::File>>>>;
+type Files<D> = BTreeMap<(LogName, u8), Arc<<D as Disk>::File>>;
 
 impl<D: Disk> Clone for Levels<D> {
     fn clone(&self) -> Self {
@@ -119,7 +119,7 @@ impl<D: Disk> Levels<D> {
         Ok(())
     }
 
-    fn open_files(&self) -> std::sync::MutexGuard<'_, BTreeMap<(LogName, u8), Arc<D::File>>> {
+    fn open_files(&self) -> MutexGuard<'_, Files<D>> {
         // The map is whole whatever panicked with the lock held: each change to it is one call.
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }

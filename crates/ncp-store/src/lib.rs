@@ -2,14 +2,23 @@
 //! The only crate that syncs or renames.
 
 pub mod bodies;
+pub mod committer;
 pub mod disk;
+pub mod engine;
+pub mod fsck;
 pub mod index;
 pub mod journal;
 pub mod keyfiles;
 pub mod levels;
 pub mod limits;
+pub mod lock;
 pub mod overlay;
 pub mod queue;
+pub mod reader;
+pub mod recovery;
 pub mod signed;
 pub mod spool;
 pub mod state;
+pub mod store;
+
+mod tables;

@@ -74,7 +74,10 @@ const _: () = assert!(QUEUE_QUANTUM_BYTES >= QUEUE_WEIGHT_MIN, "each turn of a s
 const _: () = assert!(URGENT_STREAK_BYTES >= QUEUE_QUANTUM_BYTES, "urgent mail goes first, mostly");
 const _: () = assert!(GROUP_BYTES_SOFT >= DECISION_EVENTS_MAX * EVENT_MAX, "a group holds the largest decision");
 const _: () = assert!(ROW_MAX <= 4 << 10, "sled moves larger values to files that it never syncs");
-const _: () = assert!(GROUP_LEN_MAX > GROUP_BYTES_SOFT + DECISION_EVENTS_MAX * (EVENT_MAX + 4) + MANIFEST_MAX + (64 << 10), "a group fits");
+const _: () = assert!(
+    GROUP_LEN_MAX > GROUP_BYTES_SOFT + DECISION_EVENTS_MAX * (EVENT_MAX + 4) + MANIFEST_MAX + (64 << 10),
+    "a group fits"
+);
 const _: () = assert!(JOURNAL_SEGMENT_LEN as usize >= GROUP_LEN_MAX, "a segment holds the longest group");
 const _: () = assert!(RECORD_MAX > CHUNK_SEALED + (32 << 10) && RECORD_MAX > NOTE_MAX, "a record holds a chunk");
 const _: () = assert!(SPOOL_ERASABLE_SEGMENT_LEN as usize >= 2 * RECORD_MAX, "a segment holds the longest record");

@@ -186,16 +186,21 @@ impl<I: Index> Projection<I> {
         self.trust.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until the index lags less than it may; another thread must be in [`run`](Self::run).
+    /// Returns once the index lags less than it may: helps the applier, and waits for snapshots that hold it up.
     ///
     /// # Errors
     /// [`Unreadable`] if the index has failed.
-    pub fn wait_for_room(&self) -> Result<(), Unreadable> {
-        let mut waiting = self.waiting();
-        while waiting.failed.is_none() && waiting.groups.len() >= INDEX_LAG_GROUPS_MAX {
-            waiting = self.wait(waiting);
+    pub fn make_room(&self) -> Result<(), Unreadable> {
+        while self.lag() >= INDEX_LAG_GROUPS_MAX {
+            if self.apply_next()? == Applied::Held {
+                let waiting = self.waiting();
+                let still_held = |waiting: &Waiting| waiting.oldest().is_some_and(|number| waiting.held(number));
+                if waiting.failed.is_none() && still_held(&waiting) {
+                    drop(self.wait(waiting));
+                }
+            }
         }
-        waiting.check()
+        self.waiting().check()
     }
 
     /// Writes the oldest waiting group to the index, in one transaction with the trust row.
@@ -215,10 +220,11 @@ impl<I: Index> Projection<I> {
             }
             Arc::clone(group)
         };
-        let written = self.write(&trust, &group);
+        let mut newer = Trust { applied: group.next_sequence, heads: group.heads.clone(), ..trust.clone() };
+        let written = newer.advance(&self.index, group.rows.clone());
         let mut waiting = self.waiting();
         let outcome = match written {
-            Ok(newer) => {
+            Ok(()) => {
                 *trust = newer;
                 waiting.groups.pop_front();
                 Ok(Applied::One)
@@ -230,19 +236,6 @@ impl<I: Index> Projection<I> {
         };
         self.changed.notify_all();
         outcome
-    }
-
-    fn write(&self, trust: &Trust, group: &SyncedGroup) -> Result<Trust, Unreadable> {
-        let newer = Trust {
-            applied: group.next_sequence,
-            heads: group.heads.clone(),
-            schema: trust.schema,
-            tally: trust.tally.after(&self.index, &group.rows)?,
-        };
-        let mut rows = group.rows.clone();
-        newer.put(&mut rows);
-        self.index.write(&rows)?;
-        Ok(newer)
     }
 
     /// Applies groups as they come until [`close`](Self::close), and then those that still wait.

@@ -24,10 +24,10 @@ use thiserror::Error;
 
 use crate::bodies::Bodies;
 use crate::disk::Disk;
-use crate::engine::draft::Draft;
+use crate::engine::draft::{Draft, erased_record};
 use crate::engine::records::Records;
 use crate::engine::{Engine, Fatal, Log};
-use crate::index::Index;
+use crate::index::{Index, Trust};
 use crate::journal::{
     self, Group, GroupPlace, Journal, JournalError, JournalOptions, JournalReader, LogNote, Position, Scan, Tail,
 };
@@ -35,8 +35,8 @@ use crate::levels::Levels;
 use crate::overlay::Projection;
 use crate::signed::{Signed, SignedError, SignedState};
 use crate::spool::{Class, RecordName, Spool, SpoolOptions};
-use crate::state::{Core, Unreadable};
-use crate::tables::{self, Manifest, RecordSum, STORE_SCHEMA};
+use crate::state::{Core, Rows, Unreadable};
+use crate::tables::{self, Manifest, STORE_SCHEMA};
 
 mod finder;
 mod replay;
@@ -103,12 +103,12 @@ pub enum OpenError {
         what: &'static str,
     },
     /// A record that an event rests on is gone or damaged. Restore the spool from the backup.
-    #[error("the spool lacks the record {:?} {} that the group at sequence {group} rests on", .name.kind, .name.id)]
+    #[error("the spool lacks the record {:?} {} that an event rests on", .name.kind, .name.id)]
     RecordLost {
         /// Which record.
         name: RecordName,
-        /// First sequence of the group that names it.
-        group: u64,
+        /// First sequence of the group that names it, if the journal was read that far.
+        group: Option<u64>,
     },
     /// The journal is another log's, or the key is not the one that the journal names.
     #[error("the journal holds another {0} log, or the key is not its key")]
@@ -202,13 +202,15 @@ pub fn open<C: Core, D: Disk, I: Index>(
     let levels = Levels::open(disk.clone()).map_err(OpenError::disk("opening level files"))?;
     let reader = JournalReader::new(disk.clone());
     let logs = own_logs(&options.logs);
-    let start = trust::open_index::<D, I>(&options.index, (STORE_SCHEMA, core.schema()), logs, &reader, &levels, scan.next)?;
+    let start =
+        trust::open_index::<D, I>(&options.index, (STORE_SCHEMA, core.schema()), logs, &reader, &levels, scan.next)?;
     report.rebuilt.clone_from(&start.rebuilt);
     report.levels_rebuilt = start.levels_rebuilt;
     let mut replay = Replay::new(&core, start.base, &levels, &mut finder);
     replay.run(&reader, scan.next)?;
-    let done = replay.finish()?;
+    let mut done = replay.finish()?;
     report.replayed = done.events;
+    find_moved(&done.index, &mut done.trust, &mut finder)?;
 
     check_signed(state.as_ref(), &done.logs, &levels)?;
     let records = Records::open(spool, &done.index)?;
@@ -238,7 +240,8 @@ pub fn open<C: Core, D: Disk, I: Index>(
 }
 
 fn own_logs(keys: &[LogKey]) -> BTreeMap<LogName, Log> {
-    let log = |LogKey { origin, key, .. }: &LogKey| Log { origin: *origin, key: key.clone(), frontier: Frontier::new() };
+    let log =
+        |LogKey { origin, key, .. }: &LogKey| Log { origin: *origin, key: key.clone(), frontier: Frontier::new() };
     let logs: BTreeMap<_, _> = keys.iter().map(|log_key| (log_key.origin.log, log(log_key))).collect();
     assert!(logs.len() == keys.len(), "two logs have one name");
     logs
@@ -247,7 +250,7 @@ fn own_logs(keys: &[LogKey]) -> BTreeMap<LogName, Log> {
 /// A group beyond what was durable for certain.
 struct Beyond {
     place: GroupPlace,
-    manifest: Result<Manifest, DecodeError>,
+    manifest: Manifest,
 }
 
 /// Finds the journal's end, cuts what is torn, and copies what may be in memory alone to the disk.
@@ -261,9 +264,10 @@ fn mend<D: Disk>(
     let mut beyond = Vec::new();
     let mut scan = journal::scan(disk, durable, &mut |group: Group| {
         if group.place.next() > durable {
-            beyond.push(Beyond { place: group.place, manifest: Manifest::decode(&group.manifest) });
+            beyond.push((group.place, Manifest::decode(&group.manifest)));
         }
     })?;
+    let mut beyond = beyond.into_iter().map(Beyond::read).collect::<Result<Vec<_>, _>>()?;
     match scan.tail {
         Tail::Damaged(at) => return Err(JournalError::Damaged(at).into()),
         Tail::Whole | Tail::Torn(_) if scan.next < durable => {
@@ -272,47 +276,67 @@ fn mend<D: Disk>(
         Tail::Torn(at) => report.torn = Some(at),
         Tail::Whole => {
             // The last group was synced beside its records: it may be here and they not.
-            if let Some(last) = beyond.last()
-                && last.place.first >= durable
-                && lost_record(last, finder)?.is_some()
-            {
-                report.torn = Some(last.place.position());
-                scan = journal::cut(disk, &scan, last.place.first)?;
-                beyond.pop();
+            if let Some(last) = beyond.last().filter(|last| last.place.first >= durable) {
+                match places(core::slice::from_ref(last), finder) {
+                    Err(OpenError::RecordLost { .. }) => {
+                        report.torn = Some(last.place.position());
+                        scan = journal::cut(disk, &scan, last.place.first)?;
+                        beyond.pop();
+                    }
+                    found => drop(found?),
+                }
             }
         }
     }
-    let mut segments = BTreeSet::new();
-    for group in &beyond {
-        if let Some(name) = lost_record(group, finder)? {
-            return Err(OpenError::RecordLost { name, group: group.place.first });
-        }
-        for sum in group.records()? {
-            segments.extend(finder.find(sum)?.map(|place| (Class::of(sum.name.kind), place.segment)));
-        }
-    }
-    for (class, number) in segments {
+    for (class, number) in places(&beyond, finder)? {
         spool.renew(class, number).map_err(OpenError::spool)?;
     }
     if beyond.is_empty() && report.torn.is_none() { Ok(scan) } else { Ok(journal::renew(disk, &scan, durable)?) }
 }
 
 impl Beyond {
-    fn records(&self) -> Result<&[RecordSum], OpenError> {
-        match &self.manifest {
-            Ok(manifest) => Ok(&manifest.records),
-            Err(_) => Err(OpenError::Contradiction { sequence: self.place.first, what: "its manifest is malformed" }),
-        }
+    fn read((place, manifest): (GroupPlace, Result<Manifest, DecodeError>)) -> Result<Self, OpenError> {
+        let malformed = OpenError::Contradiction { sequence: place.first, what: "its manifest is malformed" };
+        Ok(Self { place, manifest: manifest.map_err(|_| malformed)? })
     }
 }
 
-fn lost_record<D: Disk>(group: &Beyond, finder: &mut Finder<D>) -> Result<Option<RecordName>, OpenError> {
-    for sum in group.records()? {
-        if finder.find(sum)?.is_none() {
-            return Ok(Some(sum.name));
+/// The segments in which the records lie that these groups rest on; what they let go of themselves need not be there.
+fn places<D: Disk>(groups: &[Beyond], finder: &mut Finder<D>) -> Result<BTreeSet<(Class, u32)>, OpenError> {
+    let erases = groups.iter().flat_map(|group| &group.manifest.erases);
+    let erased: BTreeSet<RecordName> = erases.filter_map(erased_record).collect();
+    let mut segments = BTreeSet::new();
+    for Beyond { place: group, manifest } in groups {
+        for sum in manifest.records.iter().filter(|sum| !erased.contains(&sum.name)) {
+            let lost = OpenError::RecordLost { name: sum.name, group: Some(group.first) };
+            let place = finder.find(sum)?.ok_or(lost)?;
+            segments.insert((Class::of(sum.name.kind), place.segment));
         }
     }
-    Ok(None)
+    Ok(segments)
+}
+
+/// Finds the records whose segment is gone: compaction moved them, and the index did not learn of it in time.
+fn find_moved<D: Disk, I: Index>(index: &I, trust: &mut Trust, finder: &mut Finder<D>) -> Result<(), OpenError> {
+    let mut there = BTreeSet::new();
+    for class in Class::ALL {
+        there.extend(finder.segments(class)?.into_iter().map(|segment| (class, segment)));
+    }
+    let mut missing = Vec::new();
+    tables::records(index, |name, place| {
+        if !there.contains(&(Class::of(name.kind), place.segment)) {
+            missing.push((name, place));
+        }
+    })?;
+    let mut rows = Rows::default();
+    for (name, place) in missing {
+        let moved = finder.find_moved(name, place.length)?;
+        tables::put_record(&mut rows, name, moved.ok_or(OpenError::RecordLost { name, group: None })?);
+    }
+    if !rows.is_empty() {
+        trust.advance(index, rows)?;
+    }
+    Ok(())
 }
 
 /// Holds what was signed and durable against what the journal says now.

@@ -106,16 +106,7 @@ impl<D: Disk> Signed<D> {
         file.allocate(2 * SIGNED_SLOT_LEN as u64)?;
         file.sync_data()?;
         disk.sync_dir(Path::new(""))?;
-        let (newest, stamped) = match (read_slot(&file, Slot::First)?, read_slot(&file, Slot::Second)?) {
-            (Content::Damaged, Content::Damaged) => return Err(SignedError::Damaged),
-            (Content::Whole(first), Content::Whole(second)) if first.written < second.written => {
-                (Slot::Second, Some(second))
-            }
-            (Content::Whole(first), _) => (Slot::First, Some(first)),
-            (_, Content::Whole(second)) => (Slot::Second, Some(second)),
-            // A first write that was torn: the slot it left unwritten is taken for the newest, so that it is next.
-            (Content::Empty | Content::Damaged, Content::Empty | Content::Damaged) => (Slot::Second, None),
-        };
+        let (newest, stamped) = newest(read_slot(&file, Slot::First)?, read_slot(&file, Slot::Second)?)?;
         let written = stamped.as_ref().map_or(0, |stamped| stamped.written);
         let signed = Self { file, written, next_slot: newest.other(), stopped: false };
         Ok((signed, stamped.map(|stamped| stamped.state)))
@@ -144,6 +135,38 @@ impl<D: Disk> Signed<D> {
         self.next_slot = self.next_slot.other();
         Ok(())
     }
+}
+
+/// Reads the file and changes nothing, also while the daemon writes it; `None` if it states nothing yet.
+///
+/// # Errors
+/// [`SignedError`].
+pub fn read<D: Disk>(disk: &D) -> Result<Option<SignedState>, SignedError> {
+    let path = Path::new(FILE);
+    if !exists(disk, path)? {
+        return Ok(None);
+    }
+    let file = disk.open(path, OpenMode::Read)?;
+    // A crash while the file was made leaves it short.
+    if file.len()? < 2 * SIGNED_SLOT_LEN as u64 {
+        return Ok(None);
+    }
+    let (_, stamped) = newest(read_slot(&file, Slot::First)?, read_slot(&file, Slot::Second)?)?;
+    Ok(stamped.map(|stamped| stamped.state))
+}
+
+/// Which slot is the newest, and what it states.
+fn newest(first: Content, second: Content) -> Result<(Slot, Option<Stamped>), SignedError> {
+    Ok(match (first, second) {
+        (Content::Damaged, Content::Damaged) => return Err(SignedError::Damaged),
+        (Content::Whole(first), Content::Whole(second)) if first.written < second.written => {
+            (Slot::Second, Some(second))
+        }
+        (Content::Whole(first), _) => (Slot::First, Some(first)),
+        (_, Content::Whole(second)) => (Slot::Second, Some(second)),
+        // A first write that was torn: the slot it left unwritten is taken for the newest, so that it is next.
+        (Content::Empty | Content::Damaged, Content::Empty | Content::Damaged) => (Slot::Second, None),
+    })
 }
 
 /// A slot: prefix, length of the payload (4), payload in the canonical encoding, CRC-32C of all before, zeros.
@@ -188,6 +211,20 @@ mod tests {
     fn state(next: u64) -> SignedState {
         let note = |log| LogNote { log, note: format!("{log} {next}\n") };
         SignedState { next, notes: vec![note(LogName::Traffic), note(LogName::Public)] }
+    }
+
+    #[test]
+    fn reading_changes_nothing_and_sees_what_opening_sees() {
+        let disk = ModelDisk::new();
+        assert_eq!(read(&disk).unwrap(), None);
+        let (mut signed, _) = Signed::open(disk.clone()).unwrap();
+        assert_eq!(read(&disk).unwrap(), None);
+        for next in 1..4 {
+            signed.write(&state(next)).unwrap();
+            let operations = disk.operations();
+            assert_eq!(read(&disk).unwrap(), Some(state(next)));
+            assert_eq!(disk.operations(), operations);
+        }
     }
 
     fn check_newest_wins<D: Disk>(disk: &D) {

@@ -117,10 +117,7 @@ pub(crate) fn record(view: &(impl View + ?Sized), name: RecordName) -> Result<Op
 }
 
 /// Visits all records that are not erased.
-pub(crate) fn records(
-    view: &(impl View + ?Sized),
-    mut visit: impl FnMut(RecordName, Place),
-) -> Result<(), Unreadable> {
+pub(crate) fn records(view: &(impl View + ?Sized), mut visit: impl FnMut(RecordName, Place)) -> Result<(), Unreadable> {
     RECORDS.scan(view, &(), |name, place| {
         visit(name, place);
         ControlFlow::Continue(())
@@ -216,7 +213,9 @@ mod tests {
         };
         let heads = [LogName::Traffic, LogName::Public].map(|log| LogHead { log, size: 1, root: Digest([1; 32]) });
         let with = |manifest: Manifest| manifest.encode().len() - empty;
-        assert!(with(Manifest { records: vec![RecordSum::of(name, b"x")], ..Default::default() }) <= Manifest::ENTRY_MAX);
+        assert!(
+            with(Manifest { records: vec![RecordSum::of(name, b"x")], ..Default::default() }) <= Manifest::ENTRY_MAX
+        );
         assert!(with(Manifest { erases: vec![Erase::Body(body)], ..Default::default() }) <= Manifest::ENTRY_MAX);
         assert!(with(Manifest { heads: heads.to_vec(), ..Default::default() }) + empty <= Manifest::BASE_MAX);
     }

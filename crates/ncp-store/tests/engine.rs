@@ -18,9 +18,7 @@ use ncp_store::recovery::{OpenError, Opened};
 use ncp_store::state::View as _;
 
 fn identities() -> Vec<LogIdentity> {
-    [LogName::Traffic, LogName::Public]
-        .map(|log| LogIdentity { origin: origin(log), key: verifying_key(log) })
-        .to_vec()
+    [LogName::Traffic, LogName::Public].map(|log| LogIdentity { origin: origin(log), key: verifying_key(log) }).to_vec()
 }
 
 fn fresh() -> (ModelDisk, MemoryPlace, Opened<Toy, ModelDisk, MemoryIndex>) {
@@ -67,7 +65,7 @@ fn commands_of_a_group_see_each_others_rows() {
 fn decision_stands_in_one_group_and_groups_are_bounded() {
     let (disk, _, Opened { mut engine, .. }) = fresh();
     let events = u16::try_from(DECISION_EVENTS_MAX).unwrap();
-    let bursts = (0..40).map(|salt| Command::Burst { message: message(1), events, salt });
+    let bursts = (0..100).map(|salt| Command::Burst { message: message(1), events, salt });
     let mut commands = bursts.collect::<Vec<_>>().into_iter();
     let mut groups = 0;
     let mut outcomes = Vec::new();
@@ -75,11 +73,11 @@ fn decision_stands_in_one_group_and_groups_are_bounded() {
         outcomes.extend(engine.commit(&mut commands).unwrap());
         groups += 1;
     }
-    assert!(groups > 1, "forty bursts do not fit one group");
-    assert_eq!(outcomes.len(), 40);
+    assert!(groups > 1, "a hundred bursts do not fit one group");
+    assert_eq!(outcomes.len(), 100);
     let mut border = 2;
     let mut seen = 0;
-    for group in ncp_store::journal::JournalReader::new(disk.clone()).groups(2, 2 + 40 * u64::from(events)) {
+    for group in ncp_store::journal::JournalReader::new(disk.clone()).groups(2, 2 + 100 * u64::from(events)) {
         let group = group.unwrap();
         assert_eq!(group.place.first, border, "groups follow one another");
         assert_eq!(group.place.count % u32::from(events), 0, "and hold whole decisions");
@@ -109,7 +107,8 @@ fn evidence_proves_each_event_and_names_its_place() {
     let size = reader.checkpoint(LogName::Traffic).unwrap().checkpoint().size;
     for old in 0..=size {
         let proof = reader.consistency(LogName::Traffic, old, size).unwrap().unwrap();
-        let (old_root, root) = (reader.root(LogName::Traffic, old).unwrap(), reader.root(LogName::Traffic, size).unwrap());
+        let (old_root, root) =
+            (reader.root(LogName::Traffic, old).unwrap(), reader.root(LogName::Traffic, size).unwrap());
         merkle::verify_consistency(old, &old_root.unwrap(), size, &root.unwrap(), &proof).unwrap();
     }
     assert_eq!(reader.consistency(LogName::Traffic, 0, size + 1).unwrap(), None);
@@ -269,27 +268,31 @@ fn on_disk(disk: &ModelDisk, bytes: &[u8]) -> bool {
 
 #[test]
 fn torn_last_group_is_cut_and_the_journal_goes_on() {
-    for seed in 0..40 {
+    let mut outcomes = std::collections::BTreeSet::new();
+    for seed in 0..200 {
         let (disk, index, Opened { mut engine, mut signed, .. }) = fresh();
-        commit(&mut engine, &[&[add(1, b"a", 1)]]);
+        commit(&mut engine, &[&[add(1, b"a", 1), add(1, b"b", 2)]]);
+        engine.settle().unwrap();
         engine.write_signed(&mut signed).unwrap();
-        let before = disk.operations();
-        // Fails in the sync of spool and journal: both are pending, in whatever part.
-        commit(&mut engine, &[&[add(1, b"b", 2)]]);
-        let syncs = disk.operations() - before;
-        let operation = disk.operations() + syncs - 2;
-        disk.fail_at(operation, Fault::Crash);
-        assert!(engine.commit(&mut [add(1, b"c", 3), add(2, b"d", 4)].into_iter()).is_err());
+        // Two records, the group, then the syncs: at the first of these all is pending, in whatever part.
+        disk.fail_at(disk.operations() + 3, Fault::Crash);
+        assert!(engine.commit(&mut [add(1, &[3; 3_000], 3), add(2, &[4; 3_000], 4)].into_iter()).is_err());
         drop(engine);
         let disk = disk.reopen(Cut::Torn(seed));
-        let Opened { mut engine, .. } = open(&disk, &index).unwrap();
+        let Opened { mut engine, report, .. } = open(&disk, &index).unwrap();
         let (one, two) = (look(&mut engine, 1), look(&mut engine, 2));
         assert!((one, two) == (2, 0) || (one, two) == (3, 1), "all of the group or nothing: {one} {two}");
+        outcomes.insert((one, report.torn.is_some()));
+        if one == 3 {
+            assert_eq!(engine.reader().record(&note_name(&[3; 3_000], 3)).unwrap(), Some(vec![3; 3_000]));
+            assert_eq!(engine.reader().record(&note_name(&[4; 3_000], 4)).unwrap(), Some(vec![4; 3_000]));
+        }
         assert_eq!(commit(&mut engine, &[&[add(1, b"e", 5)]]), [one + 1]);
         engine.apply().unwrap();
         let report = fsck(&disk, &identities(), Some(&MemoryIndex::open(&index).unwrap())).unwrap();
         assert!(report.is_sound(), "seed {seed}: {:?}", report.findings);
     }
+    assert!(outcomes.contains(&(2, true)), "none was torn: {outcomes:?}");
 }
 
 #[test]

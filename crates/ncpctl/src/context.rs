@@ -141,7 +141,10 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => value.checked_mul(3_600),
         _ => return Err(format!("{unit:?} is not s, m or h")),
     };
-    seconds.filter(|seconds| *seconds <= 7 * 86_400).map(Duration::from_secs).ok_or_else(|| "longer than a week".to_owned())
+    seconds
+        .filter(|seconds| *seconds <= 7 * 86_400)
+        .map(Duration::from_secs)
+        .ok_or_else(|| "longer than a week".to_owned())
 }
 
 /// Runs blocking work of the file system away from the runtime's threads.

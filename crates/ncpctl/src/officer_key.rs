@@ -71,7 +71,8 @@ pub(crate) fn create(path: &Path, key: &OfficerKey, protection: &Protection<'_>)
         Protection::Passphrase(passphrase, salt) => {
             let (memory, passes, lanes) = COST;
             let head = format!("{head}argon2id {memory} {passes} {lanes} {}\n", Base64::encode_string(salt));
-            let cipher = cipher(passphrase, COST, salt).ok_or_else(|| ErrorCode::InternalFault.with("reason", "argon2"))?;
+            let cipher =
+                cipher(passphrase, COST, salt).ok_or_else(|| ErrorCode::InternalFault.with("reason", "argon2"))?;
             let mut sealed = key.key.seed().to_vec();
             // One key seals once: the salt is fresh, and with it the key.
             cipher.seal([0; AEAD_NONCE_LEN], head.as_bytes(), &mut sealed);

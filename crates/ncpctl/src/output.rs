@@ -179,7 +179,9 @@ impl Output {
         }
         let text = error.to_string();
         let painted = match text.split_once(']') {
-            Some((head, rest)) if self.style.colour => format!("{}{rest}", self.style.paint(Tone::Bad, &format!("{head}]"))),
+            Some((head, rest)) if self.style.colour => {
+                format!("{}{rest}", self.style.paint(Tone::Bad, &format!("{head}]")))
+            }
             Some(_) | None => text,
         };
         let _ = writeln!(io::stderr().lock(), "{painted}");
@@ -233,7 +235,8 @@ mod tests {
 
     #[test]
     fn lists_are_json_lines() {
-        let report = Report::lines("ncp.holds/1", &[serde_json::json!({"scope": "all"}), serde_json::json!({"scope": "to:XB"})]);
+        let report =
+            Report::lines("ncp.holds/1", &[serde_json::json!({"scope": "all"}), serde_json::json!({"scope": "to:XB"})]);
         let text = report.expect("report").text(&Format::Json(Members::All));
         assert_eq!(
             text,

@@ -104,10 +104,10 @@ fn read_secret(terminal: &mut File) -> Result<Zeroizing<String>, Error> {
     while terminal.read(&mut byte).map_err(|error| internal(&error))? == 1 {
         match byte[0] {
             b'\r' | b'\n' | END => break,
-            INTERRUPT => return Err(input_needed("the passphrase was not given: interrupted; it", "--passphrase-file")),
-            BACKSPACE | DELETE => {
-                while bytes.pop().is_some_and(|last| last & 0xC0 == 0x80) {}
+            INTERRUPT => {
+                return Err(input_needed("the passphrase was not given: interrupted; it", "--passphrase-file"));
             }
+            BACKSPACE | DELETE => while bytes.pop().is_some_and(|last| last & 0xC0 == 0x80) {},
             other => bytes.push(other),
         }
     }

@@ -110,7 +110,11 @@ mod tests {
 
     fn sample() -> Table {
         let mut table = Table::new(&["reference", "state", "subject"]);
-        table.row(vec!["XA-2026-000417".into(), Cell::toned(Tone::Good, "queued"), "Grey van\twith a very long story".into()]);
+        table.row(vec![
+            "XA-2026-000417".into(),
+            Cell::toned(Tone::Good, "queued"),
+            "Grey van\twith a very long story".into(),
+        ]);
         table.row(vec!["XB-2026-000002".into(), "draft".into(), "".into()]);
         table
     }

@@ -137,7 +137,11 @@ fn line(timeline: &Timeline, entry: &TimelineEntry, verdicts: &Verdicts, clock: 
         details.push(format!("officer {officer:02}"));
     }
     if let Standing::Proved(proved) = &standing {
-        let owner = if proved.participant == ParticipantId::HUB { "hub".to_owned() } else { format!("node {}", proved.participant) };
+        let owner = if proved.participant == ParticipantId::HUB {
+            "hub".to_owned()
+        } else {
+            format!("node {}", proved.participant)
+        };
         let log = if proved.log == "node" { "log".to_owned() } else { format!("{} log", proved.log) };
         details.push(format!("{}{owner} {log} {}", rank(proved.kind), number(proved.index)));
         details.extend(outcome_words(proved.outcome));
@@ -330,7 +334,9 @@ fn sent(state: MessageState, who: &str, due: &str) -> String {
         MessageState::HandedOver => format!("An officer or service of {who} has taken it{due}."),
         MessageState::Answered => format!("{who} has answered it."),
         MessageState::Withdrawn => "It was withdrawn.".to_owned(),
-        MessageState::Expired => format!("Its last date passed before {who} had it; send it again if it still matters."),
+        MessageState::Expired => {
+            format!("Its last date passed before {who} had it; send it again if it still matters.")
+        }
         MessageState::Failed => format!("It did not reach {who} and is not tried again."),
     }
 }

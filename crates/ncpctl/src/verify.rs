@@ -231,7 +231,7 @@ pub(crate) mod tests {
                 timestamp: Some(public(13)),
                 tls: vec![KeyId(Digest([14; 32]))],
             },
-            suite_floor: ncp_protocol::limits::SUITE,
+            suite_floor: 1,
         };
         SignedEntry::sign(entry, &key(10)).expect("a sound entry")
     }
@@ -243,8 +243,7 @@ pub(crate) mod tests {
     /// A proof of R1 for XB in a log of one leaf.
     fn proof() -> String {
         let key = SigningKey::from_seed(&[16; 32]);
-        let envelope =
-            EnvelopeKey { originator: id("XA"), message: MESSAGE, recipient: id("XB"), seal: SealNumber(1) };
+        let envelope = EnvelopeKey { originator: id("XA"), message: MESSAGE, recipient: id("XB"), seal: SealNumber(1) };
         let claim = Claim {
             origin: origin(),
             key: key.verifying_key().id(),

@@ -231,6 +231,10 @@ error_codes! {
         cause "the role {role} needs {needed} signatures; keys for {found} are here" try "bring the other key files, or let their holders sign"
         explain "The root of trust says how many keys of a role must sign. Fewer signatures are refused by every node, so nothing was written.";
 
+    2305 RoleTooWeak Usage 400 "a live network cannot stand on so few keys"
+        cause "{reason}" try "leave the sizes of the roles out, or say --class test for a drill"
+        explain "In a live network at least three of at least five States' keys name the keys of all roles, and two of at least three persons of the Secretariat sign the membership. Fewer would let too few hands substitute a participant.";
+
     // 3: link.
     3001 DaemonUnreachable Unavailable 503 "the daemon does not answer"
         cause "{socket}: {reason}" try "systemctl status {unit}, or name the socket with --node"
@@ -488,6 +492,12 @@ error_codes! {
     5301 FileUnusable Io 400 "a file cannot be read or written"
         cause "{file}: {reason}" try "check path, permissions and free space"
         explain "The operating system refused a file that the command line names. What was written so far under a temporary name was removed.";
+    5302 FileMissing NotFound 404 "there is no such file"
+        cause "{file} does not exist" try "check the path"
+        explain "A file or folder that the command line names is not there. Nothing was changed.";
+    5303 ProgramMissing NotFound 500 "a program of this system is missing"
+        cause "there is no {program} in {folder}" try "keep ncpctl, ncp-node and ncp-relay in one folder, as they are installed"
+        explain "Some commands start the daemon's own program, so that its own reader judges its files. They look for it in the folder in which ncpctl itself lies, and nowhere else.";
     5901 InternalFault Bug 500 "a fault of this program"
         cause "{reason}" try "send the output of  ncpctl support-bundle  to the maintainers"
         explain "Something happened that the program rules out. It is a bug; the log of the daemon holds the details, never content.";

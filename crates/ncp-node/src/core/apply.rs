@@ -44,7 +44,14 @@ impl Applying<'_> {
             }
             Change::ConflictNoticed { originator, message, .. } => self.remember(*originator, *message),
             Change::OfficerAdded { officer, key, uid, roles } => {
-                let row = OfficerRow { key: *key, uid: *uid, roles: roles.clone(), standing: Standing::Active };
+                let row = OfficerRow {
+                    key: *key,
+                    uid: *uid,
+                    roles: roles.clone(),
+                    standing: Standing::Active,
+                    since: self.event.event.time,
+                    disabled: None,
+                };
                 OFFICER.put(self.rows, &officer.0, &row);
             }
             Change::OfficerDisabled { officer } => self.officer_disabled(*officer)?,
@@ -106,7 +113,7 @@ impl Applying<'_> {
 
     fn officer_disabled(&mut self, officer: OfficerNumber) -> Result<(), Unreadable> {
         let row = introduced(self.read(&OFFICER, &officer.0)?, "officer")?;
-        OFFICER.put(self.rows, &officer.0, &OfficerRow { standing: Standing::Disabled, ..row });
+        OFFICER.put(self.rows, &officer.0, &OfficerRow { standing: Standing::Disabled, disabled: Some(self.event.event.time), ..row });
         Ok(())
     }
 

@@ -97,6 +97,8 @@ pub enum Ask {
         message: MessageKey,
         /// The services.
         services: Vec<Code>,
+        /// What they are asked in words, sealed under the storage key: task number, record.
+        notes: Vec<(u16, Record)>,
     },
     /// Note a service's contribution.
     Contribute {
@@ -192,6 +194,8 @@ pub struct Judgement {
     pub decision: approval::Decision,
     /// The rules in force as the shell knows them; `decide` judges the message by them once more.
     pub rules: Rules,
+    /// Why not, in words for the drafter, sealed under the storage key.
+    pub note: Option<Record>,
 }
 
 /// An envelope whose bytes were made by a worker.

@@ -101,7 +101,7 @@ impl Deciding<'_> {
             Ask::Consign(consigned) => self.consign(*consigned),
             Ask::RefuseDelivery { envelope, header, code } => self.refuse_delivery(envelope, header, code),
             Ask::HandOver { message, taker } => self.hand_over(message, taker),
-            Ask::Assign { message, services } => self.assign(message, services),
+            Ask::Assign { message, services, notes } => self.assign(message, services, notes),
             Ask::Contribute { message, task, record } => self.contribute(message, task, record),
             Ask::Withdraw { message } => self.withdraw(message),
             Ask::SetHold(scope) => self.set_hold(scope),

@@ -249,6 +249,10 @@ pub struct OfficerRow {
     pub roles: Vec<Role>,
     /// Whether the officer may act at all.
     pub standing: Standing,
+    /// When the officer was added.
+    pub since: UnixMillis,
+    /// When the officer was disabled.
+    pub disabled: Option<UnixMillis>,
 }
 
 /// Whether an officer may act.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use ncp_protocol::limits::{CHUNK_SEALED, DIGESTS_PER_FRAME_MAX, RECEIPTS_PER_FRAME_MAX};
+use ncp_protocol::limits::{CHUNK_SEALED, FRAME_MAX};
 use ncp_transport::credit::Credit;
 
 /// What the hub may have in flight towards this node.
@@ -25,8 +25,10 @@ pub(crate) const KEY_PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const BYE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Frames of answers that wait for the writer before the link is given up: the hub asks and never reads.
 pub(crate) const FRAMES_WAITING_MAX: usize = 1_024;
-/// Frames of receipts from the hub that wait to be stored.
-pub(crate) const RECEIPT_FRAMES_WAITING: usize = 8;
+/// Frames of receipts from the hub that wait to be stored; after a cut each submission may bring one of its own.
+pub(crate) const RECEIPT_FRAMES_WAITING: usize = 512;
+/// Bytes of frames of receipts that wait to be stored.
+pub(crate) const RECEIPT_BYTES_WAITING: usize = 16 << 20;
 /// Frames of own receipts that are sent ahead of the hub's acknowledgement.
 pub(crate) const RECEIPT_FRAMES_AHEAD: usize = 4;
 /// Rows that one look at the queue takes in.
@@ -46,5 +48,5 @@ pub(crate) const INCOMING_MAX: u64 = 16 << 30;
 
 const _: () = assert!(BYTES_PER_GRANT >= CHUNK_SEALED as u64, "a grant lets at least one chunk through");
 const _: () = assert!(WINDOW.bytes >= 8 * CHUNK_SEALED as u64, "several bodies can arrive at once");
-const _: () = assert!(RECEIPTS_PER_FRAME_MAX * RECEIPT_FRAMES_WAITING <= FRAMES_WAITING_MAX);
-const _: () = assert!(DIGESTS_PER_FRAME_MAX > 0 && UNJUDGED_MAX >= WINDOW.envelopes as usize);
+const _: () = assert!(RECEIPT_BYTES_WAITING > RECEIPT_FRAMES_AHEAD * FRAME_MAX, "the stream never overflows");
+const _: () = assert!(UNJUDGED_MAX >= WINDOW.envelopes as usize);

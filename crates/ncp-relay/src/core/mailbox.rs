@@ -1,17 +1,19 @@
 //! Choosing what a recipient gets next: urgent before priority before routine, originators in turn within a rank, and
 //! now and then something of a lower rank, so that no flood of one kind or of one State starves the rest.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::ids::ParticipantId;
 use ncp_store::state::{Unreadable, View};
 
-use super::tables::{MAILBOXES, MailboxKey};
+use super::tables::{ENVELOPES, MAILBOXES, MailboxKey, envelope_key};
 use crate::limits::LOWER_RANK_EVERY;
 
 const RANKS: [u8; 3] = [0, 1, 2];
+/// Fewer than this are not worth looking through.
+const PRUNE_MIN: usize = 64;
 
 /// Something in a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +31,14 @@ pub struct Turns {
     // The originator served last, per rank.
     last: [Option<ParticipantId>; 3],
     served: u64,
-    sent: BTreeSet<u64>,
+    // Place in the journal of what was chosen and, as far as is known, has not ended.
+    sent: BTreeMap<u64, EnvelopeKey>,
+    prune_at: usize,
 }
 
 impl Turns {
     /// At most `max` envelopes for `recipient`, in the order in which they should go. What was chosen is not chosen
-    /// again on this link until [`Turns::retain`] or [`Turns::give_back`] lets go of it.
+    /// again on this link unless [`Turns::give_back`] lets go of it.
     ///
     /// # Errors
     /// [`Unreadable`] if the view cannot be read.
@@ -44,10 +48,11 @@ impl Turns {
         recipient: ParticipantId,
         max: usize,
     ) -> Result<Vec<Waiting>, Unreadable> {
+        self.prune(view)?;
         let mut chosen = Vec::new();
         while chosen.len() < max {
             let Some(next) = self.next(view, recipient)? else { break };
-            self.sent.insert(next.sequence);
+            self.sent.insert(next.sequence, next.envelope);
             self.served += 1;
             if let Some(last) = self.last.get_mut(usize::from(next.rank)) {
                 *last = Some(next.envelope.originator);
@@ -57,20 +62,27 @@ impl Turns {
         Ok(chosen)
     }
 
-    /// Lets go of one that was not sent after all.
-    pub fn give_back(&mut self, sequence: u64) {
-        self.sent.remove(&sequence);
+    /// Lets go of one that the recipient did not take: it is chosen again.
+    pub fn give_back(&mut self, envelope: &EnvelopeKey) {
+        self.sent.retain(|_, sent| sent != envelope);
     }
 
-    /// Lets go of all that have ended.
-    pub fn retain(&mut self, is_open: impl FnMut(&u64) -> bool) {
-        self.sent.retain(is_open);
-    }
-
-    /// How many were chosen and have not ended.
-    #[must_use]
-    pub fn outstanding(&self) -> usize {
-        self.sent.len()
+    /// Forgets what has ended, whenever twice as much has gathered as was left the last time.
+    fn prune(&mut self, view: &dyn View) -> Result<(), Unreadable> {
+        if self.sent.len() < self.prune_at.max(PRUNE_MIN) {
+            return Ok(());
+        }
+        let mut ended = Vec::new();
+        for (sequence, envelope) in &self.sent {
+            if ENVELOPES.row(view, &envelope_key(envelope))?.is_none_or(|row| !row.is_open()) {
+                ended.push(*sequence);
+            }
+        }
+        for sequence in ended {
+            self.sent.remove(&sequence);
+        }
+        self.prune_at = self.sent.len() * 2;
+        Ok(())
     }
 
     fn next(&self, view: &dyn View, recipient: ParticipantId) -> Result<Option<Waiting>, Unreadable> {
@@ -105,7 +117,7 @@ impl Turns {
         first: &'a mut Option<Waiting>,
     ) -> impl FnMut(MailboxKey, EnvelopeKey) -> ControlFlow<()> + 'a {
         |(_, rank, _, sequence), envelope| {
-            if self.sent.contains(&sequence) {
+            if self.sent.contains_key(&sequence) {
                 return ControlFlow::Continue(());
             }
             *first = Some(Waiting { sequence, envelope, rank });

@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 
 use ncp_protocol::codes::Code;
 use ncp_protocol::event::EnvelopeKey;
-use ncp_protocol::ids::{Digest, MessageId, ParticipantId, UnixMillis};
+use ncp_protocol::ids::{Digest, MessageId, ParticipantId, SealNumber, UnixMillis};
 use ncp_store::spool::BodyName;
 use ncp_store::state::{Unreadable, View};
 
 use super::command::EvidenceCursor;
 use super::tables::{
-    DIRECTORY, DUE, DirectoryRow, ENVELOPES, EnvelopeRow, MAILBOXES, MEMBERSHIP, MESSAGES, MembershipRow, PEERS,
+    DIRECTORY, DUE, DirectoryRow, ENVELOPES, EnvelopeRow, EnvelopeState, MAILBOXES, MEMBERSHIP, MESSAGES, MembershipRow, PEERS,
     PUBLIC, PeerRow, RECEIPTS, ReceiptRow, SUSPENDED, Tally, WAITING, envelope_key,
 };
 
@@ -61,7 +61,7 @@ pub fn envelope(view: &dyn View, envelope: &EnvelopeKey) -> Result<Option<Envelo
     ENVELOPES.row(view, &envelope_key(envelope))
 }
 
-/// The stored body of a message, with its length, if an envelope to `recipient` over it has not ended.
+/// The stored body of a message, if an envelope over it was offered to `recipient` and has not ended.
 ///
 /// # Errors
 /// [`Unreadable`] if the view cannot be read.
@@ -70,14 +70,14 @@ pub fn body_for(
     originator: ParticipantId,
     message: MessageId,
     recipient: ParticipantId,
-) -> Result<Option<(BodyName, u64)>, Unreadable> {
-    let mut open = false;
+) -> Result<Option<BodyName>, Unreadable> {
+    let mut offered = false;
     ENVELOPES.scan(view, &(originator, message, recipient), |_, row| {
-        open |= row.is_open();
+        offered |= row.state == EnvelopeState::Offered;
         ControlFlow::Continue(())
     })?;
-    let row = MESSAGES.row(view, &(originator, message))?.filter(|_| open);
-    Ok(row.map(|row| (BodyName { originator, message, root: row.root }, row.body_length)))
+    let row = MESSAGES.row(view, &(originator, message))?.filter(|_| offered);
+    Ok(row.map(|row| BodyName { originator, message, root: row.root }))
 }
 
 /// Whether this body is in use: a header over it has not ended.
@@ -130,6 +130,24 @@ pub fn oldest_waiting(view: &dyn View, recipient: ParticipantId) -> Result<Optio
 /// [`Unreadable`] if the view cannot be read.
 pub fn waiting(view: &dyn View) -> Result<Tally, Unreadable> {
     Ok(WAITING.row(view, &())?.unwrap_or_default())
+}
+
+/// The highest seal number under which a message to a recipient is known.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn newest_seal(
+    view: &dyn View,
+    originator: ParticipantId,
+    message: MessageId,
+    recipient: ParticipantId,
+) -> Result<Option<SealNumber>, Unreadable> {
+    let mut newest = None;
+    ENVELOPES.scan(view, &(originator, message, recipient), |key, _| {
+        newest = Some(SealNumber(key.3));
+        ControlFlow::Continue(())
+    })?;
+    Ok(newest)
 }
 
 /// The directory in force: membership, entries, suspensions.

@@ -176,6 +176,8 @@ pub struct PeerRow {
     pub consigned: Option<UnixMillis>,
     /// How much of its own evidence the hub stored.
     pub evidence: EvidenceCount,
+    /// The record of the newest piece: its checkpoint is the newest of that log that is held durably.
+    pub newest_evidence: Option<Digest>,
 }
 
 /// How many pieces of evidence of one log the hub stored. A node's stream to the hub is all its own evidence, in order,

@@ -49,7 +49,7 @@ fn request(length: u64) -> UploadRequest {
 
 fn begin<D: Disk>(bodies: &Bodies<D>, request: &UploadRequest) -> Upload<D> {
     match bodies.upload(request).unwrap() {
-        Begun::Upload(upload) => upload,
+        Begun::Upload(upload) => *upload,
         Begun::Complete(body) => panic!("already complete: {body:?}"),
     }
 }
@@ -196,7 +196,11 @@ fn a_pause_keeps_every_full_chunk() {
 #[test]
 fn a_beginning_that_rotted_is_begun_anew() {
     let length = 5 * CHUNK;
-    let stem = Stem { originator: request(length).originator, message: request(length).message, expect: request(length).expect };
+    let stem = Stem {
+        originator: request(length).originator,
+        message: request(length).message,
+        expect: request(length).expect,
+    };
     for (file, bit) in [(stem.part(), 3 * CHUNK * 8 + 1), (stem.note(), 0), (stem.note(), 130), (stem.note(), 180)] {
         let disk = ModelDisk::new();
         let bodies = Bodies::open(disk.clone()).unwrap();

@@ -78,8 +78,7 @@ impl<D: Disk> Upload<D> {
         };
         // What lies behind the synced chunks may be anything.
         file.truncate(length)?;
-        let upload =
-            Self { claim, file, note_file, touched, root, length, synced: length, stopped: false, bodies };
+        let upload = Self { claim, file, note_file, touched, root, length, synced: length, stopped: false, bodies };
         upload.write_note()?;
         Ok(upload)
     }

@@ -342,7 +342,11 @@ impl Disk for ModelDisk {
     }
 
     fn sync_all(&self, files: &[&ModelFile]) -> io::Result<()> {
-        files.iter().fold(Ok(()), |result, file| result.and(file.sync_data()))
+        let mut result = Ok(());
+        for file in files {
+            result = result.and(file.sync_data());
+        }
+        result
     }
 }
 

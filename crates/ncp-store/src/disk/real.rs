@@ -144,7 +144,7 @@ impl DiskFile for File {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let mut end = DiskFile::len(self)?;
         if end >= len {
             return Ok(());

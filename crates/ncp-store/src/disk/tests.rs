@@ -74,7 +74,8 @@ fn check_names<D: Disk>(disk: &D) {
     assert_eq!(read_file(disk, path("y")).unwrap(), b"x");
     assert!(exists(disk, path("y")).unwrap() && !exists(disk, path("d/x")).unwrap());
     disk.remove(path("y")).unwrap();
-    for missing in [disk.open(path("y"), OpenMode::Read).err(), disk.remove(path("y")).err(), disk.list(path("n")).err()]
+    for missing in
+        [disk.open(path("y"), OpenMode::Read).err(), disk.remove(path("y")).err(), disk.list(path("n")).err()]
     {
         assert_eq!(missing.unwrap().kind(), ErrorKind::NotFound);
     }

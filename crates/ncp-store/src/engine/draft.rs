@@ -132,7 +132,10 @@ impl<'a, C: Core> Draft<'a, C> {
                 && erase.len() <= DECISION_ERASES_MAX,
             "a decision is larger than its limits"
         );
-        assert!(!events.is_empty() || (records.is_empty() && erase.is_empty()), "nothing is kept or let go without event");
+        assert!(
+            !events.is_empty() || (records.is_empty() && erase.is_empty()),
+            "nothing is kept or let go without event"
+        );
         let places = events.iter().map(|event| self.add_event(event)).collect::<Result<_, _>>()?;
         self.bytes += records.iter().map(|record| record.bytes.len()).sum::<usize>();
         // A name that comes back within the group is not let go; one that comes and goes is.

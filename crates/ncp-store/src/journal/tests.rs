@@ -209,7 +209,7 @@ fn what_is_left_out_lies_in_corrupt() {
     let file = disk.open(&segment_path(0), OpenMode::Write).unwrap();
     file.write_at(b"half a group", BLOCK_LEN as u64).unwrap();
     let (found, _) = scan_all(&disk);
-    assert_eq!(found.tail, Tail::Torn(Position { segment: 0, offset: BLOCK_LEN as u32 }));
+    assert_eq!(found.tail, Tail::Torn(Position { segment: 0, offset: 4_096 }));
     renew(&disk, &found, 0).unwrap();
     assert_eq!(read_file(&disk, Path::new("corrupt/journal-0000000000000000-4096.0")).unwrap(), b"half a group");
     assert_eq!(disk.list(Path::new(FOLDER)).unwrap(), ["0000000000000000.seg"]);
@@ -314,7 +314,10 @@ fn groups_that_are_too_long_leave_the_journal_as_it_was() {
 fn encoded_length_is_an_upper_bound() {
     let events = events(0, 3, 77);
     let notes = vec![note(&"x".repeat(crate::limits::OWN_NOTE_MAX)); crate::limits::GROUP_NOTES_MAX];
-    assert_eq!(group::encode(9, &events, &notes, &[1; crate::limits::MANIFEST_MAX]).length as usize, encoded_len(&events));
+    assert_eq!(
+        group::encode(9, &events, &notes, &[1; crate::limits::MANIFEST_MAX]).length as usize,
+        encoded_len(&events)
+    );
 }
 
 #[test]

@@ -102,21 +102,56 @@ fn trust_row_follows_the_rows() {
 }
 
 #[test]
-fn committer_waits_at_the_lag_limit_and_goes_on_when_the_index_advances() {
+fn committer_makes_room_itself_if_nobody_else_applies() {
     let (_, projection) = projection();
-    for number in 0..INDEX_LAG_GROUPS_MAX as u64 {
-        assert_eq!(projection.lag(), usize::try_from(number).unwrap());
-        projection.wait_for_room().unwrap();
+    for number in 0..3 * INDEX_LAG_GROUPS_MAX as u64 {
+        projection.make_room().unwrap();
+        assert!(projection.lag() < INDEX_LAG_GROUPS_MAX);
         projection.push(group(number, &[]));
+        projection.settle();
     }
-    projection.settle();
+}
+
+#[test]
+fn committer_waits_at_the_lag_limit_until_the_snapshot_goes() {
+    let (_, projection) = projection();
+    let (taken, snapshot_is_taken) = std::sync::mpsc::channel();
+    let (go, may_go) = std::sync::mpsc::channel::<()>();
+    let reader = {
+        let projection = Arc::clone(&projection);
+        std::thread::spawn(move || {
+            let snapshot = projection.snapshot();
+            taken.send(()).unwrap();
+            may_go.recv().unwrap();
+            projection.waiting().snapshots.len() + usize::from(all(&snapshot, &[1], &[255]).is_empty())
+        })
+    };
+    snapshot_is_taken.recv().unwrap();
+    for number in 0..INDEX_LAG_GROUPS_MAX as u64 {
+        projection.make_room().unwrap();
+        projection.push(group(number, &[(&[40], Some(b"a"))]));
+        projection.settle();
+    }
+    assert_eq!(projection.apply_next(), Ok(Applied::Held));
+    go.send(()).unwrap();
+    projection.make_room().unwrap();
+    assert!(projection.lag() < INDEX_LAG_GROUPS_MAX);
+    assert_eq!(reader.join().unwrap(), 2, "one snapshot, which saw nothing of what came after it");
+}
+
+#[test]
+fn applier_applies_what_waits_and_ends_when_closed() {
+    let (place, projection) = projection();
     let applier = Arc::clone(&projection);
     let applier = std::thread::spawn(move || applier.run());
-    projection.wait_for_room().unwrap();
-    assert!(projection.lag() < INDEX_LAG_GROUPS_MAX);
+    for number in 1..50u8 {
+        projection.make_room().unwrap();
+        projection.push(group(number.into(), &[(&[40, number], Some(b"a"))]));
+        projection.settle();
+    }
     projection.close();
     assert_eq!(applier.join().unwrap(), Ok(()));
-    assert_eq!(projection.lag(), 0);
+    assert_eq!((projection.lag(), place.rows().len()), (0, 50));
 }
 
 #[derive(Debug)]
@@ -126,12 +161,7 @@ impl View for Broken {
     fn row(&self, _: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
         Err(Unreadable("broken".to_owned()))
     }
-    fn scan(
-        &self,
-        _: &[u8],
-        _: &[u8],
-        _: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Unreadable> {
+    fn scan(&self, _: &[u8], _: &[u8], _: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<(), Unreadable> {
         Err(Unreadable("broken".to_owned()))
     }
 }
@@ -158,6 +188,6 @@ fn failed_index_tells_applier_and_committer() {
     projection.push(group(1, &[(&[40], Some(b"a"))]));
     projection.settle();
     assert!(projection.run().is_err());
-    assert!(projection.wait_for_room().is_err());
+    assert!(projection.make_room().is_err());
     assert!(projection.apply_next().is_err(), "and is not tried again");
 }

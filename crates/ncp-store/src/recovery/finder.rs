@@ -22,6 +22,11 @@ impl<D: Disk> Finder<D> {
         Self { spool, unread: BTreeMap::new(), found: BTreeMap::new() }
     }
 
+    /// The segments of a class.
+    pub(super) fn segments(&self, class: Class) -> Result<Vec<u32>, OpenError> {
+        self.spool.segments(class).map_err(OpenError::spool)
+    }
+
     /// The newest whole record of this name and content.
     pub(super) fn find(&mut self, sum: &RecordSum) -> Result<Option<Place>, OpenError> {
         loop {
@@ -29,6 +34,19 @@ impl<D: Disk> Finder<D> {
                 return Ok(Some(place));
             }
             if !self.read_one(Class::of(sum.name.kind))? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The newest whole record of this name and length: for a record that moved while the index did not learn of it.
+    pub(super) fn find_moved(&mut self, name: RecordName, length: u32) -> Result<Option<Place>, OpenError> {
+        loop {
+            let places = self.found.get(&name).map_or(&[][..], Vec::as_slice);
+            if let Some(place) = places.iter().find(|place| place.length == length) {
+                return Ok(Some(*place));
+            }
+            if !self.read_one(Class::of(name.kind))? {
                 return Ok(None);
             }
         }

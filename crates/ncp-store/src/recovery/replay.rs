@@ -88,7 +88,7 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
     /// What stands now; all rows are in the index.
     pub(super) fn finish(mut self) -> Result<Done<I>, OpenError> {
         if let Some((name, group)) = self.lost.pop_first() {
-            return Err(OpenError::RecordLost { name, group });
+            return Err(OpenError::RecordLost { name, group: Some(group) });
         }
         self.flush()?;
         let Base { index, trust, logs, previous } = self.base;
@@ -165,23 +165,22 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
         for (name, nodes) in &nodes {
             self.levels.write(*name, nodes).map_err(OpenError::disk("writing level files"))?;
         }
-        Ok(self.base.logs.iter().filter(|(name, _)| nodes.contains_key(name)).map(|(n, log)| (*n, log.sign())).collect())
+        Ok(self
+            .base
+            .logs
+            .iter()
+            .filter(|(name, _)| nodes.contains_key(name))
+            .map(|(n, log)| (*n, log.sign()))
+            .collect())
     }
 
     fn flush(&mut self) -> Result<(), OpenError> {
         if self.next == self.base.trust.applied {
             return Ok(());
         }
-        let mut rows = core::mem::take(&mut self.rows);
-        let trust = Trust {
-            applied: self.next,
-            heads: self.base.logs.values().map(Log::head).collect(),
-            schema: self.base.trust.schema,
-            tally: self.base.trust.tally.after(&self.base.index, &rows)?,
-        };
-        trust.put(&mut rows);
-        self.base.index.write(&rows)?;
-        self.base.trust = trust;
+        self.base.trust.applied = self.next;
+        self.base.trust.heads = self.base.logs.values().map(Log::head).collect();
+        self.base.trust.advance(&self.base.index, core::mem::take(&mut self.rows))?;
         self.batched = 0;
         Ok(())
     }

@@ -119,12 +119,7 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn through(
-        class: Class,
-        segment: u32,
-        bytes: &[u8],
-        visit: &mut dyn FnMut(RecordName, Place),
-    ) -> Self {
+    pub(super) fn through(class: Class, segment: u32, bytes: &[u8], visit: &mut dyn FnMut(RecordName, Place)) -> Self {
         let mut walk = Self { end: 0, damage: Vec::new() };
         let mut at = 0;
         while let Some(zeros) = bytes.get(at..).and_then(first_nonzero) {

@@ -1,7 +1,7 @@
 //! Layout of a record, little-endian:
 //!
 //! ```text
-//!   8  prefix 'NCP' 'R', version 1
+//!   8  prefix 'NCP' 'P', version 1
 //!   4  number of the segment
 //!   4  offset in it
 //!  36  name, in the canonical encoding: kind (4), id (32)
@@ -19,7 +19,7 @@ use ncp_protocol::codec::{self, Prefix};
 use super::{Place, Record, RecordName};
 use crate::limits::RECORD_MAX;
 
-const PREFIX: Prefix = Prefix::new(b'R', 1);
+const PREFIX: Prefix = Prefix::new(b'P', 1);
 const NAME_LEN: usize = 36;
 const CRC_LEN: usize = 4;
 

@@ -1,5 +1,6 @@
 //! Records read back as they were written, and what is not as it was written is told.
 
+use ncp_protocol::ids::Digest;
 use proptest::prelude::*;
 
 use super::*;
@@ -25,8 +26,10 @@ fn write<D: Disk>(spool: &mut Spool<D>, records: &[Record]) -> Vec<Place> {
     places
 }
 
+type Found = (Vec<(RecordName, Place)>, Vec<(u32, Damage)>);
+
 /// All that a scan finds in one class, and the damage.
-fn scan<D: Disk>(disk: &D, class: Class) -> (Vec<(RecordName, Place)>, Vec<(u32, Damage)>) {
+fn scan<D: Disk>(disk: &D, class: Class) -> Found {
     let reader = SpoolReader::new(disk.clone());
     let (mut found, mut damaged) = (Vec::new(), Vec::new());
     for segment in reader.segments(class).unwrap() {
@@ -274,7 +277,7 @@ fn a_record_lies_on_the_disk_as_its_page_says() {
     let record = Record { name: RecordName { kind: RecordKind::Evidence, id: Digest([0xab; 32]) }, bytes: b"x".into() };
     let bytes = record::encode(&record, Place { segment: 2, offset: 192, length: 1 });
     let expected = [
-        "4e43505201000000", // prefix
+        "4e43505001000000", // prefix
         "02000000",         // segment
         "c0000000",         // offset
         "03000000",         // kind

@@ -13,26 +13,28 @@ use ncp_store::disk::model::ModelDisk;
 use ncp_store::index::{MemoryIndex, MemoryPlace};
 use ncp_store::journal::JournalOptions;
 use ncp_store::recovery::{self, EngineOptions, LogKey, OpenError, Opened};
-use ncp_store::spool::{Record, RecordKind, RecordName, SpoolOptions};
+use ncp_store::spool::{BodyName, Record, RecordKind, RecordName, SpoolOptions};
 use ncp_store::state::{Core, Decision, Erase, Placed, Rows, Table, Unreadable, View};
 
 /// Notes of each message.
-pub const NOTES: Table<(MessageId, u16), Digest> = Table::new(40);
+pub(crate) const NOTES: Table<(MessageId, u16), Digest> = Table::new(40);
 /// Newest number of each message.
-pub const COUNTS: Table<MessageId, u16> = Table::new(41);
+pub(crate) const COUNTS: Table<MessageId, u16> = Table::new(41);
 
 const OWNER: ParticipantId = ParticipantId::HUB;
 
-pub struct Toy;
+pub(crate) struct Toy;
 
 #[derive(Debug, Clone)]
-pub enum Command {
+pub(crate) enum Command {
     /// Adds a note, with its record.
     Add { message: MessageId, content: Vec<u8>, salt: u64 },
     /// Adds as many events to a message, without records.
     Burst { message: MessageId, events: u16, salt: u64 },
     /// Removes all notes and their records.
     Erase { message: MessageId, salt: u64 },
+    /// Lets a body go.
+    Drop { body: BodyName, salt: u64 },
     /// Changes nothing.
     Look { message: MessageId },
     /// Breaks the core.
@@ -40,21 +42,21 @@ pub enum Command {
 }
 
 /// The count after the command.
-pub type Reply = u16;
+pub(crate) type Reply = u16;
 
 /// The message that changed.
-pub type Effect = MessageId;
+pub(crate) type Effect = MessageId;
 
-pub fn message(number: u8) -> MessageId {
+pub(crate) fn message(number: u8) -> MessageId {
     MessageId([number; 16])
 }
 
-pub fn add(number: u8, content: &[u8], salt: u64) -> Command {
+pub(crate) fn add(number: u8, content: &[u8], salt: u64) -> Command {
     Command::Add { message: message(number), content: content.to_vec(), salt }
 }
 
 /// The record of a note: what `add` with this content and salt writes.
-pub fn note_name(content: &[u8], salt: u64) -> RecordName {
+pub(crate) fn note_name(content: &[u8], salt: u64) -> RecordName {
     let mut seed = salt.to_be_bytes().to_vec();
     seed.extend_from_slice(content);
     // Content is of the class that is erased, the others are not.
@@ -95,11 +97,18 @@ impl Core for Toy {
             Command::Burst { message, events, salt } => {
                 let first = count(message)?;
                 let alerts = (1..=events).map(|number| {
-                    let change = Change::TaskAssigned { originator: OWNER, message, task: first + number, service: code() };
+                    let change =
+                        Change::TaskAssigned { originator: OWNER, message, task: first + number, service: code() };
                     event(LogName::Traffic, salt, number, change)
                 });
                 let (events, reply) = (alerts.collect(), first + events);
                 Ok(Decision { events, records: Vec::new(), erase: Vec::new(), reply, effects: vec![message] })
+            }
+            Command::Drop { body, salt } => {
+                let BodyName { originator, message, .. } = body;
+                let events = vec![event(LogName::Traffic, salt, 0, Change::BodyDropped { originator, message })];
+                let (erase, reply) = (vec![Erase::Body(body)], count(message)?);
+                Ok(Decision { events, records: Vec::new(), erase, reply, effects: vec![message] })
             }
             Command::Erase { message, salt } => {
                 let mut erase = Vec::new();
@@ -109,7 +118,8 @@ impl Core for Toy {
                     }
                     ControlFlow::Continue(())
                 })?;
-                let events = vec![event(LogName::Traffic, salt, 0, Change::ContentErased { originator: OWNER, message })];
+                let events =
+                    vec![event(LogName::Traffic, salt, 0, Change::ContentErased { originator: OWNER, message })];
                 Ok(Decision { events, records: Vec::new(), erase, reply: count(message)?, effects: vec![message] })
             }
         }
@@ -122,6 +132,10 @@ impl Core for Toy {
                 COUNTS.put(rows, message, task);
             }
             Change::TaskAssigned { message, .. } => {
+                let count = COUNTS.row(view, message)?.unwrap_or(0);
+                COUNTS.put(rows, message, &(count + 1));
+            }
+            Change::BodyDropped { message, .. } => {
                 let count = COUNTS.row(view, message)?.unwrap_or(0);
                 COUNTS.put(rows, message, &(count + 1));
             }
@@ -147,7 +161,7 @@ fn code() -> Code {
     "police".parse().unwrap()
 }
 
-pub fn origin(log: LogName) -> LogOrigin {
+pub(crate) fn origin(log: LogName) -> LogOrigin {
     LogOrigin { network: NetworkId(Digest([7; 32])), participant: "HUB".parse().unwrap(), log, epoch: Epoch(1) }
 }
 
@@ -155,34 +169,35 @@ fn key(log: LogName) -> SigningKey {
     SigningKey::from_seed(&[if log == LogName::Traffic { 1 } else { 2 }; 32])
 }
 
-pub fn verifying_key(log: LogName) -> VerifyingKey {
+pub(crate) fn verifying_key(log: LogName) -> VerifyingKey {
     key(log).verifying_key()
 }
 
-pub fn logs() -> Vec<LogKey> {
+pub(crate) fn logs() -> Vec<LogKey> {
     let log = |name| LogKey { origin: origin(name), key: key(name), salt: [9; 16] };
     vec![log(LogName::Traffic), log(LogName::Public)]
 }
 
-pub fn options<P>(index: P) -> EngineOptions<P> {
+pub(crate) fn options<P>(index: P) -> EngineOptions<P> {
     EngineOptions {
         index,
         logs: logs(),
         now: UnixMillis(1_700_000_000_000),
-        journal: JournalOptions::default(),
-        spool: SpoolOptions::default(),
+        // As short as they may be, so that segments end within a test.
+        journal: JournalOptions { segment_len: 4 << 20 },
+        spool: SpoolOptions { passing: 256 << 10, lasting: 256 << 10, erasable: 256 << 10 },
     }
 }
 
-pub type ModelEngine = ncp_store::engine::Engine<Toy, ModelDisk, MemoryIndex>;
-pub type ModelReader = ncp_store::reader::Reader<ModelDisk, MemoryIndex>;
+pub(crate) type ModelEngine = ncp_store::engine::Engine<Toy, ModelDisk, MemoryIndex>;
+pub(crate) type ModelReader = ncp_store::reader::Reader<ModelDisk, MemoryIndex>;
 
-pub fn open(disk: &ModelDisk, index: &MemoryPlace) -> Result<Opened<Toy, ModelDisk, MemoryIndex>, OpenError> {
+pub(crate) fn open(disk: &ModelDisk, index: &MemoryPlace) -> Result<Opened<Toy, ModelDisk, MemoryIndex>, OpenError> {
     recovery::open(disk.clone(), Toy, options(index.clone()))
 }
 
 /// Commits all, a group for each slice.
-pub fn commit(engine: &mut ModelEngine, groups: &[&[Command]]) -> Vec<Reply> {
+pub(crate) fn commit(engine: &mut ModelEngine, groups: &[&[Command]]) -> Vec<Reply> {
     let mut replies = Vec::new();
     for group in groups {
         let outcomes = engine.commit(&mut group.iter().cloned()).unwrap();
@@ -193,7 +208,7 @@ pub fn commit(engine: &mut ModelEngine, groups: &[&[Command]]) -> Vec<Reply> {
 }
 
 /// All rows of a view, without the trust row.
-pub fn rows(view: &impl View) -> BTreeMap<Vec<u8>, Vec<u8>> {
+pub(crate) fn rows(view: &impl View) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut rows = BTreeMap::new();
     view.scan(&[1], &[255], &mut |key, value| {
         rows.insert(key.to_vec(), value.to_vec());

@@ -50,8 +50,7 @@ impl Authority {
         params.distinguished_name = name(&format!("NCP authority {}", network.label()), class);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.not_before = day(now.0.saturating_sub(DAY_MS));
-        params.not_after = day(now.plus_millis(AUTHORITY_DAYS * DAY_MS).0);
+        set_validity(&mut params, now, AUTHORITY_DAYS);
         params.serial_number = Some(serial()?);
         Ok(params.self_signed(&key).map_err(|error| failed(&error))?.pem())
     }
@@ -86,8 +85,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name = name(&format!("NCP {}", subject.participant), subject.class);
         params.subject_alt_names = vec![uri(subject.network, subject.participant)?];
-        params.not_before = day(now.0.saturating_sub(DAY_MS));
-        params.not_after = day(now.plus_millis(CERTIFICATE_DAYS * DAY_MS).0);
+        set_validity(&mut params, now, CERTIFICATE_DAYS);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![purpose(subject.participant)];
         params.use_authority_key_identifier_extension = true;
@@ -294,10 +292,15 @@ fn serial() -> Result<SerialNumber, Fault> {
     Ok(SerialNumber::from(bytes))
 }
 
-/// Midnight, UTC, at the start of the day of `time`.
-fn day(millis: u64) -> x509_parser::time::OffsetDateTime {
-    let (year, month, day) = Time(UnixMillis(millis)).date();
-    date_time_ymd(i32::try_from(year).unwrap_or(i32::MAX), u8::try_from(month).unwrap_or(12), u8::try_from(day).unwrap_or(28))
+/// Valid from midnight of the day before, so that clocks may differ, to midnight after `days` days.
+fn set_validity(params: &mut CertificateParams, now: UnixMillis, days: u64) {
+    let date = |millis| {
+        let (year, month, day) = Time(UnixMillis(millis)).date();
+        let small = |value: u64| u8::try_from(value).unwrap_or(1);
+        date_time_ymd(i32::try_from(year).unwrap_or(i32::MAX), small(month), small(day))
+    };
+    params.not_before = date(now.0.saturating_sub(DAY_MS));
+    params.not_after = date(now.plus_millis(days * DAY_MS).0);
 }
 
 fn failed(error: &dyn core::fmt::Display) -> Fault {

@@ -37,7 +37,8 @@ pub(crate) fn make_key(path: &Path, key: KeyUse) -> Result<Seed, Fault> {
 /// # Errors
 /// A fault that names the file.
 pub(crate) fn make_signing_key(path: &Path, key: KeyUse) -> Result<SigningKey, Fault> {
-    Ok(SigningKey::from_seed(&make_key(path, key)?))
+    let seed = make_key(path, key)?;
+    Ok(SigningKey::from_seed(&seed))
 }
 
 /// The signing key of a file that must be there.

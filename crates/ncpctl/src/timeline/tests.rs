@@ -141,7 +141,11 @@ fn a_due_date_stands_in_the_heading() {
     timeline.state = MessageState::HandedOver;
     timeline.due = Some(at("23:47:00"));
     let shown = text(&timeline);
-    assert!(shown.starts_with("XA-2026-000417  request to XB  HANDED OVER     answer due 2026-11-22 23:47Z, in 1 h 47 min\n"));
+    assert!(
+        shown.starts_with(
+            "XA-2026-000417  request to XB  HANDED OVER     answer due 2026-11-22 23:47Z, in 1 h 47 min\n"
+        )
+    );
     assert!(shown.contains("has taken it; the answer is due in 1 h 47 min."), "{shown}");
     timeline.due = Some(at("21:00:00"));
     assert!(text(&timeline).contains("overdue by 1 h"), "{}", text(&timeline));

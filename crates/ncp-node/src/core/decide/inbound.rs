@@ -181,7 +181,12 @@ impl Deciding<'_> {
         Ok(Done::Evidence { log: LogName::Node, earlier: None })
     }
 
-    pub(super) fn assign(&mut self, message: MessageKey, services: Vec<Code>) -> Result<Done, Stop> {
+    pub(super) fn assign(
+        &mut self,
+        message: MessageKey,
+        services: Vec<Code>,
+        notes: Vec<(u16, Record)>,
+    ) -> Result<Done, Stop> {
         self.acting_officer(Role::Drafter)?;
         let row = IN.row(self.view, &message)?.ok_or(Refusal::UnknownMessage)?;
         if !expects_answer(row.received.kind) || row.answer.is_some() {
@@ -191,6 +196,11 @@ impl Deciding<'_> {
             return Err(Refusal::TooMany.into());
         }
         let first = row.tasks.saturating_add(1);
+        // A note bears the number of its task in its name; somebody else was faster if that number is another's.
+        if notes.iter().any(|(task, _)| *task < first || usize::from(task - first) >= services.len()) {
+            return Err(Refusal::Stale.into());
+        }
+        self.records.extend(notes.into_iter().map(|(_, record)| record));
         for (task, service) in (first..).zip(services) {
             let (originator, message) = message;
             self.push(Change::TaskAssigned { originator, message, task, service });

@@ -33,6 +33,7 @@ impl Deciding<'_> {
         match judgement.decision {
             Decision::Approve => self.approve(&row, approval, &judgement.rules),
             Decision::Reject => {
+                self.records.extend(judgement.note);
                 self.push(Change::ReleaseRejected(approval));
                 Ok(Done::Message {
                     message: judgement.message,

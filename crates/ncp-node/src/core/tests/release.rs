@@ -97,6 +97,7 @@ fn only_releasers_with_their_own_key_approve() {
         code: code(),
         decision: Decision::Approve,
         rules: rules(),
+        note: None,
     };
     let with_another_key = Ask::Judge(judgement(SUPERVISOR));
     assert_eq!(world.ask(officer(SECOND_RELEASER), with_another_key), Err(Refusal::UnknownOfficer));

@@ -209,6 +209,7 @@ impl World {
             code: code(),
             decision,
             rules: rules(),
+            note: None,
         };
         self.ask(officer(by), Ask::Judge(judgement))
     }

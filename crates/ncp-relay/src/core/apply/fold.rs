@@ -98,6 +98,7 @@ impl<'a> Fold<'a> {
         let consigned = (claim.kind == EvidenceKind::ContentConsignment).then_some(self.time);
         self.change_peer(peer, |row| {
             row.evidence = row.evidence.after(epoch);
+            row.newest_evidence = Some(record);
             row.consigned = consigned.or(row.consigned);
         })?;
         self.add_receipt(claim.envelope.originator, &ReceiptRow::Foreign(record))?;

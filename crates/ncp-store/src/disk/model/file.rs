@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bytes that reach the disk together.
 const UNIT: u64 = 512;
 
-type Unit = [u8; UNIT as usize];
-const ZEROS: Unit = [0; UNIT as usize];
+type Unit = [u8; 512];
+const ZEROS: Unit = [0; 512];
+const _: () = assert!(ZEROS.len() as u64 == UNIT);
 
 /// Who decides what survives a power cut.
 pub(super) enum Fate {
@@ -112,8 +113,12 @@ impl Content {
     pub(super) fn set_len(&mut self, len: u64) {
         if len < self.len {
             let last = len / UNIT;
-            let behind: BTreeSet<u64> =
-                self.durable.range(last..).map(|(n, _)| *n).chain(self.pending.range(last..).map(|(n, _)| *n)).collect();
+            let behind: BTreeSet<u64> = self
+                .durable
+                .range(last..)
+                .map(|(n, _)| *n)
+                .chain(self.pending.range(last..).map(|(n, _)| *n))
+                .collect();
             for number in behind {
                 let mut unit = *self.unit(number);
                 let kept = usize::try_from(len.saturating_sub(number * UNIT)).unwrap_or(0).min(unit.len());

@@ -1,0 +1,143 @@
+//! What the tasks of the link share beside the node itself.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use ncp_protocol::checkpoint::SignedCheckpoint;
+use ncp_protocol::frame::Cursor;
+use ncp_protocol::ids::{Epoch, LogName};
+use ncp_protocol::proof::LogProof;
+use ncp_store::reader::ReadError;
+use ncp_store::spool::{RecordKind, RecordName};
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use super::limits::WORKERS_MAX;
+use crate::core::tables::HUB_SEEN;
+use crate::directory::Admissions;
+use crate::node::Node;
+use crate::submission::Note;
+
+/// Shared by the tasks of the link.
+pub(crate) struct Desk {
+    pub(crate) node: Arc<Node>,
+    /// When the hub admitted entries, as far as `public` was read.
+    pub(crate) admissions: ArcSwap<Admissions>,
+    /// Somebody misses something that the directory may bring.
+    pub(crate) refresh: Notify,
+    /// The hub said that the directory changed.
+    pub(crate) directory_news: Notify,
+    /// Workers for what is not urgent, and for what is.
+    pub(crate) workers: [Arc<Semaphore>; 2],
+    foreign_entry: AtomicBool,
+    compared: AtomicBool,
+    outbox: Mutex<Option<mpsc::UnboundedSender<Note>>>,
+    hub_notes: Mutex<BTreeMap<LogName, SignedCheckpoint>>,
+    receipts_stored: Mutex<Cursor>,
+}
+
+impl Desk {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self {
+            node,
+            admissions: ArcSwap::default(),
+            refresh: Notify::new(),
+            directory_news: Notify::new(),
+            workers: [Arc::new(Semaphore::new(WORKERS_MAX)), Arc::new(Semaphore::new(WORKERS_MAX))],
+            foreign_entry: AtomicBool::new(false),
+            compared: AtomicBool::new(false),
+            outbox: Mutex::new(None),
+            hub_notes: Mutex::new(BTreeMap::new()),
+            receipts_stored: Mutex::new(Cursor { epoch: Epoch(0), number: 0 }),
+        }
+    }
+
+    /// How much of the hub's stream of receipts is stored, as far as this process knows. After a start it begins at 0 and
+    /// the hub sends again what it keeps: the same evidence is no event.
+    pub(crate) fn receipts_stored(&self) -> Cursor {
+        *self.receipts_stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the stream is stored up to here.
+    pub(crate) fn note_receipts(&self, cursor: Cursor) {
+        *self.receipts_stored.lock().unwrap_or_else(PoisonError::into_inner) = cursor;
+    }
+
+    /// `public` holds an entry in this node's name that it did not sign: nothing is received under it.
+    pub(crate) fn close_reception(&self) {
+        self.foreign_entry.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether such an entry was seen.
+    pub(crate) fn is_reception_closed(&self) -> bool {
+        self.foreign_entry.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the hub's hello has been compared with the own log in the life of this process.
+    pub(super) fn note_compared(&self) {
+        self.compared.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anything signed may leave before the hub's next hello.
+    pub(super) fn has_compared(&self) -> bool {
+        self.compared.load(Ordering::Relaxed)
+    }
+
+    /// Tells the outbox of the present link, if there is one; without one what is noted follows from the index later.
+    pub(crate) fn tell_outbox(&self, note: Note) {
+        if let Some(outbox) = &*self.outbox() {
+            // A link that is ending needs no notes.
+            let _ = outbox.send(note);
+        }
+    }
+
+    /// Connects the outbox of a new link.
+    pub(super) fn connect_outbox(&self, notes: mpsc::UnboundedSender<Note>) {
+        *self.outbox() = Some(notes);
+    }
+
+    /// The link has ended.
+    pub(super) fn disconnect_outbox(&self) {
+        *self.outbox() = None;
+    }
+
+    fn outbox(&self) -> std::sync::MutexGuard<'_, Option<mpsc::UnboundedSender<Note>>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a checkpoint of the hub's, if it is the newest of its log. Two that exclude each other are an error in the
+    /// log; the first one stays.
+    pub(super) fn keep_hub_note(&self, log: LogName, signed: SignedCheckpoint) {
+        let mut notes = self.hub_notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (size, root) = (signed.checkpoint().size, signed.checkpoint().root);
+        match notes.get(&log).map(SignedCheckpoint::checkpoint) {
+            Some(known) if known.size > size => {}
+            Some(known) if known.size == size => {
+                if known.root != root {
+                    tracing::error!(%log, size, "the hub signed two checkpoints that exclude each other");
+                }
+            }
+            Some(_) | None => {
+                notes.insert(log, signed);
+            }
+        }
+    }
+
+    /// Newest checkpoints held of the hub's logs: seen on a link, or else proved by evidence. Blocks on the disk.
+    pub(super) fn hub_notes(&self) -> Result<Vec<String>, ReadError> {
+        let known: Vec<String> = {
+            let notes = self.hub_notes.lock().unwrap_or_else(PoisonError::into_inner);
+            notes.values().map(|signed| signed.note().to_owned()).collect()
+        };
+        if !known.is_empty() {
+            return Ok(known);
+        }
+        let reader = self.node.reader();
+        let Some(row) = HUB_SEEN.row(&reader.view(), &())? else { return Ok(Vec::new()) };
+        let bytes = reader.record(&RecordName { kind: RecordKind::Evidence, id: row.record })?;
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        let proof = text.and_then(|text| LogProof::parse(&text).ok());
+        Ok(proof.map(|proof| proof.checkpoint_note).into_iter().collect())
+    }
+}

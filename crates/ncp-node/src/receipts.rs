@@ -1,0 +1,149 @@
+//! Receipts: this node's own evidence on its way to the hub, and the evidence of others on its way here.
+//!
+//! Both directions are numbered streams. What this node states leaves its log in order, from the hub's cursor on, a few
+//! frames ahead of the acknowledgement; after a cut it begins again at the cursor of the next hello. What comes is verified
+//! and stored before it is acknowledged, so no receipt is lost with a link.
+
+mod incoming;
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use ncp_api::Fault;
+use ncp_protocol::frame::{Cursor, Receipts};
+use ncp_protocol::ids::LogName;
+use ncp_protocol::limits::RECEIPTS_PER_FRAME_MAX;
+use ncp_protocol::proof::LogProof;
+use ncp_store::reader::ReadError;
+use tokio::sync::{mpsc, watch};
+
+pub(crate) use self::incoming::store;
+use crate::core::tables::{RECEIPT, RECEIPT_LAST};
+use crate::link::limits::RECEIPT_FRAMES_AHEAD;
+use crate::link::{Desk, Outbound};
+use crate::node::Node;
+
+/// The stream of this node's evidence on one link.
+pub(crate) struct Outgoing {
+    desk: Arc<Desk>,
+    outbound: Outbound,
+    acked: watch::Receiver<Cursor>,
+    resent: mpsc::UnboundedReceiver<u64>,
+    /// Number of the next receipt.
+    next: u64,
+    /// Last number of each frame that is not acknowledged.
+    ahead: VecDeque<u64>,
+}
+
+impl Outgoing {
+    /// A stream that goes on where the hub's hello says.
+    pub(crate) fn new(
+        desk: Arc<Desk>,
+        outbound: Outbound,
+        stored: Cursor,
+        acked: watch::Receiver<Cursor>,
+        resent: mpsc::UnboundedReceiver<u64>,
+    ) -> Self {
+        let epoch = desk.node.identity.origin.epoch;
+        // Another epoch is another stream, of which the hub has nothing.
+        let next = if stored.epoch == epoch { stored.number.saturating_add(1) } else { 1 };
+        Self { desk, outbound, acked, resent, next, ahead: VecDeque::new() }
+    }
+
+    /// Sends until the link ends; the fault is the store's.
+    pub(crate) async fn run(mut self) -> Option<Fault> {
+        let mut hints = self.desk.node.hints.receipts.subscribe();
+        loop {
+            if let Err(error) = self.fill().await {
+                let fault = crate::faults::unreadable(&error);
+                self.desk.node.stop_because(fault.clone());
+                return Some(fault);
+            }
+            let repeated = tokio::select! {
+                Ok(()) = hints.changed() => None,
+                Ok(()) = self.acked.changed() => {
+                    self.acknowledged();
+                    None
+                }
+                leaf = self.resent.recv() => Some(leaf?),
+            };
+            if let Some(leaf) = repeated
+                && let Err(error) = self.repeat(leaf).await
+            {
+                let fault = crate::faults::unreadable(&error);
+                self.desk.node.stop_because(fault.clone());
+                return Some(fault);
+            }
+        }
+    }
+
+    fn acknowledged(&mut self) {
+        let cursor = *self.acked.borrow_and_update();
+        if cursor.epoch == self.desk.node.identity.origin.epoch {
+            self.ahead.retain(|last| *last > cursor.number);
+        }
+    }
+
+    /// Sends what waits, as far ahead as allowed.
+    async fn fill(&mut self) -> Result<(), ReadError> {
+        let epoch = self.desk.node.identity.origin.epoch;
+        while self.ahead.len() < RECEIPT_FRAMES_AHEAD {
+            let from = self.next;
+            let proofs = self.desk.node.blocking(move |node| proofs(node, from)).await?;
+            let Some(receipts) = Receipts::fill(epoch, from, proofs) else { return Ok(()) };
+            self.next = from.saturating_add(receipts.proofs.len() as u64);
+            self.ahead.push_back(self.next.saturating_sub(1));
+            self.outbound.send(receipts);
+        }
+        Ok(())
+    }
+
+    /// Sends once more what the hub acknowledged and seems to have forgotten; anything later comes with the stream.
+    async fn repeat(&mut self, leaf: u64) -> Result<(), ReadError> {
+        let epoch = self.desk.node.identity.origin.epoch;
+        let found = self.desk.node.blocking(move |node| numbered(node, leaf)).await?;
+        if let Some((number, proof)) = found.filter(|(number, _)| *number < self.next) {
+            self.outbound.send(Receipts { epoch, first: number, proofs: vec![proof] });
+        }
+        Ok(())
+    }
+}
+
+/// The proofs from number `from` on that one frame may hold. Blocks on the disk.
+fn proofs(node: &Node, from: u64) -> Result<Vec<LogProof>, ReadError> {
+    let mut leaves = Vec::new();
+    RECEIPT.scan_from(&node.reader().view(), &(), &from, |number, leaf| {
+        let follows = number == from.saturating_add(leaves.len() as u64);
+        if follows {
+            leaves.push(leaf);
+        }
+        if follows && leaves.len() < RECEIPTS_PER_FRAME_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let mut proofs = Vec::with_capacity(leaves.len());
+    for index in leaves {
+        let log = LogName::Node;
+        proofs.push(node.reader().evidence(log, index)?.ok_or(ReadError::Disagree { log, index })?);
+    }
+    Ok(proofs)
+}
+
+/// The number of the receipt whose leaf this is, with its proof. Leaves rise with their numbers.
+fn numbered(node: &Node, leaf: u64) -> Result<Option<(u64, LogProof)>, ReadError> {
+    let number = {
+        let view = node.reader().view();
+        let (mut low, mut high) = (1, RECEIPT_LAST.row(&view, &())?.unwrap_or(0));
+        let mut found = None;
+        while low <= high && found.is_none() {
+            let middle = low + (high - low) / 2;
+            match RECEIPT.row(&view, &middle)? {
+                Some(there) if there == leaf => found = Some(middle),
+                Some(there) if there > leaf => high = middle - 1,
+                Some(_) | None => low = middle + 1,
+            }
+        }
+        found
+    };
+    let Some(number) = number else { return Ok(None) };
+    Ok(node.reader().evidence(LogName::Node, leaf)?.map(|proof| (number, proof)))
+}

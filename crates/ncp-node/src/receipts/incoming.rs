@@ -1,0 +1,208 @@
+//! Evidence of others: verified, compared with what was sent, stored, then acknowledged.
+//!
+//! A proof whose key the directory does not have yet waits a while for the directory. One that does not verify, or speaks
+//! of an envelope that this node never sealed so, is an error in the log and is passed over: the stream goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ncp_api::Fault;
+use ncp_protocol::envelope::SealedEnvelope;
+use ncp_protocol::event::{Actor, Claim, EnvelopeKey};
+use ncp_protocol::evidence::{EvidenceError, EvidenceMismatch, unverified_claim, verify};
+use ncp_protocol::frame::{Cursor, Frame, Receipts, ReceiptsStored};
+use ncp_protocol::ids::{Digest, ParticipantId};
+use ncp_protocol::keys::sha256;
+use ncp_protocol::proof::LogProof;
+use ncp_store::queue::Source;
+use ncp_store::reader::ReadError;
+use ncp_store::spool::{Record, RecordKind, RecordName};
+use thiserror::Error;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use crate::core::command::{Ask, Noted, envelope_record};
+use crate::core::tables::{EVIDENCE, OUT};
+use crate::link::limits::KEY_PATIENCE;
+use crate::link::{Desk, Outbound};
+use crate::node::{Node, Submission};
+use crate::submission::Note;
+
+/// Why evidence is passed over.
+#[derive(Debug, Error)]
+pub(crate) enum BadEvidence {
+    /// It proves nothing.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// It speaks of something else.
+    #[error(transparent)]
+    Mismatch(#[from] EvidenceMismatch),
+    /// It speaks of another participant's envelope.
+    #[error("about an envelope of {0}")]
+    Originator(ParticipantId),
+    /// No entry that chains to a pinned one names the key.
+    #[error("no pinned entry names its key")]
+    Key,
+}
+
+/// What a proof turned out to be.
+enum Seen {
+    /// Stored before, byte for byte.
+    Known(EnvelopeKey),
+    /// To be stored.
+    New(Box<Noted>),
+    /// Passed over.
+    Bad(BadEvidence),
+    /// The directory may bring the key.
+    KeyUnknown,
+}
+
+/// Stores receipts as they come, and acknowledges them.
+pub(crate) async fn store(
+    desk: Arc<Desk>,
+    outbound: Outbound,
+    mut frames: Receiver<Receipts>,
+    waiting: Arc<AtomicUsize>,
+) -> Option<Fault> {
+    while let Some(receipts) = frames.recv().await {
+        waiting.fetch_sub(Frame::from(receipts.clone()).encode().1.len(), Ordering::Relaxed);
+        let Receipts { epoch, first, proofs } = receipts;
+        let last = first.saturating_add(proofs.len() as u64).saturating_sub(1);
+        match take(&desk, proofs).await {
+            Ok(true) => {}
+            // The store has stopped, and with it the node.
+            Ok(false) => return None,
+            Err(error) => {
+                let fault = crate::faults::unreadable(&error);
+                desk.node.stop_because(fault.clone());
+                return Some(fault);
+            }
+        }
+        let known = desk.receipts_stored();
+        // A number behind the cursor is a repetition; one far ahead follows what the hub has forgotten.
+        let number = if known.epoch == epoch { known.number.max(last) } else { last };
+        let cursor = Cursor { epoch, number };
+        desk.note_receipts(cursor);
+        outbound.send(ReceiptsStored { cursor });
+    }
+    None
+}
+
+/// Verifies proofs and has them stored; false if the store has stopped.
+async fn take(desk: &Arc<Desk>, proofs: Vec<LogProof>) -> Result<bool, ReadError> {
+    let deadline = Instant::now() + KEY_PATIENCE;
+    let mut directory = desk.node.hints.directory.subscribe();
+    let mut proofs = proofs;
+    loop {
+        let seen = desk.node.blocking(move |node| -> Result<Vec<(LogProof, Seen)>, ReadError> {
+            proofs.into_iter().map(|proof| see(node, &proof).map(|seen| (proof, seen))).collect()
+        });
+        let (mut commits, mut unknown) = (JoinSet::new(), Vec::new());
+        for (proof, seen) in seen.await? {
+            match seen {
+                Seen::Known(envelope) => desk.tell_outbox(Note::Settled(envelope)),
+                Seen::New(noted) => drop(commits.spawn(commit(Arc::clone(desk), *noted))),
+                Seen::Bad(error) => tracing::error!(%error, "evidence is passed over"),
+                Seen::KeyUnknown => unknown.push(proof),
+            }
+        }
+        while let Some(stored) = commits.join_next().await {
+            match stored {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(true);
+        }
+        desk.refresh.notify_one();
+        if timeout_at(deadline, directory.changed()).await.is_err() {
+            for _ in &unknown {
+                tracing::error!(error = %BadEvidence::Key, "evidence is passed over");
+            }
+            return Ok(true);
+        }
+        proofs = unknown;
+    }
+}
+
+async fn commit(desk: Arc<Desk>, noted: Noted) -> bool {
+    let Claim { envelope, origin, .. } = noted.claim;
+    let weight = noted.record.bytes.len();
+    let task = Submission { source: Source::Peer(origin.participant), weight, ..Submission::DAEMON };
+    let actor = Actor::Peer(ParticipantId::HUB);
+    let Ok(committed) = desk.node.submit(task, actor, Ask::NoteEvidence(noted)).await else { return false };
+    if let Err(refusal) = committed.reply {
+        tracing::error!(?envelope, %refusal, "the core takes no evidence");
+    }
+    desk.tell_outbox(Note::Settled(envelope));
+    true
+}
+
+/// Blocks on the disk.
+fn see(node: &Node, proof: &LogProof) -> Result<Seen, ReadError> {
+    let claim = match unverified_claim(proof) {
+        Ok(claim) => claim,
+        Err(error) => return Ok(Seen::Bad(error.into())),
+    };
+    if claim.envelope.originator != node.participant() {
+        return Ok(Seen::Bad(BadEvidence::Originator(claim.envelope.originator)));
+    }
+    let record = evidence_record(proof);
+    if is_stored(node, &claim, record.name.id)? {
+        return Ok(Seen::Known(claim.envelope));
+    }
+    let directory = node.directory.load();
+    let Some(key) = directory.log_key(&claim.origin) else { return Ok(Seen::KeyUnknown) };
+    let verified = match verify(proof, &claim.origin, key) {
+        Ok(verified) => verified,
+        Err(error) => return Ok(Seen::Bad(error.into())),
+    };
+    if let Some((envelope, not_after)) = sealed_so(node, &claim)?
+        && let Err(error) = verified.matches(&envelope, &claim.header, not_after)
+    {
+        return Ok(Seen::Bad(error.into()));
+    }
+    let (index, stated) = (verified.index(), verified.time());
+    Ok(Seen::New(Box::new(Noted { claim, index, stated, record })))
+}
+
+/// The record that holds a proof: its text, named by its digest.
+pub(crate) fn evidence_record(proof: &LogProof) -> Record {
+    let bytes = proof.to_string().into_bytes();
+    Record { name: RecordName { kind: RecordKind::Evidence, id: sha256(&bytes) }, bytes }
+}
+
+fn is_stored(node: &Node, claim: &Claim, record: Digest) -> Result<bool, ReadError> {
+    let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
+    let key = (originator, message, recipient, crate::core::evidence_byte(claim.kind));
+    Ok(EVIDENCE.row(&node.reader().view(), &key)?.is_some_and(|row| row.record == record))
+}
+
+/// The envelope that this node sealed under the claimed header, with its not-after. `None` if nothing is known of such a
+/// header and of the message: evidence for something forgotten is stored and shown.
+fn sealed_so(
+    node: &Node,
+    claim: &Claim,
+) -> Result<Option<(EnvelopeKey, ncp_protocol::ids::UnixMillis)>, ReadError> {
+    let bytes = node.reader().record(&envelope_record(claim.header))?;
+    let header = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()?.unverified_header().ok());
+    if let Some(header) = header {
+        let envelope = EnvelopeKey {
+            originator: header.originator,
+            message: header.message,
+            recipient: header.recipient,
+            seal: header.seal,
+        };
+        return Ok(Some((envelope, header.not_after)));
+    }
+    let view = node.reader().view();
+    let row = crate::core::tables::ENVELOPE.row(&view, &(claim.envelope.message, claim.envelope.recipient))?;
+    let out = OUT.row(&view, &claim.envelope.message)?;
+    Ok(row.zip(out).filter(|(row, _)| row.header == Some(claim.header)).map(|(row, out)| {
+        let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
+        (row.key(originator, message, recipient), out.draft.not_after)
+    }))
+}

@@ -1,0 +1,566 @@
+//! The outbox towards one link: what is offered to the hub next.
+//!
+//! The queue of the index is the outbox; this is the view that one link has of it. A new link begins with all of the queue,
+//! so what an earlier one sent without answer is sent again, the same bytes, and the hub answers with the same evidence.
+//! Holds are looked up when an envelope has been read and is about to be written, and between two chunks of a body. A
+//! body leaves only while an envelope over it is on its way on this link, so a hub that asks for a draft gets nothing.
+//!
+//! A refusal that may pass is tried again after a delay with full jitter; it never counts as an attempt. One that will not
+//! pass goes to the core. What the hub says about times and keys is compared with what is known here first.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use ncp_api::Fault;
+use ncp_protocol::body::{chunk_count, sealed_range};
+use ncp_protocol::codes::Kind;
+use ncp_protocol::envelope::SealedEnvelope;
+use ncp_protocol::event::{Actor, EnvelopeKey};
+use ncp_protocol::frame::{BodyChunk, BodyWanted, Credit, Frame, Recall, Refused, Submit};
+use ncp_protocol::ids::{MessageId, ParticipantId};
+use ncp_protocol::reject::{Permanence, RejectCode};
+use ncp_store::bodies::BodyReader;
+use ncp_store::disk::RealDisk;
+use ncp_store::reader::ReadError;
+use ncp_store::spool::BodyName;
+use ncp_transport::backoff;
+use ncp_transport::credit::{Credit as Amount, CreditViolation, SendCredit, Spend};
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::core::command::{Ask, envelope_record};
+use crate::core::tables::{ENVELOPE, EnvelopeStage, OUT, OutState, QUEUE};
+use crate::holds;
+use crate::link::Desk;
+use crate::link::limits::QUEUE_PAGE;
+use crate::node::{Node, Submission};
+
+/// Place of an envelope in the queue: rank, time of release, message, recipient.
+pub(crate) type QueueKey = (u8, u64, MessageId, ParticipantId);
+
+/// Out of this many chunks one goes to the next body in turn even while one of a higher precedence flows.
+const ANY_RANK_EVERY: u64 = 4;
+/// How many messages one look for recalls passes.
+const RECALL_PAGE: usize = 512;
+
+/// Something that the outbox has to know.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// The hub asks for a body.
+    Wanted(BodyWanted),
+    /// The hub may be sent more.
+    Granted(Credit),
+    /// The hub refused an envelope.
+    Refused(Refused),
+    /// Evidence about an envelope is stored: the hub has answered.
+    Settled(EnvelopeKey),
+    /// An envelope was sealed.
+    Sealed(QueueKey),
+    /// The hub is to delete what waits.
+    Recall {
+        /// Which message.
+        message: MessageId,
+        /// For whom.
+        recipient: ParticipantId,
+    },
+}
+
+/// An envelope that was submitted on this link and not answered.
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    place: QueueKey,
+    kind: Kind,
+    /// The hub did not have it when it was asked to delete it: it is asked again once it has.
+    recall_again: bool,
+}
+
+/// How far the queue of the index was read on this link.
+#[derive(Debug, Clone, Copy)]
+enum Position {
+    /// Up to this place; from the beginning if there is none.
+    Behind(Option<QueueKey>),
+    /// All of it. What is sealed from now on is told.
+    End,
+}
+
+/// A body on its way out.
+struct Flow {
+    name: BodyName,
+    rank: u8,
+    next: u64,
+    body: BodyReader<RealDisk>,
+}
+
+/// What one link has to send.
+pub(crate) struct Outbox {
+    desk: Arc<Desk>,
+    credit: SendCredit,
+    position: Position,
+    candidates: BTreeSet<QueueKey>,
+    held: BTreeSet<QueueKey>,
+    deferred: BTreeMap<(Instant, QueueKey), ()>,
+    refusals: BTreeMap<QueueKey, u32>,
+    in_flight: BTreeMap<EnvelopeKey, InFlight>,
+    flows: VecDeque<Flow>,
+    wanted: VecDeque<BodyWanted>,
+    recalls: VecDeque<(MessageId, ParticipantId)>,
+    recalls_read: bool,
+    chunks: u64,
+    violation: Option<CreditViolation>,
+}
+
+impl Outbox {
+    /// The outbox of a link on which the hub grants `credit` at first.
+    ///
+    /// # Errors
+    /// [`CreditViolation`] if that is more than a link may carry.
+    pub(crate) fn new(desk: Arc<Desk>, credit: Credit) -> Result<Self, CreditViolation> {
+        let mut outbox = Self {
+            desk,
+            credit: SendCredit::new(),
+            position: Position::Behind(None),
+            candidates: BTreeSet::new(),
+            held: BTreeSet::new(),
+            deferred: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            flows: VecDeque::new(),
+            wanted: VecDeque::new(),
+            recalls: VecDeque::new(),
+            recalls_read: false,
+            chunks: 0,
+            violation: None,
+        };
+        outbox.credit.granted(Amount { envelopes: credit.envelopes, bytes: credit.bytes })?;
+        Ok(outbox)
+    }
+
+    /// When the outbox wants to be asked again, if nothing happens before.
+    pub(crate) fn wakes(&self) -> Option<Instant> {
+        self.deferred.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Takes note of something.
+    pub(crate) fn note(&mut self, note: Note) {
+        match note {
+            Note::Wanted(wanted) => self.wanted.push_back(wanted),
+            Note::Granted(Credit { envelopes, bytes }) => {
+                self.violation = self.credit.granted(Amount { envelopes, bytes }).err().or(self.violation);
+            }
+            Note::Refused(refused) => self.refused(refused),
+            Note::Settled(envelope) => self.settled(&envelope),
+            Note::Sealed(place) => drop(self.candidates.insert(place)),
+            Note::Recall { message, recipient } => self.recalls.push_back((message, recipient)),
+        }
+    }
+
+    /// Holds changed: what was held is looked at again.
+    pub(crate) fn holds_changed(&mut self) {
+        self.candidates.append(&mut self.held);
+    }
+
+    /// The next frame to write, which no hold stops at this moment; `None` if there is nothing to do or no credit for it.
+    ///
+    /// # Errors
+    /// The fault that ends the link, or the daemon.
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Fault> {
+        if let Some(error) = self.violation {
+            return Err(ncp_api::ErrorCode::PeerViolation.with("peer", ParticipantId::HUB).with("reason", error));
+        }
+        self.read_recalls().await?;
+        if let Some((message, recipient)) = self.recalls.pop_front() {
+            return Ok(Some(Recall { message, recipient }.into()));
+        }
+        self.due();
+        while self.credit.left().envelopes > 0 {
+            let Some(place) = self.candidate().await? else { break };
+            match self.look(place).await? {
+                Look::Submit { envelope, key, kind } => {
+                    let spend = self.credit.spend(Amount { envelopes: 1, bytes: 0 });
+                    debug_assert_eq!(spend, Spend::Spent, "there is credit for one");
+                    self.in_flight.insert(key, InFlight { place, kind, recall_again: false });
+                    return Ok(Some(Submit { envelope: *envelope }.into()));
+                }
+                Look::Held => drop(self.held.insert(place)),
+                Look::Gone => {}
+            }
+        }
+        self.begin_flows().await?;
+        self.chunk().await
+    }
+
+    async fn candidate(&mut self) -> Result<Option<QueueKey>, Fault> {
+        while self.candidates.is_empty() {
+            let Position::Behind(last) = self.position else { return Ok(None) };
+            let page = self.blocking(move |node| read_queue(node, last)).await?;
+            let more = page.len() == QUEUE_PAGE;
+            self.position = if more { Position::Behind(page.last().copied()) } else { Position::End };
+            let known: BTreeSet<QueueKey> = self.in_flight.values().map(|flight| flight.place).collect();
+            self.candidates.extend(page.into_iter().filter(|place| !known.contains(place)));
+        }
+        Ok(self.candidates.pop_first())
+    }
+
+    async fn look(&self, place: QueueKey) -> Result<Look, Fault> {
+        let looked = self.blocking(move |node| look(node, place)).await?;
+        match looked {
+            Look::Submit { key, .. } if self.in_flight.contains_key(&key) => Ok(Look::Gone),
+            other => Ok(other),
+        }
+    }
+
+    /// Moves what is due to be tried again back to the candidates.
+    fn due(&mut self) {
+        let now = Instant::now();
+        while let Some((&(at, place), ())) = self.deferred.first_key_value() {
+            if at > now {
+                return;
+            }
+            self.deferred.remove(&(at, place));
+            self.candidates.insert(place);
+        }
+    }
+
+    fn defer(&mut self, place: QueueKey) {
+        let refusals = self.refusals.entry(place).or_default();
+        let delay = backoff::delay(*refusals, u64::from_le_bytes(clock::random()));
+        *refusals = refusals.saturating_add(1);
+        self.deferred.insert((Instant::now() + delay, place), ());
+    }
+
+    fn settled(&mut self, envelope: &EnvelopeKey) {
+        if let Some(flight) = self.in_flight.remove(envelope) {
+            self.refusals.remove(&flight.place);
+            if flight.recall_again {
+                self.recalls.push_back((envelope.message, envelope.recipient));
+            }
+        }
+        self.end_flows(envelope.message);
+    }
+
+    /// Bodies that no envelope on its way needs any more.
+    fn end_flows(&mut self, message: MessageId) {
+        if !self.in_flight.keys().any(|key| key.message == message) {
+            self.flows.retain(|flow| flow.name.message != message);
+        }
+    }
+
+    fn refused(&mut self, refused: Refused) {
+        let Refused { envelope, code } = refused;
+        if envelope.originator != self.desk.node.participant() {
+            tracing::warn!(?envelope, %code, "the hub refuses evidence of this node");
+            return;
+        }
+        if code == RejectCode::NotWaiting {
+            return self.not_waiting(envelope);
+        }
+        let Some(flight) = self.in_flight.remove(&envelope) else {
+            tracing::warn!(?envelope, %code, "the hub refuses what was not submitted on this link");
+            return;
+        };
+        self.end_flows(envelope.message);
+        tracing::info!(message = %envelope.message, recipient = %envelope.recipient, %code, "the hub refused an envelope");
+        if flight.recall_again {
+            return self.tell_core(envelope, RejectCode::NotWaiting);
+        }
+        if code.permanence() == Permanence::Transient {
+            return self.defer(flight.place);
+        }
+        let node = &self.desk.node;
+        match is_credible(node, &envelope, code) {
+            Ok(true) => self.tell_core(envelope, code),
+            Ok(false) => {
+                self.desk.refresh.notify_one();
+                self.defer(flight.place);
+            }
+            Err(error) => node.stop_because(crate::faults::unreadable(&error)),
+        }
+    }
+
+    /// The hub has nothing to delete. If an envelope is on its way there, it may have it in a moment.
+    fn not_waiting(&mut self, envelope: EnvelopeKey) {
+        let on_its_way = self
+            .in_flight
+            .iter_mut()
+            .find(|(key, _)| (key.message, key.recipient) == (envelope.message, envelope.recipient));
+        if let Some((_, flight)) = on_its_way {
+            flight.recall_again = true;
+            return;
+        }
+        let node = &self.desk.node;
+        match ENVELOPE.row(&node.reader().view(), &(envelope.message, envelope.recipient)) {
+            Ok(Some(row)) => {
+                let key = row.key(node.participant(), envelope.message, envelope.recipient);
+                self.tell_core(key, RejectCode::NotWaiting);
+            }
+            Ok(None) => {}
+            Err(error) => node.stop_because(crate::faults::unreadable(&error)),
+        }
+    }
+
+    fn tell_core(&self, envelope: EnvelopeKey, code: RejectCode) {
+        let node = Arc::clone(&self.desk.node);
+        // Not awaited: the writer goes on. A stopped store stops the node by itself.
+        drop(tokio::spawn(async move {
+            let ask = Ask::NoteRefusal { envelope, code };
+            if let Ok(committed) = node.submit(Submission::DAEMON, Actor::Peer(ParticipantId::HUB), ask).await
+                && let Err(refusal) = committed.reply
+            {
+                tracing::warn!(?envelope, %code, %refusal, "a refusal of the hub is not noted");
+            }
+        }));
+    }
+
+    /// Messages that the hub was to delete when the last link ended.
+    async fn read_recalls(&mut self) -> Result<(), Fault> {
+        if self.recalls_read {
+            return Ok(());
+        }
+        self.recalls_read = true;
+        let recalls = self.blocking(pending_recalls).await?;
+        self.recalls.extend(recalls);
+        Ok(())
+    }
+
+    /// Opens the bodies that the hub asked for.
+    async fn begin_flows(&mut self) -> Result<(), Fault> {
+        while let Some(wanted) = self.wanted.pop_front() {
+            let BodyWanted { originator, message, root, from_chunk } = wanted;
+            let name = BodyName { originator, message, root };
+            let place = self.in_flight.iter().find(|(key, _)| key.originator == originator && key.message == message);
+            let Some(rank) = place.map(|(_, flight)| flight.place.0) else {
+                tracing::warn!(%message, "the hub asks for a body that no envelope on its way needs");
+                continue;
+            };
+            let body = self.blocking(move |node| open_body(node, name)).await?;
+            let Some(body) = body.filter(|body| from_chunk < chunk_count(body.len())) else {
+                tracing::warn!(%message, from_chunk, "the hub asks for a body or a chunk that there is not");
+                continue;
+            };
+            self.flows.retain(|flow| flow.name != name);
+            self.flows.push_back(Flow { name, rank, next: from_chunk, body });
+        }
+        Ok(())
+    }
+
+    /// The next chunk of a body that no hold stops.
+    async fn chunk(&mut self) -> Result<Option<Frame>, Fault> {
+        let mut stopped = BTreeSet::new();
+        while let Some(place) = self.next_flow(&stopped) {
+            let Some(flow) = self.flows.get(place) else { return Ok(None) };
+            let (body, index, name) = (flow.body.clone(), flow.next, flow.name);
+            let length = sealed_range(index, body.len()).map_or(0, |range| range.end - range.start);
+            if self.credit.left().bytes < length {
+                return Ok(None);
+            }
+            let recipients = self.recipients(name.message);
+            let read = move |node: &Node| -> Result<Chunk, ReadError> {
+                let Some(bytes) = body.chunk(index)? else { return Ok(Chunk::End) };
+                // Behind the read, so that the look is the last thing before the chunk is written.
+                if is_held(node, &recipients)? { Ok(Chunk::Held) } else { Ok(Chunk::Next(bytes)) }
+            };
+            match self.blocking(read).await? {
+                Chunk::End => drop(self.flows.remove(place)),
+                Chunk::Held => drop(stopped.insert(name)),
+                Chunk::Next(bytes) => {
+                    let spend = self.credit.spend(Amount { envelopes: 0, bytes: length });
+                    debug_assert_eq!(spend, Spend::Spent, "there is credit for the chunk");
+                    self.advance(place);
+                    let BodyName { originator, message, .. } = name;
+                    return Ok(Some(BodyChunk { originator, message, index, bytes }.into()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The flow whose turn it is: the highest precedence, but now and then the one that waits longest.
+    fn next_flow(&self, stopped: &BTreeSet<BodyName>) -> Option<usize> {
+        let free = self.flows.iter().enumerate().filter(|(_, flow)| !stopped.contains(&flow.name));
+        let mut free = free.map(|(place, flow)| (flow.rank, place));
+        if self.chunks.is_multiple_of(ANY_RANK_EVERY) { free.next() } else { free.min() }.map(|(_, place)| place)
+    }
+
+    /// One chunk of a flow goes out; the flow goes to the end of the line.
+    fn advance(&mut self, place: usize) {
+        self.chunks = self.chunks.wrapping_add(1);
+        if let Some(mut flow) = self.flows.remove(place) {
+            flow.next += 1;
+            if flow.next < chunk_count(flow.body.len()) {
+                self.flows.push_back(flow);
+            }
+        }
+    }
+
+    /// For whom a body is on its way.
+    fn recipients(&self, message: MessageId) -> Vec<(ParticipantId, Kind)> {
+        let flights = self.in_flight.iter().filter(|(key, _)| key.message == message);
+        flights.map(|(key, flight)| (key.recipient, flight.kind)).collect()
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Node) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let node = &self.desk.node;
+        node.blocking(read).await.map_err(|error| {
+            let fault = crate::faults::unreadable(&error);
+            node.stop_because(fault.clone());
+            fault
+        })
+    }
+}
+
+/// At most a page of the queue, behind `last` if there is one.
+pub(crate) fn read_queue(node: &Node, last: Option<QueueKey>) -> Result<Vec<QueueKey>, ReadError> {
+    let mut page = Vec::new();
+    let visit = |place, ()| {
+        if Some(place) != last {
+            page.push(place);
+        }
+        if page.len() == QUEUE_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let view = node.reader().view();
+    match last {
+        Some(last) => QUEUE.scan_from(&view, &(), &last, visit)?,
+        None => QUEUE.scan(&view, &(), visit)?,
+    }
+    Ok(page)
+}
+
+/// What is to be done with a place of the queue.
+enum Look {
+    /// Submit these bytes now.
+    Submit {
+        envelope: Box<SealedEnvelope>,
+        key: EnvelopeKey,
+        kind: Kind,
+    },
+    /// A hold stops it.
+    Held,
+    /// Nothing: not sealed yet, or not in the queue any more, or to be recalled.
+    Gone,
+}
+
+fn look(node: &Node, place: QueueKey) -> Result<Look, ReadError> {
+    let (_, _, message, recipient) = place;
+    let (out, row) = {
+        let view = node.reader().view();
+        let queued = QUEUE.row(&view, &place)?.is_some();
+        let (out, row) = (OUT.row(&view, &message)?, ENVELOPE.row(&view, &(message, recipient))?);
+        match (out, row) {
+            (Some(out), Some(row)) if queued => (out, row),
+            _ => return Ok(Look::Gone),
+        }
+    };
+    let leaves = out.state == OutState::Released && out.recall_requested.is_none() && row.stage == EnvelopeStage::Sealed;
+    let Some(header) = row.header.filter(|_| leaves) else { return Ok(Look::Gone) };
+    let bytes = node.reader().record(&envelope_record(header))?;
+    let Some(envelope) = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()) else {
+        tracing::error!(%message, %recipient, "a sealed envelope is missing or damaged in the spool");
+        return Ok(Look::Gone);
+    };
+    let kind = out.draft.kind;
+    // Behind every read, so that the look is the last thing before the envelope is written.
+    if is_held(node, &[(recipient, kind)])? {
+        return Ok(Look::Held);
+    }
+    Ok(Look::Submit { envelope: Box::new(envelope), key: row.key(node.participant(), message, recipient), kind })
+}
+
+/// What a look at a chunk brought.
+enum Chunk {
+    Next(Vec<u8>),
+    Held,
+    End,
+}
+
+/// Whether every one of these is stopped by a hold; nobody left counts as stopped.
+fn is_held(node: &Node, recipients: &[(ParticipantId, Kind)]) -> Result<bool, ReadError> {
+    let view = node.reader().view();
+    for (recipient, kind) in recipients {
+        if holds::stopping(&view, *recipient, *kind)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn open_body(node: &Node, name: BodyName) -> Result<Option<BodyReader<RealDisk>>, ReadError> {
+    node.reader().body(&name)
+}
+
+/// Whether what the hub says can be true as far as this node can tell: a hub whose directory or clock is ahead or behind
+/// must not kill a message.
+fn is_credible(node: &Node, envelope: &EnvelopeKey, code: RejectCode) -> Result<bool, ReadError> {
+    let (message, recipient) = (envelope.message, envelope.recipient);
+    if code == RejectCode::Expired {
+        let out = OUT.row(&node.reader().view(), &message)?;
+        return Ok(out.is_none_or(|out| clock::now() >= out.draft.not_after));
+    }
+    if code == RejectCode::RecipientKeyUnknown {
+        return sealed_key_changed(node, message, recipient);
+    }
+    // These say that one side's directory or clock is behind; they pass when both have caught up.
+    let behind = [
+        RejectCode::OriginatorKeyUnknown,
+        RejectCode::PeerUnknown,
+        RejectCode::RecipientUnknown,
+        RejectCode::OriginatorSuspended,
+        RejectCode::CreatedInFuture,
+    ];
+    Ok(!behind.contains(&code))
+}
+
+/// Whether the recipient's newest sealing key is another than the one that the envelope is sealed to.
+pub(crate) fn sealed_key_changed(
+    node: &Node,
+    message: MessageId,
+    recipient: ParticipantId,
+) -> Result<bool, ReadError> {
+    let row = ENVELOPE.row(&node.reader().view(), &(message, recipient))?;
+    let Some(header) = row.and_then(|row| row.header) else { return Ok(true) };
+    let bytes = node.reader().record(&envelope_record(header))?;
+    let header = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()?.unverified_header().ok());
+    let directory = node.directory.load();
+    let newest = directory.entry(recipient).and_then(|known| known.newest().sealing_key(clock::now()));
+    Ok(match (header, newest) {
+        (Some(header), Some(key)) => {
+            header.recipient_key != key.public.id() || header.originator_key != node.keys.signing.verifying_key().id()
+        }
+        (None, _) => true,
+        (Some(_), None) => false,
+    })
+}
+
+/// Envelopes of messages that were withdrawn and whose end is not known.
+fn pending_recalls(node: &Node) -> Result<Vec<(MessageId, ParticipantId)>, ReadError> {
+    let mut recalls = Vec::new();
+    let mut from = MessageId([0; 16]);
+    loop {
+        let (mut passed, mut last) = (0, from);
+        let view = node.reader().view();
+        let mut withdrawn = Vec::new();
+        OUT.scan_from(&view, &(), &from, |message, row| {
+            (passed, last) = (passed + 1, message);
+            if row.recall_requested.is_some() {
+                withdrawn.push((message, row.draft.recipients));
+            }
+            if passed == RECALL_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        for (message, recipients) in withdrawn {
+            for recipient in recipients {
+                let row = ENVELOPE.row(&view, &(message, recipient))?;
+                let open = row.is_some_and(|row| !row.stage.has_ended());
+                if open && !recalls.contains(&(message, recipient)) {
+                    recalls.push((message, recipient));
+                }
+            }
+        }
+        if passed < RECALL_PAGE {
+            return Ok(recalls);
+        }
+        from = last;
+    }
+}

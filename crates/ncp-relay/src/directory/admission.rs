@@ -1,0 +1,208 @@
+//! Admitting what the operator brings: roots of trust, membership statements, entries, all signed elsewhere. Everything is
+//! verified here, recorded as events of `public`, and in force when the answer leaves.
+//!
+//! One admission at a time; the same bytes again are answered as the first time.
+
+use core::fmt::Display;
+
+use ncp_api::hub::{HubAdmit, HubMembership, HubRecorded};
+use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::directory::{Chain, Entry, Membership, SignedEntry, SignedMembership};
+use ncp_protocol::event::Actor;
+use ncp_protocol::ids::{Digest, ParticipantId};
+use ncp_protocol::limits::CLOCK_SKEW_MAX_MS;
+use ncp_protocol::root::SignedRoot;
+use ncp_store::keyfiles;
+
+use super::refresh;
+use crate::clock;
+use crate::core::command::{AdmitEntry, AdmitMembership, Command, Reply};
+use crate::core::query;
+use crate::hub::{Asked, Hub, Stopping};
+
+/// Admits a participant, or the next version of its entry.
+///
+/// # Errors
+/// What is wrong with the statements, or that the daemon is stopping. Statements before the faulty one stay in force.
+pub async fn admit(hub: &Hub, request: &HubAdmit, actor: Actor) -> Result<HubRecorded, Fault> {
+    let _turn = hub.directory.admitting.lock().await;
+    for root in &request.roots {
+        admit_root(hub, root).await?;
+    }
+    let signed = SignedEntry::decode(&request.entry).map_err(|error| {
+        ErrorCode::EntryInvalid.with("participant", "?").with("version", "?").with("reason", error)
+    })?;
+    let participant = signed.unverified().participant;
+    // The entry is judged before anything is recorded, so that a bad one leaves no trace.
+    let statement = verify_membership(hub, &request.membership).await?;
+    let member = statement.unverified();
+    verify_entry(hub, &signed, member)?;
+    admit_membership(hub, &statement, actor.clone()).await?;
+    admit_entry(hub, &signed, statement.digest(), actor).await?;
+    recorded(hub, participant)
+}
+
+/// Puts a membership statement in force that suspends or reinstates.
+///
+/// # Errors
+/// As [`admit`].
+pub async fn change_membership(hub: &Hub, request: &HubMembership, actor: Actor) -> Result<HubRecorded, Fault> {
+    let _turn = hub.directory.admitting.lock().await;
+    let statement = verify_membership(hub, &request.membership).await?;
+    admit_membership(hub, &statement, actor).await?;
+    recorded(hub, request.participant)
+}
+
+/// At a start: the statements that `hub init` left, unless the journal has them or newer ones.
+///
+/// # Errors
+/// As [`admit`].
+pub async fn install(hub: &Hub, membership: Option<&[u8]>, entries: &[SignedEntry]) -> Result<(), Fault> {
+    let _turn = hub.directory.admitting.lock().await;
+    refresh(hub).await.map_err(stopping)?;
+    if hub.directory.load().membership.is_none() {
+        let bytes = membership.ok_or_else(|| missing_membership(hub))?;
+        let statement = verify_membership(hub, bytes).await?;
+        admit_membership(hub, &statement, Actor::Daemon).await?;
+    }
+    for entry in entries {
+        let directory = hub.directory.load();
+        let Some(statement) = directory.membership.as_ref() else { return Err(missing_membership(hub)) };
+        let known = directory.entry(ParticipantId::HUB).map(|entry| entry.version);
+        if known.is_some_and(|known| known >= entry.unverified().version) {
+            continue;
+        }
+        verify_entry(hub, entry, statement.unverified())?;
+        admit_entry(hub, entry, statement.digest(), Actor::Daemon).await?;
+    }
+    Ok(())
+}
+
+fn missing_membership(hub: &Hub) -> Fault {
+    let file = hub.config.data_dir.join(keyfiles::NETWORK).join("membership-1");
+    let fault = ErrorCode::KeyFileMissing.with("what", "membership statement").with("file", file.display());
+    fault.with("remedy", "make the hub once with  ncpctl hub init,  or put back the copy from your backup")
+}
+
+async fn admit_root(hub: &Hub, bytes: &[u8]) -> Result<(), Fault> {
+    let mut trust = hub.trust.lock().await;
+    if trust.versions.iter().any(|known| known == bytes) {
+        return Ok(());
+    }
+    let invalid = |reason: &dyn Display| ErrorCode::RootInvalid.with("file", "roots").with("reason", reason);
+    let signed = SignedRoot::decode(bytes).map_err(|error| invalid(&error))?;
+    let newest = signed.verify_next(&trust.newest).map_err(|error| invalid(&error))?;
+    let path = hub.config.data_dir.join(keyfiles::root_path(newest.root().version));
+    // The file is what the next start reads; it is there before anyone is told.
+    keyfiles::create_public(&path, bytes)
+        .map_err(|error| ErrorCode::FileUnusable.with("file", path.display()).with("reason", error))?;
+    trust.newest = newest;
+    trust.versions.push(bytes.to_vec());
+    Ok(())
+}
+
+async fn verify_membership(hub: &Hub, bytes: &[u8]) -> Result<SignedMembership, Fault> {
+    let invalid = |reason: &dyn Display| ErrorCode::MembershipInvalid.with("reason", reason);
+    let statement = SignedMembership::decode(bytes).map_err(|error| invalid(&error))?;
+    let trust = hub.trust.lock().await;
+    let role = &trust.newest.root().roles.membership;
+    let said = statement.verify(role, &hub.network).map_err(|error| invalid(&error))?;
+    let now = hub.now();
+    if said.network != hub.network {
+        return Err(invalid(&"it belongs to another network"));
+    }
+    if trust.newest.is_expired(now) {
+        return Err(invalid(&"the root of trust has expired"));
+    }
+    if said.issued > now.plus_millis(CLOCK_SKEW_MAX_MS) || now >= said.expires {
+        return Err(invalid(&"it is not valid now"));
+    }
+    drop(trust);
+    let directory = hub.directory.load();
+    let known = directory.membership.as_ref();
+    if known.is_some_and(|known| known.unverified().version > said.version) {
+        let version = known.map_or(0, |known| known.unverified().version);
+        return Err(ErrorCode::DirectoryRollback.with("found", said.version).with("known", version));
+    }
+    if known.is_some_and(|known| known.unverified().version == said.version && known.digest() != statement.digest()) {
+        return Err(invalid(&"another statement of this version is in force"));
+    }
+    Ok(statement)
+}
+
+/// Verifies that an entry is the one in force, or follows it; the first one must be the member's.
+fn verify_entry(hub: &Hub, signed: &SignedEntry, membership: &Membership) -> Result<(), Fault> {
+    let Entry { participant, version, .. } = signed.unverified();
+    let Some(member) = membership.member(*participant) else {
+        return Err(ErrorCode::NotMember.with("participant", participant));
+    };
+    let directory = hub.directory.load();
+    let chain = directory.chains.get(participant);
+    if chain.is_some_and(|chain| chain.fingerprint() != member.fingerprint) {
+        return Err(ErrorCode::EntrySubstituted.with("participant", participant));
+    }
+    let verified = match chain {
+        Some(chain) if chain.digest() == signed.digest() => return Ok(()),
+        Some(chain) => chain.next(signed),
+        None => Chain::first(&hub.network, &member.fingerprint, signed),
+    };
+    verified.map(|_| ()).map_err(|error| {
+        let fault = ErrorCode::EntryInvalid.with("participant", participant);
+        fault.with("version", version).with("reason", error)
+    })
+}
+
+async fn admit_membership(hub: &Hub, statement: &SignedMembership, actor: Actor) -> Result<(), Fault> {
+    let said = statement.unverified();
+    let members = said.members.iter().map(|member| (member.participant, member.suspended.clone())).collect();
+    let command = AdmitMembership {
+        version: said.version,
+        membership: statement.digest(),
+        bytes: statement.encode(),
+        members,
+        actor,
+        stamp: clock::stamp(),
+    };
+    decide(hub, Command::AdmitMembership(command)).await
+}
+
+async fn admit_entry(hub: &Hub, signed: &SignedEntry, membership: Digest, actor: Actor) -> Result<(), Fault> {
+    let Entry { participant, version, previous, .. } = signed.unverified();
+    let command = AdmitEntry {
+        participant: *participant,
+        version: *version,
+        bytes: signed.encode(),
+        follows: *previous,
+        membership,
+        actor,
+        stamp: clock::stamp(),
+    };
+    decide(hub, Command::AdmitEntry(command)).await
+}
+
+/// Has an admission decided and puts it in force.
+async fn decide(hub: &Hub, command: Command) -> Result<(), Fault> {
+    let committed = hub.submit(Asked::BY_OPERATOR, command).await.map_err(stopping)?;
+    match committed.reply {
+        Reply::Recorded => refresh(hub).await.map_err(stopping),
+        // Admissions go one at a time, so what was verified is what is decided on.
+        other => Err(ErrorCode::InternalFault.with("reason", format!("an admission was answered by {other:?}"))),
+    }
+}
+
+/// What is in force for a participant now, and where `public` says so.
+fn recorded(hub: &Hub, participant: ParticipantId) -> Result<HubRecorded, Fault> {
+    let state = hub.look(query::directory).map_err(stopping)?;
+    let row = state.entries.iter().find(|(named, _)| *named == participant).map(|(_, row)| row);
+    let row = row.ok_or_else(|| ErrorCode::ParticipantUnknown.with("participant", participant))?;
+    Ok(HubRecorded {
+        participant,
+        entry_version: row.version,
+        membership_version: state.membership.map_or(0, |row| row.version),
+        public_index: row.index,
+    })
+}
+
+fn stopping(_: Stopping) -> Fault {
+    ErrorCode::ShuttingDown.fault()
+}

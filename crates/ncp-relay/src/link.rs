@@ -1,0 +1,293 @@
+//! One link, from the authenticated connection to its end.
+//!
+//! Its states are types: [`AwaitingHello`] takes the peer's hello or nothing; [`Serving`] runs one task for each duty. A
+//! peer that breaks the protocol is told a code and cut off, with one line in the log; nothing that it does delays another
+//! link: each has its own tasks, bounded channels and its own turn at the committer. A link that ends is never fatal.
+
+mod dispatch;
+mod hello;
+mod pulse;
+mod writer;
+
+use core::convert::Infallible;
+use core::fmt;
+use core::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ncp_protocol::frame::{Bye, FrameDecodeError};
+use ncp_protocol::ids::ParticipantId;
+use ncp_protocol::reject::RejectCode;
+use ncp_transport::connection::Connection;
+use ncp_transport::credit::{Credit, CreditViolation, ReceiveCredit, SendCredit};
+use ncp_transport::frame::FrameError;
+use ncp_transport::identity::PinStatus;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use self::dispatch::{Inlets, Outlets};
+use self::hello::AwaitingHello;
+pub use self::writer::FrameSender;
+use crate::hub::{Hub, Stopping};
+use crate::limits::{CREDIT_BYTES, CREDIT_ENVELOPES};
+use crate::links::LinkSignals;
+use crate::{bodies, delivery, desk, evidence, intake, receipts};
+
+/// How long the writer may take for the last frames of a link, and an upload for its last sync.
+const PARTING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a link ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkEnd {
+    /// The peer broke the protocol, or may not be here.
+    Cut(RejectCode),
+    /// The hub wants it so: a newer link, a suspension, another key.
+    Told(RejectCode),
+    /// The transport failed.
+    Broken(FrameError),
+    /// The peer said good-bye.
+    Bye(Option<RejectCode>),
+    /// The peer closed the connection.
+    Closed,
+    /// The daemon is stopping.
+    Stopping,
+}
+
+impl LinkEnd {
+    /// What the peer is told, if it is still worth telling.
+    fn parting_word(self) -> Option<Bye> {
+        let code = match self {
+            Self::Cut(code) | Self::Told(code) => code,
+            Self::Broken(FrameError::TooLong { .. }) => RejectCode::FrameTooLong,
+            Self::Broken(FrameError::UnknownKind { .. } | FrameError::Empty) => RejectCode::FrameMalformed,
+            Self::Stopping => RejectCode::ShuttingDown,
+            Self::Broken(
+                FrameError::Truncated { .. }
+                | FrameError::Cut
+                | FrameError::Idle
+                | FrameError::TooSlow
+                | FrameError::Stalled
+                | FrameError::RefusedByPeer(_)
+                | FrameError::Tls
+                | FrameError::OwnTooLong { .. }
+                | FrameError::Io(_),
+            )
+            | Self::Bye(_)
+            | Self::Closed => return None,
+        };
+        Some(Bye { code: Some(code) })
+    }
+}
+
+impl fmt::Display for LinkEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut(code) => write!(f, "cut off, {code}"),
+            Self::Told(code) => write!(f, "ended, {code}"),
+            Self::Broken(error) => error.fmt(f),
+            Self::Bye(Some(code)) => write!(f, "the peer left, {code}"),
+            Self::Bye(None) => f.write_str("the peer left"),
+            Self::Closed => f.write_str("the peer closed the connection"),
+            Self::Stopping => f.write_str("this daemon is stopping"),
+        }
+    }
+}
+
+impl From<Stopping> for LinkEnd {
+    fn from(_: Stopping) -> Self {
+        Self::Stopping
+    }
+}
+
+impl From<FrameError> for LinkEnd {
+    fn from(error: FrameError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<FrameDecodeError> for LinkEnd {
+    fn from(_: FrameDecodeError) -> Self {
+        Self::Cut(RejectCode::FrameMalformed)
+    }
+}
+
+impl From<CreditViolation> for LinkEnd {
+    fn from(_: CreditViolation) -> Self {
+        Self::Cut(RejectCode::CreditExceeded)
+    }
+}
+
+/// What a task of a link ends with: never well, as a link ends only for a reason.
+pub type TaskEnd = Result<Infallible, LinkEnd>;
+
+/// What the tasks of one link share.
+pub struct Link {
+    /// The daemon.
+    pub hub: Arc<Hub>,
+    /// Who is at the other end.
+    pub peer: ParticipantId,
+    /// Frames to the peer.
+    pub frames: FrameSender,
+    /// What others tell the link.
+    pub signals: Arc<LinkSignals>,
+    /// Number of the last receipt that the peer stored.
+    pub acknowledged: watch::Sender<u64>,
+    /// More envelopes may be sent.
+    pub envelopes_granted: Notify,
+    /// More bytes may be sent.
+    pub bytes_granted: Notify,
+    window: Mutex<ReceiveCredit>,
+    credit: Mutex<SendCredit>,
+}
+
+impl Link {
+    /// What the peer may send and has not sent yet, and what of it is not settled.
+    pub fn window(&self) -> MutexGuard<'_, ReceiveCredit> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What may be sent to the peer.
+    pub fn credit(&self) -> MutexGuard<'_, SendCredit> {
+        self.credit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The peer granted more.
+    ///
+    /// # Errors
+    /// If that is more than a link may carry.
+    fn granted(&self, grant: Credit) -> Result<(), LinkEnd> {
+        self.credit().granted(grant)?;
+        self.envelopes_granted.notify_one();
+        self.bytes_granted.notify_one();
+        Ok(())
+    }
+}
+
+/// Serves a connection until it ends. Never fails: what ends it is logged.
+pub async fn serve(hub: Arc<Hub>, connection: Connection) {
+    let peer = connection.peer.participant;
+    let address = connection.peer_addr;
+    let end = match hub.directory.load().refuses(peer, &connection.peer.certificate_key) {
+        Some(code) if code != RejectCode::PinMismatch => refuse(connection, code).await,
+        Some(_) | None => converse(&hub, connection).await,
+    };
+    match end {
+        LinkEnd::Cut(code) => {
+            tracing::warn!(%peer, %address, code = code.number(), "link {end}");
+        }
+        LinkEnd::Broken(error) => tracing::warn!(%peer, %address, blame = ?error.blame(), "link ended: {end}"),
+        LinkEnd::Told(_) | LinkEnd::Bye(_) | LinkEnd::Closed | LinkEnd::Stopping => {
+            tracing::info!(%peer, %address, "link: {end}");
+        }
+    }
+}
+
+/// A participant that is not served at all learns why.
+async fn refuse(connection: Connection, code: RejectCode) -> LinkEnd {
+    let (frames, writing) = writer::start(connection.writer);
+    frames.offer(Bye { code: Some(code) });
+    writer::finish(frames, writing).await;
+    LinkEnd::Cut(code)
+}
+
+async fn converse(hub: &Arc<Hub>, connection: Connection) -> LinkEnd {
+    let (peer, pin) = (connection.peer, connection.pin);
+    let place = hub.links.take(peer.participant, peer.certificate_key, pin).await;
+    let (frames, writing) = writer::start(connection.writer);
+    let window = Credit { envelopes: CREDIT_ENVELOPES, bytes: CREDIT_BYTES };
+    let link = Arc::new(Link {
+        hub: Arc::clone(hub),
+        peer: peer.participant,
+        frames: frames.clone(),
+        signals: Arc::clone(&place.signals),
+        acknowledged: watch::Sender::new(0),
+        envelopes_granted: Notify::new(),
+        bytes_granted: Notify::new(),
+        window: Mutex::new(ReceiveCredit::new(window)),
+        credit: Mutex::new(SendCredit::new()),
+    });
+    let awaiting = AwaitingHello { link: Arc::clone(&link), reader: connection.reader };
+    let end = tokio::select! {
+        end = run(awaiting, pin) => end,
+        () = hub.stopping.cancelled() => LinkEnd::Stopping,
+        // The writer ends first if the peer does not read or is gone.
+        failed = writing.failed() => LinkEnd::Broken(failed),
+    };
+    if let Some(bye) = end.parting_word() {
+        frames.offer(bye);
+    }
+    drop(link);
+    writer::finish(frames, writing).await;
+    drop(place);
+    end
+}
+
+async fn run(awaiting: AwaitingHello, pin: PinStatus) -> LinkEnd {
+    let signals = Arc::clone(&awaiting.link.signals);
+    let served = async {
+        match awaiting.receive().await {
+            Ok(serving) => match pin {
+                PinStatus::Pinned => serving.run().await,
+                PinStatus::Mismatch | PinStatus::Unknown => serving.run_restricted().await,
+            },
+            Err(end) => end,
+        }
+    };
+    tokio::select! {
+        end = served => end,
+        () = signals.end.cancelled() => signals.reason().map_or(LinkEnd::Closed, LinkEnd::Told),
+    }
+}
+
+/// A link whose peer has said hello: every frame of the protocol may follow, but no second hello.
+struct Serving {
+    link: Arc<Link>,
+    reader: ncp_transport::connection::LinkReader,
+    /// Number of the last receipt that the peer has, of this life of `traffic`.
+    receipts_after: u64,
+}
+
+impl Serving {
+    async fn run(self) -> LinkEnd {
+        let Self { link, reader, receipts_after } = self;
+        let (inlets, outlets) = dispatch::channels();
+        let Outlets { intake, evidence, bodies, refusals, desk } = outlets;
+        // Not among the tasks: when its channel closes it lets the last bytes of its uploads be synced.
+        let uploads = tokio::spawn(intake::run(Arc::clone(&link), intake));
+        let mut tasks: JoinSet<TaskEnd> = JoinSet::new();
+        tasks.spawn(evidence::run(Arc::clone(&link), evidence));
+        tasks.spawn(bodies::run(Arc::clone(&link), bodies));
+        tasks.spawn(delivery::run(Arc::clone(&link), refusals));
+        tasks.spawn(receipts::run(Arc::clone(&link), receipts_after));
+        tasks.spawn(desk::run(Arc::clone(&link), desk));
+        tasks.spawn(pulse::run(Arc::clone(&link)));
+        tasks.spawn(dispatch::run(Arc::clone(&link), reader, inlets));
+        let end = first_end(&link.hub, &mut tasks).await;
+        // Ends the dispatcher and with it the intake's channel.
+        tasks.shutdown().await;
+        match tokio::time::timeout(PARTING_TIMEOUT, uploads).await {
+            Ok(Ok(Some(earlier))) => earlier,
+            Ok(Ok(None)) | Err(_) => end,
+            Ok(Err(panic)) => link.hub.fail(&panic).into(),
+        }
+    }
+
+    /// Signed directory data and nothing else: the peer may need it to mend what does not fit.
+    async fn run_restricted(self) -> LinkEnd {
+        let Self { link, reader, .. } = self;
+        let (inlets, asked) = dispatch::restricted();
+        let mut tasks: JoinSet<TaskEnd> = JoinSet::new();
+        tasks.spawn(desk::run(Arc::clone(&link), asked));
+        tasks.spawn(dispatch::run_restricted(Arc::clone(&link), reader, inlets));
+        first_end(&link.hub, &mut tasks).await
+    }
+}
+
+async fn first_end(hub: &Hub, tasks: &mut JoinSet<TaskEnd>) -> LinkEnd {
+    match tasks.join_next().await {
+        Some(Ok(Err(end))) => end,
+        Some(Ok(Ok(never))) => match never {},
+        // A panic is our bug: the daemon stops rather than serve with half a state.
+        Some(Err(panic)) => hub.fail(&panic).into(),
+        None => LinkEnd::Closed,
+    }
+}

@@ -1,0 +1,150 @@
+//! Reading frames and handing each to the task whose duty it is. Nothing here waits for anything but the peer: a channel
+//! that is full means that the peer sent more than the protocol lets it have open.
+
+use std::sync::Arc;
+
+use ncp_protocol::envelope::SealedEnvelope;
+use ncp_protocol::frame::{self, BodyChunk, BodyWanted, EntryGet, Frame, PublicGet, Recall, Receipts, Refused};
+use ncp_protocol::reject::RejectCode;
+use ncp_transport::connection::LinkReader;
+use ncp_transport::credit::Credit;
+use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
+
+use super::{Link, LinkEnd, TaskEnd};
+use crate::limits::{ASKED_MAX, INTAKE_MAX, RECEIPT_FRAMES_OPEN_MAX, REFUSALS_OPEN_MAX};
+
+/// What the intake is given.
+#[derive(Debug)]
+pub enum Submitted {
+    /// An envelope.
+    Envelope(Box<SealedEnvelope>),
+    /// A chunk of a body.
+    Chunk(BodyChunk),
+    /// A wish to delete what waits.
+    Recall(Recall),
+}
+
+/// What the desk is asked.
+#[derive(Debug)]
+pub enum Asked {
+    /// Leaves of `public`.
+    Public(PublicGet),
+    /// Signed directory data.
+    Entries(EntryGet),
+}
+
+/// Where frames go.
+pub(super) struct Inlets {
+    intake: Sender<Submitted>,
+    evidence: Sender<Receipts>,
+    bodies: Sender<BodyWanted>,
+    refusals: Sender<Refused>,
+    desk: Sender<Asked>,
+}
+
+/// Where they come out.
+pub(super) struct Outlets {
+    pub(super) intake: Receiver<Submitted>,
+    pub(super) evidence: Receiver<Receipts>,
+    pub(super) bodies: Receiver<BodyWanted>,
+    pub(super) refusals: Receiver<Refused>,
+    pub(super) desk: Receiver<Asked>,
+}
+
+pub(super) fn channels() -> (Inlets, Outlets) {
+    let intake = mpsc::channel(INTAKE_MAX);
+    let evidence = mpsc::channel(RECEIPT_FRAMES_OPEN_MAX);
+    let bodies = mpsc::channel(ASKED_MAX);
+    let refusals = mpsc::channel(REFUSALS_OPEN_MAX);
+    let desk = mpsc::channel(ASKED_MAX);
+    let inlets =
+        Inlets { intake: intake.0, evidence: evidence.0, bodies: bodies.0, refusals: refusals.0, desk: desk.0 };
+    let outlets =
+        Outlets { intake: intake.1, evidence: evidence.1, bodies: bodies.1, refusals: refusals.1, desk: desk.1 };
+    (inlets, outlets)
+}
+
+pub(super) fn restricted() -> (Sender<Asked>, Receiver<Asked>) {
+    mpsc::channel(ASKED_MAX)
+}
+
+pub(super) async fn run(link: Arc<Link>, mut reader: LinkReader, inlets: Inlets) -> TaskEnd {
+    loop {
+        let frame = next(&mut reader).await?;
+        take(&link, &inlets, frame)?;
+    }
+}
+
+pub(super) async fn run_restricted(link: Arc<Link>, mut reader: LinkReader, desk: Sender<Asked>) -> TaskEnd {
+    loop {
+        match next(&mut reader).await? {
+            Frame::PublicGet(get) => put(&desk, Asked::Public(get))?,
+            Frame::EntryGet(get) => put(&desk, Asked::Entries(get))?,
+            Frame::Ping(frame::Ping { nonce }) => link.frames.offer(frame::Pong { nonce }),
+            Frame::Bye(bye) => return Err(LinkEnd::Bye(bye.code)),
+            // Credit was part of the hello and may come back unused; it buys nothing here.
+            Frame::Pong(_) | Frame::Credit(_) | Frame::Checkpoint(_) => {}
+            Frame::Hello(_)
+            | Frame::Submit(_)
+            | Frame::BodyWanted(_)
+            | Frame::BodyChunk(_)
+            | Frame::Deliver(_)
+            | Frame::Receipts(_)
+            | Frame::ReceiptsStored(_)
+            | Frame::Refused(_)
+            | Frame::Recall(_)
+            | Frame::PublicLog(_)
+            | Frame::Entries(_)
+            | Frame::EntriesChanged(_) => return Err(LinkEnd::Cut(RejectCode::PinMismatch)),
+        }
+    }
+}
+
+async fn next(reader: &mut LinkReader) -> Result<Frame, LinkEnd> {
+    let raw = reader.next().await?.ok_or(LinkEnd::Closed)?;
+    Ok(Frame::decode(raw.kind, &raw.payload)?)
+}
+
+fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), LinkEnd> {
+    match frame {
+        Frame::Submit(submit) => {
+            link.window().arrived(Credit { envelopes: 1, bytes: 0 })?;
+            put(&inlets.intake, Submitted::Envelope(Box::new(submit.envelope)))
+        }
+        Frame::BodyChunk(chunk) => {
+            link.window().arrived(Credit { envelopes: 0, bytes: chunk.bytes.len() as u64 })?;
+            put(&inlets.intake, Submitted::Chunk(chunk))
+        }
+        Frame::Recall(recall) => put(&inlets.intake, Submitted::Recall(recall)),
+        Frame::Receipts(receipts) => put(&inlets.evidence, receipts),
+        Frame::ReceiptsStored(stored) => {
+            if stored.cursor.epoch == link.hub.traffic.epoch {
+                link.acknowledged.send_replace(stored.cursor.number);
+            }
+            Ok(())
+        }
+        Frame::BodyWanted(wanted) => put(&inlets.bodies, wanted),
+        Frame::Refused(refused) => put(&inlets.refusals, refused),
+        Frame::Credit(frame::Credit { envelopes, bytes }) => link.granted(Credit { envelopes, bytes }),
+        Frame::PublicGet(get) => put(&inlets.desk, Asked::Public(get)),
+        Frame::EntryGet(get) => put(&inlets.desk, Asked::Entries(get)),
+        Frame::Checkpoint(checkpoint) => crate::desk::keep_checkpoints(link, &checkpoint.notes),
+        Frame::Ping(frame::Ping { nonce }) => {
+            link.frames.offer(frame::Pong { nonce });
+            Ok(())
+        }
+        Frame::Pong(_) => Ok(()),
+        Frame::Bye(bye) => Err(LinkEnd::Bye(bye.code)),
+        Frame::Hello(_) | Frame::Deliver(_) | Frame::PublicLog(_) | Frame::Entries(_) | Frame::EntriesChanged(_) => {
+            Err(LinkEnd::Cut(RejectCode::FrameUnexpected))
+        }
+    }
+}
+
+fn put<T>(inlet: &Sender<T>, item: T) -> Result<(), LinkEnd> {
+    inlet.try_send(item).map_err(|error| match error {
+        TrySendError::Full(_) => LinkEnd::Cut(RejectCode::RateExceeded),
+        // The task behind it has ended and says why.
+        TrySendError::Closed(_) => LinkEnd::Closed,
+    })
+}

@@ -1,0 +1,138 @@
+//! The first frame of each side. The node speaks first; what it says about itself and about the hub's logs is checked
+//! before the hub answers.
+
+use std::sync::Arc;
+
+use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::checkpoint::SignedCheckpoint;
+use ncp_protocol::frame::{self, Cursor, Frame, Hello, highest_common};
+use ncp_protocol::header::SUITE;
+use ncp_protocol::ids::{LogName, ParticipantId};
+use ncp_protocol::limits::PROTOCOL_VERSION;
+use ncp_protocol::proof::LogProof;
+use ncp_protocol::reject::RejectCode;
+use ncp_store::reader::{ReadError, Reader};
+use ncp_store::spool::{RecordKind, RecordName};
+use ncp_transport::connection::LinkReader;
+use ncp_transport::credit::Credit;
+use tokio::time::timeout;
+
+use super::{Link, LinkEnd, Serving};
+use crate::core::query;
+use crate::desk;
+use crate::hub::Hub;
+use crate::limits::HELLO_TIMEOUT;
+
+/// A link on which nothing has been said.
+pub(super) struct AwaitingHello {
+    pub(super) link: Arc<Link>,
+    pub(super) reader: LinkReader,
+}
+
+impl AwaitingHello {
+    /// Takes the peer's hello and answers it.
+    pub(super) async fn receive(mut self) -> Result<Serving, LinkEnd> {
+        let frame = timeout(HELLO_TIMEOUT, self.reader.next()).await;
+        let frame = frame.map_err(|_| LinkEnd::Cut(RejectCode::RateExceeded))??.ok_or(LinkEnd::Closed)?;
+        let Frame::Hello(hello) = Frame::decode(frame.kind, &frame.payload)? else {
+            return Err(LinkEnd::Cut(RejectCode::FrameUnexpected));
+        };
+        let Self { link, reader } = self;
+        check(&link.hub, link.peer, &hello)?;
+        check_own_logs(&link.hub, link.peer, &hello.checkpoints).await?;
+        desk::keep_checkpoints(&link, &hello.own)?;
+        link.frames.send(answer(&link).await?).await?;
+        let frame::Credit { envelopes, bytes } = hello.credit;
+        link.granted(Credit { envelopes, bytes })?;
+        tracing::info!(peer = %link.peer, receipts = hello.receipts.number, "link stands");
+        let same_life = hello.receipts.epoch == link.hub.traffic.epoch;
+        let receipts_after = if same_life { hello.receipts.number } else { 0 };
+        link.acknowledged.send_replace(receipts_after);
+        Ok(Serving { link, reader, receipts_after })
+    }
+}
+
+fn check(hub: &Hub, peer: ParticipantId, hello: &Hello) -> Result<(), LinkEnd> {
+    let code = if highest_common(&[PROTOCOL_VERSION], &hello.versions).is_none() {
+        RejectCode::VersionUnsupported
+    } else if !hello.suites.contains(&SUITE) {
+        RejectCode::SuiteUnsupported
+    } else if hello.network != hub.network {
+        RejectCode::NetworkMismatch
+    } else if hello.participant != peer {
+        // The certificate says otherwise, and it is the certificate that counts.
+        RejectCode::OriginatorMismatch
+    } else {
+        return Ok(());
+    };
+    Err(LinkEnd::Cut(code))
+}
+
+async fn answer(link: &Link) -> Result<Hello, LinkEnd> {
+    let (hub, peer) = (&link.hub, link.peer);
+    let stored = hub.look(|view| query::evidence_stored(view, peer))?;
+    let shown = hub.links.checkpoint(peer);
+    let (own, public_size, held) = hub
+        .read(move |reader| {
+            let notes = [LogName::Traffic, LogName::Public].map(|log| reader.checkpoint(log));
+            let public_size = notes[1].as_ref().map_or(0, |signed| signed.checkpoint().size);
+            let own: Vec<String> = notes.into_iter().flatten().map(|signed| signed.note().to_owned()).collect();
+            let held = match shown {
+                Some(note) => Some(note),
+                None => checkpoint_of_evidence(reader, peer)?,
+            };
+            Ok::<_, ReadError>((own, public_size, held))
+        })
+        .await?;
+    let first = link.window().take_grant().unwrap_or_default();
+    Ok(Hello {
+        versions: vec![PROTOCOL_VERSION],
+        suites: vec![SUITE],
+        network: hub.network,
+        participant: ParticipantId::HUB,
+        receipts: Cursor { epoch: stored.epoch, number: stored.number },
+        checkpoints: held.into_iter().collect(),
+        own,
+        public_size,
+        credit: frame::Credit { envelopes: first.envelopes, bytes: first.bytes },
+    })
+}
+
+/// The checkpoint under which the newest evidence of a peer came: held durably, whatever was shown since.
+fn checkpoint_of_evidence(reader: &Reader, peer: ParticipantId) -> Result<Option<String>, ReadError> {
+    let newest = query::peer_row(&reader.view(), peer)?.newest_evidence;
+    let Some(id) = newest else { return Ok(None) };
+    let text = reader.record(&RecordName { kind: RecordKind::Evidence, id })?;
+    let proof = text.and_then(|text| LogProof::parse(&String::from_utf8(text).ok()?).ok());
+    Ok(proof.map(|proof| proof.checkpoint_note))
+}
+
+/// Compares what the peer holds of the hub's logs with the logs themselves. A larger or other checkpoint that the hub's
+/// own key signed means that the hub has forgotten something: it stops, and nothing is signed until an operator restores.
+async fn check_own_logs(hub: &Hub, peer: ParticipantId, notes: &[String]) -> Result<(), LinkEnd> {
+    for note in notes {
+        let logs = [(hub.traffic, hub.traffic_key), (hub.public, hub.public_key)];
+        let opened = logs.iter().find_map(|(origin, key)| {
+            let signed = SignedCheckpoint::open(note, origin, key).ok()?;
+            Some((origin.log, signed.checkpoint().clone()))
+        });
+        // A note of an earlier life of a log, or none of ours: nothing to compare.
+        let Some((log, held)) = opened else { continue };
+        let (held_size, held_root) = (held.size, held.root);
+        let (size, root) = hub
+            .read(move |reader| {
+                let size = reader.checkpoint(log).map_or(0, |signed| signed.checkpoint().size);
+                let root = if held_size <= size { reader.root(log, held_size)? } else { None };
+                Ok::<_, ReadError>((size, root))
+            })
+            .await?;
+        if root != Some(held_root) {
+            return Err(hub.fail_with(forked(peer, held_size, size)).into());
+        }
+    }
+    Ok(())
+}
+
+fn forked(peer: ParticipantId, found: u64, size: u64) -> Fault {
+    ErrorCode::OwnLogForked.with("peer", peer).with("found", found).with("size", size)
+}

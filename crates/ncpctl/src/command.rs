@@ -1,0 +1,147 @@
+//! The commands, one file each.
+
+mod assign;
+mod bulletin;
+mod contribute;
+mod directory;
+mod doctor;
+mod edit;
+mod explain;
+mod health;
+mod hold;
+mod inbox;
+mod me;
+mod officers;
+mod outbox;
+mod ping;
+mod release;
+mod request;
+mod respond;
+mod save;
+mod send;
+mod show;
+mod status;
+mod withdraw;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::Report;
+
+/// A command.
+#[derive(Debug, Default, Subcommand)]
+pub(crate) enum Command {
+    /// What needs me now.
+    #[default]
+    #[command(skip)]
+    Me,
+    /// List what arrived
+    #[command(visible_alias = "in")]
+    Inbox(inbox::Inbox),
+    /// Show a message; opening it for the first time confirms it (R3)
+    Show(show::Show),
+    /// Save a message's parts to files
+    Save(save::Save),
+    /// Draft any kind of message
+    Send(send::Send),
+    /// Draft a request for information; asks for what is missing
+    Request(request::Request),
+    /// Edit a message that is not released; voids its approvals
+    Edit(edit::Edit),
+    /// Draft the answer to a request
+    Respond(respond::Respond),
+    /// Enter what a national service found
+    Contribute(contribute::Contribute),
+    /// Ask national services to contribute to a request
+    Assign(assign::Assign),
+    /// Withdraw a message, by whatever way is still open
+    Withdraw(withdraw::Withdraw),
+    /// Look at, approve or reject what waits for release
+    #[command(subcommand)]
+    Release(release::Release),
+    /// Stop everything, or one recipient or kind, from leaving
+    #[command(subcommand)]
+    Hold(hold::Hold),
+    /// Read and publish bulletins
+    #[command(subcommand)]
+    Bulletin(bulletin::Bulletin),
+    /// Who is in the network, and whose fingerprint was compared
+    #[command(subcommand)]
+    Directory(directory::Directory),
+    /// List what is on its way
+    #[command(visible_alias = "out")]
+    Outbox(outbox::Outbox),
+    /// Where a message stands, with evidence verified now; without one, where the node stands
+    #[command(visible_alias = "st")]
+    Status(status::Status),
+    /// Send a test message, or ask the hub for a sign of life
+    Ping(ping::Ping),
+    /// Check configuration, keys, connection, storage and rules
+    Doctor(doctor::Doctor),
+    /// Whether the daemon can sign and store now
+    Health(health::Health),
+    /// Who may act at this node
+    #[command(subcommand)]
+    Officers(officers::Officers),
+    /// Explain an error code
+    Explain(explain::Explain),
+}
+
+impl Command {
+    /// The schema of its JSON.
+    pub(crate) fn schema(&self) -> &'static str {
+        match self {
+            Self::Me => me::SCHEMA,
+            Self::Inbox(_) => inbox::SCHEMA,
+            Self::Show(show) => show.schema(),
+            Self::Save(_) => save::SCHEMA,
+            Self::Send(_)
+            | Self::Request(_)
+            | Self::Edit(_)
+            | Self::Respond(_)
+            | Self::Contribute(_)
+            | Self::Assign(_) => crate::message::SCHEMA,
+            Self::Withdraw(_) => withdraw::SCHEMA,
+            Self::Release(release) => release.schema(),
+            Self::Hold(_) => hold::SCHEMA,
+            Self::Bulletin(bulletin) => bulletin.schema(),
+            Self::Directory(_) => directory::SCHEMA,
+            Self::Outbox(_) => outbox::SCHEMA,
+            Self::Status(status) => status.schema(),
+            Self::Ping(_) => ping::SCHEMA,
+            Self::Doctor(_) => doctor::SCHEMA,
+            Self::Health(_) => health::SCHEMA,
+            Self::Officers(officers) => officers.schema(),
+            Self::Explain(_) => explain::SCHEMA,
+        }
+    }
+
+    /// Does it.
+    pub(crate) async fn run(self, context: &Context) -> Result<Report, Error> {
+        match self {
+            Self::Me => me::run(context).await,
+            Self::Inbox(inbox) => inbox.run(context).await,
+            Self::Show(show) => show.run(context).await,
+            Self::Save(save) => save.run(context).await,
+            Self::Send(send) => send.run(context).await,
+            Self::Request(request) => request.run(context).await,
+            Self::Edit(edit) => edit.run(context).await,
+            Self::Respond(respond) => respond.run(context).await,
+            Self::Contribute(contribute) => contribute.run(context).await,
+            Self::Assign(assign) => assign.run(context).await,
+            Self::Withdraw(withdraw) => withdraw.run(context).await,
+            Self::Release(release) => release.run(context).await,
+            Self::Hold(hold) => hold.run(context).await,
+            Self::Bulletin(bulletin) => bulletin.run(context).await,
+            Self::Directory(directory) => directory.run(context).await,
+            Self::Outbox(outbox) => outbox.run(context).await,
+            Self::Status(status) => status.run(context).await,
+            Self::Ping(ping) => ping.run(context).await,
+            Self::Doctor(doctor) => doctor.run(context).await,
+            Self::Health(health) => health.run(context).await,
+            Self::Officers(officers) => officers.run(context).await,
+            Self::Explain(explain) => explain.run(context),
+        }
+    }
+}

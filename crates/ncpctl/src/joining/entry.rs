@@ -1,0 +1,220 @@
+//! A participant's first directory entry, made from its key files.
+
+use std::path::Path;
+
+use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::directory::{
+    Chain, Entry, EntryKeys, Fingerprint, LogKey, SealingEntryKey, SignedEntry, ValidKey,
+};
+use ncp_protocol::ids::{Epoch, KeyId, LogName, NetworkId, ParticipantId, UnixMillis};
+use ncp_protocol::keys::SigningKey;
+use ncp_protocol::limits::{DAY_MS, OPEN_AFTER_SEAL_MS, SEAL_PERIOD_MAX_MS};
+use ncp_protocol::wrap::SealingKey;
+use ncp_store::keyfiles::{self, KeyUse};
+
+use super::authority;
+use super::files::{create_private, make_key, make_signing_key, put_public, read_private, read_public};
+
+/// How long a signing key may sign.
+const SIGN_PERIOD_MS: u64 = 366 * DAY_MS;
+/// The first suite, and the weakest that a new participant accepts.
+const FIRST_SUITE: u16 = 1;
+const FIRST_EPOCH: Epoch = Epoch(1);
+
+/// Where a participant's keys go, and who it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Maker<'a> {
+    /// The data folder.
+    pub(crate) data: &'a Path,
+    /// The folder whose files are carried away.
+    pub(crate) offline: &'a Path,
+    /// In which network.
+    pub(crate) network: NetworkId,
+    /// Who.
+    pub(crate) participant: ParticipantId,
+    /// When.
+    pub(crate) now: UnixMillis,
+}
+
+/// A first entry and what belongs to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Made {
+    /// The signed entry.
+    pub(crate) entry: SignedEntry,
+    /// The TLS key, PEM.
+    pub(crate) tls: zeroize::Zeroizing<String>,
+}
+
+impl Made {
+    /// What people compare.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(self.entry.digest())
+    }
+}
+
+impl Maker<'_> {
+    /// Makes the keys of a node and its entry of version 0, or reads what an earlier call made.
+    ///
+    /// Order: folders, keys, TLS key, entry. A crash leaves some of them; the next call goes on from there.
+    ///
+    /// # Errors
+    /// A fault that names the file; [`ErrorCode::EntryInstalledAlready`] if the folder belongs to somebody else.
+    pub(crate) fn node(&self) -> Result<Made, Fault> {
+        self.make(|maker| {
+            let seed = make_key(&maker.path(&keyfiles::sealing_key_path(1)), KeyUse::Sealing)?;
+            let sealing = SealingKey::from_seed(&seed);
+            make_key(&maker.path(&keyfiles::key_path(KeyUse::Storage)), KeyUse::Storage)?;
+            let seal_until = maker.now.plus_millis(SEAL_PERIOD_MAX_MS);
+            Ok(Part {
+                signing: Some(ValidKey {
+                    key: maker.signing(&keyfiles::key_path(KeyUse::Signing), KeyUse::Signing)?.verifying_key(),
+                    from: maker.now,
+                    until: maker.now.plus_millis(SIGN_PERIOD_MS),
+                }),
+                sealing: vec![SealingEntryKey {
+                    public: sealing.public(),
+                    seal_until,
+                    open_until: seal_until.plus_millis(OPEN_AFTER_SEAL_MS),
+                }],
+                logs: vec![maker.log(LogName::Node)?],
+                timestamp: None,
+            })
+        })
+    }
+
+    /// The same for the hub.
+    ///
+    /// # Errors
+    /// As [`Maker::node`].
+    pub(crate) fn hub(&self) -> Result<Made, Fault> {
+        self.make(|maker| {
+            let timestamp = maker.signing(&keyfiles::key_path(KeyUse::Timestamp), KeyUse::Timestamp)?;
+            Ok(Part {
+                signing: None,
+                sealing: Vec::new(),
+                logs: vec![maker.log(LogName::Traffic)?, maker.log(LogName::Public)?],
+                timestamp: Some(timestamp.verifying_key()),
+            })
+        })
+    }
+
+    fn make(&self, part: impl FnOnce(&Self) -> Result<Part, Fault>) -> Result<Made, Fault> {
+        let made_before = self.made_before()?;
+        let identity = make_signing_key(&offline_path(self.offline, KeyUse::Identity), KeyUse::Identity)?;
+        let recovery = make_signing_key(&offline_path(self.offline, KeyUse::Recovery), KeyUse::Recovery)?;
+        let tls = self.tls_key()?;
+        let pin = authority::key_id(&authority::read_key(tls.as_bytes(), &self.data.join(keyfiles::TLS_KEY).display())?);
+        if let Some(entry) = made_before {
+            return self.check_pin(&entry, pin).map(|()| Made { entry, tls });
+        }
+        let Part { signing, sealing, logs, timestamp } = part(self)?;
+        let entry = Entry {
+            network: self.network,
+            participant: self.participant,
+            version: 0,
+            previous: None,
+            created: self.now,
+            keys: EntryKeys {
+                identity: identity.verifying_key(),
+                recovery: recovery.verifying_key(),
+                signing,
+                sealing,
+                logs,
+                witness: self.signing(&keyfiles::key_path(KeyUse::Witness), KeyUse::Witness)?.verifying_key(),
+                timestamp,
+                tls: vec![pin],
+            },
+            suite_floor: FIRST_SUITE,
+        };
+        let entry = SignedEntry::sign(entry, &identity).map_err(|error| self.invalid(&error))?;
+        put_public(&self.data.join(keyfiles::entry_path(0)), &entry.encode(), "directory entry")?;
+        Ok(Made { entry, tls })
+    }
+
+    /// The entry that an earlier call made, if it is this participant's in this network.
+    fn made_before(&self) -> Result<Option<SignedEntry>, Fault> {
+        let Some(entry) = read_first_entry(self.data)? else { return Ok(None) };
+        let found = entry.unverified();
+        if found.participant == self.participant && found.network == self.network {
+            return Ok(Some(entry));
+        }
+        let found = format!("of {} in network {}", found.participant, found.network.label());
+        Err(ErrorCode::EntryInstalledAlready.with("folder", self.data.display()).with("found", found))
+    }
+
+    fn check_pin(&self, entry: &SignedEntry, pin: KeyId) -> Result<(), Fault> {
+        if entry.unverified().pins(&pin) {
+            return Ok(());
+        }
+        let expected: Vec<String> = entry.unverified().keys.tls.iter().map(ToString::to_string).collect();
+        let fault = ErrorCode::KeyNotOfEntry.with("what", "TLS key").with("found", pin);
+        Err(fault.with("file", self.data.join(keyfiles::TLS_KEY).display()).with("expected", expected.join(" or ")))
+    }
+
+    fn tls_key(&self) -> Result<zeroize::Zeroizing<String>, Fault> {
+        let path = self.path(Path::new(keyfiles::TLS_KEY));
+        let damaged = || ErrorCode::KeyFileDamaged.with("what", "TLS key").with("file", path.display());
+        if let Some(bytes) = read_private(&path, "TLS key")? {
+            return String::from_utf8(bytes.to_vec()).map(Into::into).map_err(|_| damaged());
+        }
+        let pem = authority::fresh_key()?;
+        create_private(&path, pem.as_bytes(), "TLS key")?;
+        Ok(pem)
+    }
+
+    fn log(&self, log: LogName) -> Result<LogKey, Fault> {
+        let key = self.signing(&keyfiles::log_key_path(log, FIRST_EPOCH), KeyUse::Log)?.verifying_key();
+        Ok(LogKey { log, epoch: FIRST_EPOCH, key })
+    }
+
+    fn signing(&self, path: &Path, key: KeyUse) -> Result<SigningKey, Fault> {
+        make_signing_key(&self.path(path), key)
+    }
+
+    fn path(&self, path: &Path) -> std::path::PathBuf {
+        self.data.join(path)
+    }
+
+    fn invalid(&self, reason: &dyn core::fmt::Display) -> Fault {
+        let fault = ErrorCode::EntryInvalid.with("participant", self.participant);
+        fault.with("version", 0).with("reason", reason)
+    }
+}
+
+/// What a node and the hub differ in.
+struct Part {
+    signing: Option<ValidKey>,
+    sealing: Vec<SealingEntryKey>,
+    logs: Vec<LogKey>,
+    timestamp: Option<ncp_protocol::keys::VerifyingKey>,
+}
+
+/// Where a key that is carried away lies first.
+pub(crate) fn offline_path(offline: &Path, key: KeyUse) -> std::path::PathBuf {
+    offline.join(keyfiles::key_path(key).file_name().unwrap_or_default())
+}
+
+/// The entry of version 0 in a data folder, its own signature verified; `None` if there is none.
+///
+/// # Errors
+/// [`ErrorCode::EntryInvalid`] if it is damaged.
+pub(crate) fn read_first_entry(data: &Path) -> Result<Option<SignedEntry>, Fault> {
+    let path = data.join(keyfiles::entry_path(0));
+    let Some(bytes) = read_public(&path, "directory entry")? else { return Ok(None) };
+    first_entry(&bytes, &path.display()).map(Some)
+}
+
+/// An entry of version 0 that its own identity key signed.
+///
+/// # Errors
+/// [`ErrorCode::EntryInvalid`] with the source.
+pub(crate) fn first_entry(bytes: &[u8], source: &dyn core::fmt::Display) -> Result<SignedEntry, Fault> {
+    let invalid = |participant: &dyn core::fmt::Display, reason: &dyn core::fmt::Display| {
+        let fault = ErrorCode::EntryInvalid.with("participant", participant);
+        fault.with("version", 0).with("reason", format!("{source}: {reason}"))
+    };
+    let entry = SignedEntry::decode(bytes).map_err(|error| invalid(&"the participant", &error))?;
+    let (network, participant) = (entry.unverified().network, entry.unverified().participant);
+    Chain::first(&network, &Fingerprint(entry.digest()), &entry).map_err(|error| invalid(&participant, &error))?;
+    Ok(entry)
+}

@@ -1,0 +1,121 @@
+//! The membership statement from version to version: kept as files by the hub's operator, signed by the membership role.
+
+use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::directory::accept::MembershipRefusal;
+use ncp_protocol::directory::{Fingerprint, Member, Membership, MembershipClass, SignedMembership};
+use ncp_protocol::ids::{ParticipantId, UnixMillis};
+use ncp_protocol::keys::SigningKey;
+use ncp_protocol::limits::{DAY_MS, MEMBERSHIP_LIFETIME_MAX_MS};
+use ncp_protocol::root::TrustedRoot;
+
+use super::files::{put_public, read_public};
+use super::folder::HubFolder;
+
+/// Rest of a statement's lifetime below which the next admission signs a new one even if nobody is added.
+const RENEW_BELOW_MS: u64 = 60 * DAY_MS;
+
+/// The newest statement of a hub's folder, verified; `None` before the first.
+///
+/// # Errors
+/// [`ErrorCode::MembershipInvalid`] if it is damaged or not signed by the role.
+pub(crate) fn newest(folder: &HubFolder, root: &TrustedRoot) -> Result<Option<SignedMembership>, Fault> {
+    let mut newest = None;
+    for version in 1.. {
+        let Some(bytes) = read_public(&folder.membership(version), "membership statement")? else { break };
+        let signed = verified(&bytes, root)?;
+        if signed.unverified().version != version {
+            return Err(invalid(&format!("the file of version {version} holds another version")));
+        }
+        newest = Some(signed);
+    }
+    Ok(newest)
+}
+
+/// A statement that enough keys of the membership role signed for this network. Whether it has expired is not asked.
+///
+/// # Errors
+/// [`ErrorCode::MembershipInvalid`].
+pub(crate) fn verified(bytes: &[u8], root: &TrustedRoot) -> Result<SignedMembership, Fault> {
+    let signed = SignedMembership::decode(bytes).map_err(|error| invalid(&error))?;
+    if signed.unverified().network != root.network() {
+        return Err(invalid(&MembershipRefusal::Network));
+    }
+    signed.verify(&root.root().roles.membership, &root.network()).map_err(|error| invalid(&error))?;
+    Ok(signed)
+}
+
+/// Whom to add, or whose place to confirm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Admission {
+    /// Who.
+    pub(crate) participant: ParticipantId,
+    /// As what.
+    pub(crate) class: MembershipClass,
+    /// Of its first entry.
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// What is to be done about the membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The newest statement says it already and lasts long enough.
+    Stands,
+    /// A new version is to be signed.
+    Sign(Box<Membership>),
+}
+
+/// The statement after `newest` that has the participant as a member.
+///
+/// # Errors
+/// [`ErrorCode::EntrySubstituted`] if it is a member under another fingerprint: a lost identity is not replaced here.
+pub(crate) fn next(
+    newest: Option<&Membership>,
+    root: &TrustedRoot,
+    admission: &Admission,
+    now: UnixMillis,
+) -> Result<Next, Fault> {
+    let Admission { participant, class, fingerprint } = *admission;
+    let known = newest.and_then(|newest| newest.member(participant));
+    if let Some(known) = known.filter(|known| known.fingerprint != fingerprint) {
+        let fault = ErrorCode::FingerprintDiffers.with("participant", participant);
+        return Err(fault.with("found", known.fingerprint).with("given", fingerprint));
+    }
+    let lasts = newest.is_some_and(|newest| newest.expires.millis_since(now) >= RENEW_BELOW_MS);
+    if lasts && known.is_some_and(|known| known.class == class) {
+        return Ok(Next::Stands);
+    }
+    let mut members = newest.map_or_else(Vec::new, |newest| newest.members.clone());
+    let suspended = known.and_then(|known| known.suspended.clone());
+    members.retain(|member| member.participant != participant);
+    members.push(Member { participant, class, fingerprint, suspended });
+    members.sort_by_key(|member| member.participant);
+    let expires = now.plus_millis(MEMBERSHIP_LIFETIME_MAX_MS).0.min(root.root().expires.0);
+    Ok(Next::Sign(Box::new(Membership {
+        network: root.network(),
+        version: newest.map_or(1, |newest| newest.version + 1),
+        issued: now,
+        expires: UnixMillis(expires),
+        members,
+    })))
+}
+
+/// Signs a statement and keeps it in the hub's folder.
+///
+/// # Errors
+/// [`ErrorCode::MembershipInvalid`] if it cannot stand; a fault that names the file.
+pub(crate) fn sign(
+    folder: &HubFolder,
+    root: &TrustedRoot,
+    membership: Membership,
+    keys: &[SigningKey],
+) -> Result<SignedMembership, Fault> {
+    let version = membership.version;
+    let keys: Vec<&SigningKey> = keys.iter().collect();
+    let signed = SignedMembership::sign(membership, &root.network(), &keys).map_err(|error| invalid(&error))?;
+    put_public(&folder.membership(version), &signed.encode(), "membership statement")?;
+    Ok(signed)
+}
+
+fn invalid(reason: &dyn core::fmt::Display) -> Fault {
+    ErrorCode::MembershipInvalid.with("reason", reason)
+}
