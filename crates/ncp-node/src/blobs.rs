@@ -108,17 +108,27 @@ impl BlobWriter {
         Ok(())
     }
 
+    /// Throws away what came.
+    pub fn abandon(self) {
+        self.sink.abandon();
+    }
+
     /// Ends the upload: durable when it returns.
     ///
     /// # Errors
     /// [`ErrorCode::BlobMismatch`] if something else came than was announced; nothing of it is kept.
     pub fn finish(self, node: &Node) -> Result<(MessageId, BlobHead), Failed> {
         let Self { id, head, sealer, mut sink, hasher, taken } = self;
-        if taken != head.length {
-            return Err(mismatch("fewer bytes than announced").into());
-        }
-        if hasher.finish() != head.sha256 {
-            return Err(mismatch("other bytes than announced").into());
+        let fault = if taken != head.length {
+            Some("fewer bytes than announced")
+        } else if hasher.finish() != head.sha256 {
+            Some("other bytes than announced")
+        } else {
+            None
+        };
+        if let Some(reason) = fault {
+            sink.abandon();
+            return Err(mismatch(reason).into());
         }
         sealer.finish(&mut |_, chunk| sink.take(chunk)).map_err(internal)?;
         match sink.finish(node)? {

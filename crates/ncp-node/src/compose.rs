@@ -13,9 +13,8 @@ use ncp_api::message::{Attachment, NewMessage, Validation};
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::body::{BodyDigest, ContentKey};
 use ncp_protocol::envelope::{DraftMessage, PartsSealer, SealBodyError};
-use ncp_protocol::event::Draft;
+use ncp_protocol::event::Asked;
 use ncp_protocol::ids::{Digest, MessageId, Reference};
-use ncp_protocol::keys::sha256;
 use ncp_protocol::limits::CHUNK_PLAIN;
 use ncp_store::queue::Source as Queue;
 use ncp_store::spool::{BodyName, Record};
@@ -38,23 +37,18 @@ use plan::Plan;
 pub struct Caller {
     /// The officer.
     pub officer: Officer,
-    /// SHA-256 over the officer and the idempotency key.
-    pub idempotency: [u8; 32],
-    /// SHA-256 of what was asked.
-    pub request: Digest,
+    /// Key and request, as MACs of this node.
+    pub asked: Asked,
 }
 
 impl Caller {
     /// The caller of a request with this path and body.
     #[must_use]
-    pub fn new(officer: Officer, path: &str, body: &[u8]) -> Self {
-        let mut key = b"officer\0".to_vec();
-        key.extend_from_slice(&officer.number.0.to_le_bytes());
-        key.extend_from_slice(officer.idempotency_key.as_bytes());
-        let mut request = path.as_bytes().to_vec();
-        request.push(0);
-        request.extend_from_slice(&sha256(body).0);
-        Self { officer, idempotency: sha256(&key).0, request: sha256(&request) }
+    pub fn new(node: &Node, officer: Officer, path: &str, body: &[u8]) -> Self {
+        let number = officer.number.0.to_le_bytes();
+        let key = node.vault.request_mac(&[b"officer\0", &number, officer.idempotency_key.as_bytes()]);
+        let request = node.vault.request_mac(&[path.as_bytes(), b"\0", body]);
+        Self { officer, asked: Asked { key, request } }
     }
 }
 
@@ -64,6 +58,7 @@ pub(crate) struct Base {
     message: MessageId,
     revision: u32,
     reference: Reference,
+    made_by: Asked,
 }
 
 /// Creates a message.
@@ -71,8 +66,8 @@ pub(crate) struct Base {
 /// # Errors
 /// What is wrong with it, with the member that says so.
 pub async fn create(node: &Arc<Node>, caller: Caller, asked: NewMessage) -> Result<MessageId, Failed> {
-    let (idempotency, request) = (caller.idempotency, caller.request);
-    if let Some(message) = node.blocking(move |node| made_before(node, idempotency, request)).await? {
+    let made_by = caller.asked;
+    if let Some(message) = node.blocking(move |node| made_before(node, made_by)).await? {
         return Ok(message);
     }
     let message = MessageId::from_random(clock::random());
@@ -80,7 +75,7 @@ pub async fn create(node: &Arc<Node>, caller: Caller, asked: NewMessage) -> Resu
         .blocking(move |node| {
             let plan = Plan::check(node, &asked, None)?;
             let reference = reference(node)?;
-            compose(node, plan, Base { message, revision: 1, reference }, idempotency, request)
+            compose(node, plan, Base { message, revision: 1, reference, made_by })
         })
         .await?;
     put_up(node, &caller.officer, composed, Ask::PutUp, "drafting").await
@@ -91,13 +86,13 @@ pub async fn create(node: &Arc<Node>, caller: Caller, asked: NewMessage) -> Resu
 /// # Errors
 /// What is wrong with it, or that it is released already.
 pub async fn edit(node: &Arc<Node>, caller: Caller, message: MessageId, asked: NewMessage) -> Result<MessageId, Failed> {
-    let (idempotency, request) = (caller.idempotency, caller.request);
+    let made_by = caller.asked;
     let composed = node
         .blocking(move |node| {
             let row = editable(node, message)?;
             let plan = Plan::check(node, &asked, Some(&row))?;
-            let base = Base { message, revision: row.draft.revision.saturating_add(1), reference: row.draft.reference };
-            compose(node, plan, base, idempotency, request)
+            let revision = row.draft.revision.saturating_add(1);
+            compose(node, plan, Base { message, revision, reference: row.draft.reference, made_by })
         })
         .await?;
     put_up(node, &caller.officer, composed, Ask::Edit, "an edit").await
@@ -112,10 +107,10 @@ pub fn validate(node: &Node, asked: &NewMessage) -> Result<Validation, Failed> {
 }
 
 /// The message that the same request made before.
-fn made_before(node: &Node, idempotency: [u8; 32], request: Digest) -> Result<Option<MessageId>, Failed> {
+fn made_before(node: &Node, made_by: Asked) -> Result<Option<MessageId>, Failed> {
     let view = node.reader().view();
-    let Some(row) = IDEMPOTENCY.row(&view, &idempotency)? else { return Ok(None) };
-    if row.request == request {
+    let Some(row) = IDEMPOTENCY.row(&view, &made_by.key.0)? else { return Ok(None) };
+    if row.request == made_by.request {
         return Ok(Some(row.message));
     }
     let reference = OUT.row(&view, &row.message)?.map_or_else(|| row.message.to_string(), |row| row.draft.reference.to_string());
@@ -147,13 +142,7 @@ struct Composed {
     file: Option<BodyName>,
 }
 
-fn compose(
-    node: &Node,
-    plan: Plan,
-    base: Base,
-    idempotency: [u8; 32],
-    request: Digest,
-) -> Result<Composed, Failed> {
+fn compose(node: &Node, plan: Plan, base: Base) -> Result<Composed, Failed> {
     let manifest = plan.manifest(node, base);
     let draft = DraftMessage::new(manifest, &clock::random())
         .map_err(|error| ErrorCode::RequestMalformed.with("reason", error))?;
@@ -176,8 +165,6 @@ fn compose(
         content: node.vault.seal_content(name, &stored),
         body: record,
         rules: node.config.rules.clone(),
-        idempotency,
-        request,
     };
     Ok(Composed { put_up, reference: base.reference, file })
 }

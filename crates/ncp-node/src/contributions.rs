@@ -1,8 +1,11 @@
 //! Contributions of national services: a record sealed under the storage key, with text inline and files as uploads of
 //! their own, which it names. The record's name is random: nothing in the journal follows from the content.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use ncp_protocol::codec::Prefix;
-use ncp_protocol::ids::{Digest, MessageId};
+use ncp_protocol::ids::{Digest, MessageId, UnixMillis};
 use ncp_protocol::manifest::{MediaType, PartName};
 use ncp_store::spool::{Record, RecordKind, RecordName};
 use serde::{Deserialize, Serialize};
@@ -62,3 +65,26 @@ pub fn open(node: &Node, id: Digest) -> Result<Option<StoredContribution>, Faile
 }
 
 const _: () = assert!(SEALED_PLAIN_MAX > TEXT_MAX + FILES_MAX * 400, "a record holds the fullest contribution");
+
+/// Contributions that were taken lately, by officer and idempotency key: a retry after a lost answer adds nothing. In
+/// memory: a contribution that comes twice around a restart is seen twice, which people can tell.
+#[derive(Debug, Default)]
+pub struct Taken(Mutex<BTreeMap<(u16, String), UnixMillis>>);
+
+/// How long a key is remembered.
+const TAKEN_FOR_MS: u64 = 60 * 60 * 1_000;
+
+impl Taken {
+    /// Remembers a key; says whether it is new.
+    pub fn begin(&self, mark: &(u16, String)) -> bool {
+        let now = clock::now();
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.retain(|_, time| now.millis_since(*time) <= TAKEN_FOR_MS);
+        taken.insert(mark.clone(), now).is_none()
+    }
+
+    /// Forgets a key whose contribution was refused.
+    pub fn forget(&self, mark: &(u16, String)) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(mark);
+    }
+}

@@ -62,6 +62,10 @@ pub struct Node {
     pub references: References,
     /// Idempotency keys of signed requests seen lately.
     pub seen: SeenKeys,
+    /// Contributions taken lately.
+    pub contributed: crate::contributions::Taken,
+    /// Officers that one supervisor proposed.
+    pub proposals: crate::proposals::Proposals,
     /// Bodies that no event names yet.
     pub orphans: crate::blobs::Orphans,
     /// When this process began to serve.

@@ -6,7 +6,7 @@
 
 mod incoming;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use ncp_protocol::ids::LogName;
 use ncp_protocol::limits::RECEIPTS_PER_FRAME_MAX;
 use ncp_protocol::proof::LogProof;
 use ncp_store::reader::ReadError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-pub(crate) use self::incoming::store;
+pub(crate) use self::incoming::{evidence_record, store};
 use crate::core::tables::{RECEIPT, RECEIPT_LAST};
 use crate::link::limits::RECEIPT_FRAMES_AHEAD;
 use crate::link::{Desk, Outbound};
@@ -28,12 +28,16 @@ use crate::node::Node;
 pub(crate) struct Outgoing {
     desk: Arc<Desk>,
     outbound: Outbound,
-    acked: watch::Receiver<Cursor>,
+    acked: mpsc::UnboundedReceiver<Cursor>,
     resent: mpsc::UnboundedReceiver<u64>,
+    /// What the hub had when the link began.
+    stored: u64,
     /// Number of the next receipt.
     next: u64,
-    /// Last number of each frame that is not acknowledged.
+    /// Last number of each frame that is not acknowledged, in the order in which they left.
     ahead: VecDeque<u64>,
+    /// Leaves to be sent once more.
+    again: BTreeSet<u64>,
 }
 
 impl Outgoing {
@@ -42,13 +46,14 @@ impl Outgoing {
         desk: Arc<Desk>,
         outbound: Outbound,
         stored: Cursor,
-        acked: watch::Receiver<Cursor>,
+        acked: mpsc::UnboundedReceiver<Cursor>,
         resent: mpsc::UnboundedReceiver<u64>,
     ) -> Self {
         let epoch = desk.node.identity.origin.epoch;
         // Another epoch is another stream, of which the hub has nothing.
-        let next = if stored.epoch == epoch { stored.number.saturating_add(1) } else { 1 };
-        Self { desk, outbound, acked, resent, next, ahead: VecDeque::new() }
+        let stored = if stored.epoch == epoch { stored.number } else { 0 };
+        let next = stored.saturating_add(1);
+        Self { desk, outbound, acked, resent, stored, next, ahead: VecDeque::new(), again: BTreeSet::new() }
     }
 
     /// Sends until the link ends; the fault is the store's.
@@ -60,26 +65,17 @@ impl Outgoing {
                 self.desk.node.stop_because(fault.clone());
                 return Some(fault);
             }
-            let repeated = tokio::select! {
-                Ok(()) = hints.changed() => None,
-                Ok(()) = self.acked.changed() => {
-                    self.acknowledged();
-                    None
-                }
-                leaf = self.resent.recv() => Some(leaf?),
-            };
-            if let Some(leaf) = repeated
-                && let Err(error) = self.repeat(leaf).await
-            {
-                let fault = crate::faults::unreadable(&error);
-                self.desk.node.stop_because(fault.clone());
-                return Some(fault);
+            tokio::select! {
+                Ok(()) = hints.changed() => {}
+                cursor = self.acked.recv() => self.acknowledged(cursor?),
+                leaf = self.resent.recv() => drop(self.again.insert(leaf?)),
             }
         }
     }
 
-    fn acknowledged(&mut self) {
-        let cursor = *self.acked.borrow_and_update();
+    /// Each frame is acknowledged once, in order; an acknowledgement covers all before it.
+    fn acknowledged(&mut self, cursor: Cursor) {
+        self.ahead.pop_front();
         if cursor.epoch == self.desk.node.identity.origin.epoch {
             self.ahead.retain(|last| *last > cursor.number);
         }
@@ -89,24 +85,34 @@ impl Outgoing {
     async fn fill(&mut self) -> Result<(), ReadError> {
         let epoch = self.desk.node.identity.origin.epoch;
         while self.ahead.len() < RECEIPT_FRAMES_AHEAD {
+            if let Some(leaf) = self.again.pop_first() {
+                self.repeat(leaf).await?;
+                continue;
+            }
             let from = self.next;
             let proofs = self.desk.node.blocking(move |node| proofs(node, from)).await?;
             let Some(receipts) = Receipts::fill(epoch, from, proofs) else { return Ok(()) };
             self.next = from.saturating_add(receipts.proofs.len() as u64);
-            self.ahead.push_back(self.next.saturating_sub(1));
-            self.outbound.send(receipts);
+            self.send(receipts);
         }
         Ok(())
     }
 
-    /// Sends once more what the hub acknowledged and seems to have forgotten; anything later comes with the stream.
+    /// Sends once more what the hub had stored and seems to have forgotten, since it delivers that envelope again.
+    /// Anything later leaves with the stream of this link.
     async fn repeat(&mut self, leaf: u64) -> Result<(), ReadError> {
         let epoch = self.desk.node.identity.origin.epoch;
         let found = self.desk.node.blocking(move |node| numbered(node, leaf)).await?;
-        if let Some((number, proof)) = found.filter(|(number, _)| *number < self.next) {
-            self.outbound.send(Receipts { epoch, first: number, proofs: vec![proof] });
+        if let Some((number, proof)) = found.filter(|(number, _)| *number <= self.stored) {
+            self.send(Receipts { epoch, first: number, proofs: vec![proof] });
         }
         Ok(())
+    }
+
+    fn send(&mut self, receipts: Receipts) {
+        let count = receipts.proofs.len() as u64;
+        self.ahead.push_back(receipts.first.saturating_add(count).saturating_sub(1));
+        self.outbound.send(receipts);
     }
 }
 

@@ -79,7 +79,7 @@ impl ChunkSink {
             quota: node.config.limits.blobs_max_bytes,
         };
         match node.reader().uploads().upload(&request).map_err(|error| upload_failed(node, error))? {
-            Begun::Upload(upload) => Ok(Self::Upload(Box::new(upload), None)),
+            Begun::Upload(upload) => Ok(Self::Upload(upload, None)),
             Begun::Complete(_) => Err(ErrorCode::InternalFault.with("reason", "a fresh body was there already").into()),
         }
     }

@@ -15,11 +15,11 @@ use arc_swap::ArcSwap;
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::SignedEntry;
 use ncp_protocol::event::Actor;
-use ncp_protocol::ids::{NetworkId, ParticipantId};
+use ncp_protocol::ids::ParticipantId;
 use ncp_protocol::root::NetworkClass;
 use ncp_store::committer::Running as RunningStore;
 use ncp_store::engine::Fatal;
-use ncp_store::lock::LockError;
+use ncp_store::lock::{FORMAT, FormatError, LockError};
 use ncp_store::recovery::LogKey;
 use ncp_store::spool::Record;
 use ncp_store::store::{Store, StoreError, StoreOptions};
@@ -76,6 +76,8 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         link: watch::Sender::new(LinkStatus { address, connected: false, since: None, failure: None }),
         references: References::default(),
         seen: crate::officer_auth::SeenKeys::default(),
+        contributed: crate::contributions::Taken::default(),
+        proposals: crate::proposals::Proposals::default(),
         orphans: crate::blobs::Orphans::default(),
         started: clock::now(),
         clocks_agree: watch::Sender::new(true),
@@ -111,8 +113,8 @@ async fn serve(node: &Arc<Node>, effects: mpsc::UnboundedReceiver<Effect>, work:
 }
 
 /// Begins the tasks that talk to the hub.
-fn spawn_link(_node: &Arc<Node>, work: Work, tasks: &mut JoinSet<()>) {
-    let _ = (work, tasks);
+fn spawn_link(node: &Arc<Node>, work: Work, tasks: &mut JoinSet<()>) {
+    tasks.spawn(crate::link::run(Arc::clone(node), work));
 }
 
 impl Running {
@@ -239,11 +241,20 @@ fn store_fault(folder: &Path, error: &StoreError) -> Fault {
 }
 
 fn lock_fault(folder: &Path, error: &LockError) -> Fault {
-    ErrorCode::DataFolderInUse.with("folder", folder.display()).with("reason", error)
-}
-
-/// The network as its label, for logs.
-#[must_use]
-pub fn label(network: &NetworkId) -> String {
-    network.label()
+    let unusable = |reason: &dyn core::fmt::Display| {
+        ErrorCode::DataFolderUnusable.with("folder", folder.display()).with("reason", reason)
+    };
+    match error {
+        LockError::Held => ErrorCode::DataFolderInUse.with("folder", folder.display()).with("pid", "of another daemon"),
+        LockError::Format(FormatError::Newer { found }) => ErrorCode::DataFolderNewer
+            .with("folder", folder.display())
+            .with("found", found)
+            .with("known", FORMAT)
+            .with("needed", "that wrote it"),
+        LockError::Format(error @ (FormatError::Missing | FormatError::Damaged)) => {
+            ErrorCode::StoreDamaged.with("folder", folder.display()).with("reason", error)
+        }
+        LockError::Io(error) | LockError::Format(FormatError::Io(error)) => unusable(error),
+        LockError::OpenToOthers(_) | LockError::ForeignOwner(_) => unusable(error),
+    }
 }

@@ -204,10 +204,8 @@ impl Outbox {
 
     async fn look(&self, place: QueueKey) -> Result<Look, Fault> {
         let looked = self.blocking(move |node| look(node, place)).await?;
-        match looked {
-            Look::Submit { key, .. } if self.in_flight.contains_key(&key) => Ok(Look::Gone),
-            other => Ok(other),
-        }
+        let on_its_way = matches!(&looked, Look::Submit { key, .. } if self.in_flight.contains_key(key));
+        Ok(if on_its_way { Look::Gone } else { looked })
     }
 
     /// Moves what is due to be tried again back to the candidates.

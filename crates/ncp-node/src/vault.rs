@@ -10,9 +10,9 @@ use core::fmt;
 use ncp_protocol::approval::{ApprovalCode, approval_code};
 use ncp_protocol::body::ContentKey;
 use ncp_protocol::codec::{self, Prefix};
-use ncp_protocol::ids::MessageId;
+use ncp_protocol::ids::{Digest, MessageId};
 use ncp_protocol::limits::MANIFEST_MAX;
-use ncp_protocol::symmetric::{AEAD_NONCE_LEN, Aead, hkdf_sha256};
+use ncp_protocol::symmetric::{AEAD_NONCE_LEN, Aead, hkdf_sha256, hmac_sha256};
 use ncp_store::spool::{Record, RecordName};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -36,6 +36,7 @@ pub struct Vault {
     records: Aead,
     codes: Zeroizing<[u8; 32]>,
     blobs: Zeroizing<[u8; 32]>,
+    requests: Zeroizing<[u8; 32]>,
 }
 
 impl Vault {
@@ -43,7 +44,12 @@ impl Vault {
     #[must_use]
     pub fn new(storage_key: &[u8; 32]) -> Self {
         let derived = |purpose: &[u8]| hkdf_sha256::<32>(b"ncp/v1/storage", storage_key, purpose);
-        Self { records: Aead::new(&derived(b"records")), codes: derived(b"approval-codes"), blobs: derived(b"blobs") }
+        Self {
+            records: Aead::new(&derived(b"records")),
+            codes: derived(b"approval-codes"),
+            blobs: derived(b"blobs"),
+            requests: derived(b"requests"),
+        }
     }
 
     /// Seals `plain` as the record `name`.
@@ -88,6 +94,15 @@ impl Vault {
     #[must_use]
     pub fn approval_code(&self, view_bytes: &[u8]) -> ApprovalCode {
         approval_code(&self.codes, view_bytes)
+    }
+
+    /// A value by which a request is known again, and which says nothing about it to whoever lacks the storage key. The
+    /// length of each piece enters, so that pieces cannot be shifted.
+    #[must_use]
+    pub fn request_mac(&self, pieces: &[&[u8]]) -> Digest {
+        let lengths: Vec<u8> = pieces.iter().flat_map(|piece| (piece.len() as u64).to_le_bytes()).collect();
+        let all: Vec<&[u8]> = core::iter::once(lengths.as_slice()).chain(pieces.iter().copied()).collect();
+        hmac_sha256(&*self.requests, &all)
     }
 
     /// The content key of an upload: it follows from the upload's random id, so no record has to hold it.
@@ -150,7 +165,6 @@ const _: () = assert!(ncp_store::limits::RECORD_MAX > SEALED_PLAIN_MAX + 64, "a 
 
 #[cfg(test)]
 mod tests {
-    use ncp_protocol::ids::Digest;
     use ncp_store::spool::RecordKind;
 
     use super::*;
@@ -173,6 +187,14 @@ mod tests {
     fn the_same_plaintext_never_looks_the_same() {
         let vault = Vault::new(&[1; 32]);
         assert_ne!(vault.seal(name(1), b"x").bytes, vault.seal(name(1), b"x").bytes);
+    }
+
+    #[test]
+    fn a_request_is_known_by_its_pieces() {
+        let vault = Vault::new(&[1; 32]);
+        assert_eq!(vault.request_mac(&[b"ab", b"c"]), vault.request_mac(&[b"ab", b"c"]));
+        assert_ne!(vault.request_mac(&[b"ab", b"c"]), vault.request_mac(&[b"a", b"bc"]));
+        assert_ne!(vault.request_mac(&[b"ab"]), Vault::new(&[2; 32]).request_mac(&[b"ab"]));
     }
 
     #[test]

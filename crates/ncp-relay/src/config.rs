@@ -179,9 +179,8 @@ fn drop_ins(file: &Path) -> Result<Vec<PathBuf>, Fault> {
     let mut folder = file.as_os_str().to_owned();
     folder.push(".d");
     let folder = PathBuf::from(folder);
-    let unreadable = |error: std::io::Error| {
-        ErrorCode::ConfigFileUnreadable.with("file", folder.display()).with("reason", error)
-    };
+    let unreadable =
+        |error: std::io::Error| ErrorCode::ConfigFileUnreadable.with("file", folder.display()).with("reason", error);
     let listed = match std::fs::read_dir(&folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         listed => listed.and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unreadable)?,

@@ -126,12 +126,7 @@ impl Directory {
 }
 
 /// All entries of a participant from the first to the one named `newest`.
-fn chain(
-    reader: &Reader,
-    network: NetworkId,
-    participant: ParticipantId,
-    newest: Digest,
-) -> Result<Chain, LoadError> {
+fn chain(reader: &Reader, network: NetworkId, participant: ParticipantId, newest: Digest) -> Result<Chain, LoadError> {
     let mut entries = Vec::new();
     let mut wanted = Some(newest);
     while let Some(digest) = wanted {

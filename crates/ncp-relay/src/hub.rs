@@ -8,7 +8,7 @@ use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::ids::{LogOrigin, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey};
 use ncp_protocol::root::NetworkClass;
-use ncp_store::committer::{StoreHandle, Stopped};
+use ncp_store::committer::{Stopped, StoreHandle};
 use ncp_store::engine::Committed;
 use ncp_store::queue::{Source, Urgency};
 use ncp_store::reader::Reader;

@@ -101,8 +101,7 @@ fn roots(folder: &Path) -> Result<(TrustedRoot, Vec<Vec<u8>>), Fault> {
     let files = versions(folder, "root of trust", 1, keyfiles::root_path)?;
     let mut trusted: Option<TrustedRoot> = None;
     for (path, bytes) in &files {
-        let invalid =
-            |reason: &dyn Display| ErrorCode::RootInvalid.with("file", path.display()).with("reason", reason);
+        let invalid = |reason: &dyn Display| ErrorCode::RootInvalid.with("file", path.display()).with("reason", reason);
         let signed = SignedRoot::decode(bytes).map_err(|error| invalid(&error))?;
         let verified = match &trusted {
             None => signed.verify_first(),
@@ -119,11 +118,13 @@ fn chain(folder: &Path, root: &TrustedRoot) -> Result<Vec<Chain>, Fault> {
     let mut chain: Vec<Chain> = Vec::new();
     for (path, bytes) in versions(folder, "hub's own entry", 0, keyfiles::entry_path)? {
         let foreign = |found: ParticipantId| {
-            ErrorCode::DataFolderForeign.with("folder", folder.display()).with("found", found).with("expected", "the hub")
+            ErrorCode::DataFolderForeign
+                .with("folder", folder.display())
+                .with("found", found)
+                .with("expected", "the hub")
         };
-        let invalid = |reason: &dyn Display| {
-            ErrorCode::FileUnusable.with("file", path.display()).with("reason", reason)
-        };
+        let invalid =
+            |reason: &dyn Display| ErrorCode::FileUnusable.with("file", path.display()).with("reason", reason);
         let signed = SignedEntry::decode(&bytes).map_err(|error| invalid(&error))?;
         if !signed.unverified().is_hub() {
             return Err(foreign(signed.unverified().participant));
@@ -191,12 +192,7 @@ fn tls(folder: &Path, root: &TrustedRoot, entry: &Chain) -> Result<TlsSettings, 
 }
 
 /// Files with numbers that rise without gap.
-fn versions(
-    folder: &Path,
-    what: &str,
-    from: u32,
-    place: fn(u32) -> PathBuf,
-) -> Result<Vec<(PathBuf, Vec<u8>)>, Fault> {
+fn versions(folder: &Path, what: &str, from: u32, place: fn(u32) -> PathBuf) -> Result<Vec<(PathBuf, Vec<u8>)>, Fault> {
     let mut files = Vec::new();
     for version in from..VERSIONS_MAX {
         let path = folder.join(place(version));
@@ -225,9 +221,7 @@ fn file_fault(what: &str, error: &KeyFileError) -> Fault {
             fault.with("mode", format!("{mode:04o}")).with("path", path.display())
         }
         KeyFileError::Damaged(path) => ErrorCode::KeyFileDamaged.with("what", what).with("file", path.display()),
-        KeyFileError::Exists(path)
-        | KeyFileError::ForeignOwner { path, .. }
-        | KeyFileError::Io { path, .. } => {
+        KeyFileError::Exists(path) | KeyFileError::ForeignOwner { path, .. } | KeyFileError::Io { path, .. } => {
             ErrorCode::FileUnusable.with("file", path.display()).with("reason", error)
         }
     }

@@ -6,8 +6,10 @@
 use core::time::Duration;
 
 use ncp_protocol::limits::{
-    BODY_MAX, CHUNK_SEALED, DEDUPLICATION_MS, LIFETIME_MAX_MS, RECEIPTS_KEPT_MS, RECIPIENTS_MAX,
+    BODY_BUCKET_MIN, BODY_MAX, CHUNK_SEALED, DEDUPLICATION_MS, LIFETIME_MAX_MS, RECEIPTS_KEPT_MS,
+    RECEIPTS_PER_FRAME_MAX, RECIPIENTS_MAX,
 };
+use ncp_store::limits::QUEUE_COMMANDS_PER_SOURCE_MAX;
 
 /// Most envelopes that wait at the hub, over all mailboxes.
 pub const WAITING_MAX: u64 = 1_000_000;

@@ -24,9 +24,11 @@ use ncp_transport::identity::PinStatus;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use self::dispatch::{Inlets, Outlets};
+use self::dispatch::Outlets;
+pub use self::dispatch::{Asked, Submitted};
 use self::hello::AwaitingHello;
 pub use self::writer::FrameSender;
+use self::writer::Writing;
 use crate::hub::{Hub, Stopping};
 use crate::limits::{CREDIT_BYTES, CREDIT_ENVELOPES};
 use crate::links::LinkSignals;
@@ -205,12 +207,16 @@ async fn converse(hub: &Arc<Hub>, connection: Connection) -> LinkEnd {
         window: Mutex::new(ReceiveCredit::new(window)),
         credit: Mutex::new(SendCredit::new()),
     });
+    let outside = Outside { hub, signals: &place.signals, writing: &writing };
     let awaiting = AwaitingHello { link: Arc::clone(&link), reader: connection.reader };
-    let end = tokio::select! {
-        end = run(awaiting, pin) => end,
-        () = hub.stopping.cancelled() => LinkEnd::Stopping,
-        // The writer ends first if the peer does not read or is gone.
-        failed = writing.failed() => LinkEnd::Broken(failed),
+    let greeted = tokio::select! {
+        greeted = awaiting.receive() => greeted,
+        end = outside.ends() => Err(end),
+    };
+    let end = match (greeted, pin) {
+        (Ok(serving), PinStatus::Pinned) => serving.run(&outside).await,
+        (Ok(serving), PinStatus::Mismatch | PinStatus::Unknown) => serving.run_restricted(&outside).await,
+        (Err(end), _) => end,
     };
     if let Some(bye) = end.parting_word() {
         frames.offer(bye);
@@ -221,20 +227,21 @@ async fn converse(hub: &Arc<Hub>, connection: Connection) -> LinkEnd {
     end
 }
 
-async fn run(awaiting: AwaitingHello, pin: PinStatus) -> LinkEnd {
-    let signals = Arc::clone(&awaiting.link.signals);
-    let served = async {
-        match awaiting.receive().await {
-            Ok(serving) => match pin {
-                PinStatus::Pinned => serving.run().await,
-                PinStatus::Mismatch | PinStatus::Unknown => serving.run_restricted().await,
-            },
-            Err(end) => end,
+/// What ends a link from outside its own tasks.
+struct Outside<'a> {
+    hub: &'a Hub,
+    signals: &'a LinkSignals,
+    writing: &'a Writing,
+}
+
+impl Outside<'_> {
+    async fn ends(&self) -> LinkEnd {
+        tokio::select! {
+            () = self.hub.stopping.cancelled() => LinkEnd::Stopping,
+            () = self.signals.end.cancelled() => self.signals.reason().map_or(LinkEnd::Closed, LinkEnd::Told),
+            // The writer notices first if the peer does not read or is gone.
+            failed = self.writing.failed() => LinkEnd::Broken(failed),
         }
-    };
-    tokio::select! {
-        end = served => end,
-        () = signals.end.cancelled() => signals.reason().map_or(LinkEnd::Closed, LinkEnd::Told),
     }
 }
 
@@ -247,12 +254,12 @@ struct Serving {
 }
 
 impl Serving {
-    async fn run(self) -> LinkEnd {
+    async fn run(self, outside: &Outside<'_>) -> LinkEnd {
         let Self { link, reader, receipts_after } = self;
         let (inlets, outlets) = dispatch::channels();
         let Outlets { intake, evidence, bodies, refusals, desk } = outlets;
-        // Not among the tasks: when its channel closes it lets the last bytes of its uploads be synced.
-        let uploads = tokio::spawn(intake::run(Arc::clone(&link), intake));
+        // Not among the tasks: when its channel closes it has the last bytes of its uploads synced.
+        let mut uploads = tokio::spawn(intake::run(Arc::clone(&link), intake));
         let mut tasks: JoinSet<TaskEnd> = JoinSet::new();
         tasks.spawn(evidence::run(Arc::clone(&link), evidence));
         tasks.spawn(bodies::run(Arc::clone(&link), bodies));
@@ -261,24 +268,32 @@ impl Serving {
         tasks.spawn(desk::run(Arc::clone(&link), desk));
         tasks.spawn(pulse::run(Arc::clone(&link)));
         tasks.spawn(dispatch::run(Arc::clone(&link), reader, inlets));
-        let end = first_end(&link.hub, &mut tasks).await;
+        let first = tokio::select! {
+            end = first_end(&link.hub, &mut tasks) => end,
+            end = outside.ends() => end,
+            ended = &mut uploads => return intake_end(&link.hub, ended),
+        };
         // Ends the dispatcher and with it the intake's channel.
         tasks.shutdown().await;
-        match tokio::time::timeout(PARTING_TIMEOUT, uploads).await {
-            Ok(Ok(Some(earlier))) => earlier,
-            Ok(Ok(None)) | Err(_) => end,
-            Ok(Err(panic)) => link.hub.fail(&panic).into(),
+        let last = tokio::time::timeout(PARTING_TIMEOUT, uploads).await;
+        match last {
+            // The dispatcher may only have noticed that the intake had ended.
+            Ok(ended) if first == LinkEnd::Closed => intake_end(&link.hub, ended),
+            Ok(_) | Err(_) => first,
         }
     }
 
     /// Signed directory data and nothing else: the peer may need it to mend what does not fit.
-    async fn run_restricted(self) -> LinkEnd {
+    async fn run_restricted(self, outside: &Outside<'_>) -> LinkEnd {
         let Self { link, reader, .. } = self;
         let (inlets, asked) = dispatch::restricted();
         let mut tasks: JoinSet<TaskEnd> = JoinSet::new();
         tasks.spawn(desk::run(Arc::clone(&link), asked));
         tasks.spawn(dispatch::run_restricted(Arc::clone(&link), reader, inlets));
-        first_end(&link.hub, &mut tasks).await
+        tokio::select! {
+            end = first_end(&link.hub, &mut tasks) => end,
+            end = outside.ends() => end,
+        }
     }
 }
 
@@ -289,5 +304,13 @@ async fn first_end(hub: &Hub, tasks: &mut JoinSet<TaskEnd>) -> LinkEnd {
         // A panic is our bug: the daemon stops rather than serve with half a state.
         Some(Err(panic)) => hub.fail(&panic).into(),
         None => LinkEnd::Closed,
+    }
+}
+
+fn intake_end(hub: &Hub, ended: Result<Result<(), LinkEnd>, tokio::task::JoinError>) -> LinkEnd {
+    match ended {
+        Ok(Ok(())) => LinkEnd::Closed,
+        Ok(Err(end)) => end,
+        Err(panic) => hub.fail(&panic).into(),
     }
 }

@@ -19,7 +19,7 @@ use crate::disk::Disk;
 use crate::index::{LogHead, Tally, Trust};
 use crate::journal::{self, Group, JournalError, LogNote, Position, Tail};
 use crate::levels::Levels;
-use crate::signed::Signed;
+use crate::signed::{self, SignedError};
 use crate::spool::{Class, Damage, Place, RecordName, SpoolReader};
 use crate::state::{Erase, View};
 use crate::tables::{Manifest, RecordSum};
@@ -322,9 +322,13 @@ impl Check {
     }
 
     fn signed<D: Disk>(&mut self, disk: &D, next: u64) -> io::Result<()> {
-        let Ok((_, state)) = Signed::open(disk.clone()) else {
-            self.find(Finding::Signed);
-            return Ok(());
+        let state = match signed::read(disk) {
+            Ok(state) => state,
+            Err(SignedError::Io(error)) => return Err(error),
+            Err(SignedError::Damaged) => {
+                self.find(Finding::Signed);
+                return Ok(());
+            }
         };
         let Some(state) = state else { return Ok(()) };
         if state.next > next {

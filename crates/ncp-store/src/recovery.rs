@@ -288,10 +288,13 @@ fn mend<D: Disk>(
             }
         }
     }
-    for (class, number) in places(&beyond, finder)? {
+    let mut segments = places(&beyond, finder)?;
+    segments.extend(finder.sound_ends()?);
+    for (class, number) in segments {
         spool.renew(class, number).map_err(OpenError::spool)?;
     }
-    if beyond.is_empty() && report.torn.is_none() { Ok(scan) } else { Ok(journal::renew(disk, &scan, durable)?) }
+    // Also if nothing lies beyond: the last segment may be one whose name never reached the disk.
+    Ok(journal::renew(disk, &scan, durable)?)
 }
 
 impl Beyond {

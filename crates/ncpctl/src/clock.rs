@@ -32,6 +32,11 @@ impl Clock {
         Self { now: system_now(), zone }
     }
 
+    /// The same zone, and what time it is by now: for a command that lasts.
+    pub(crate) fn again(&self) -> Self {
+        Self { now: system_now(), zone: self.zone.clone() }
+    }
+
     /// A clock that stands, in UTC.
     #[cfg(test)]
     pub(crate) fn at(now: UnixMillis) -> Self {

@@ -1,15 +1,21 @@
 //! The commands, one file each.
 
 mod assign;
+mod audit;
 mod bulletin;
+mod config;
 mod contribute;
+mod demo;
 mod directory;
 mod doctor;
 mod edit;
+mod evidence;
 mod explain;
 mod health;
 mod hold;
+mod hub;
 mod inbox;
+mod keys;
 mod me;
 mod officers;
 mod outbox;
@@ -84,8 +90,25 @@ pub(crate) enum Command {
     /// Who may act at this node
     #[command(subcommand)]
     Officers(officers::Officers),
+    /// Make a participant's or an officer's keys; install the hub's answer
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Make a network, admit participants, see who is connected
+    #[command(subcommand)]
+    Hub(hub::Hub),
+    /// Check a configuration file with the daemon's own reader
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Verify or print a data folder's logs, without the daemon or beside it
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Verify receipts in a file, without a daemon
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
     /// Explain an error code
     Explain(explain::Explain),
+    /// Play the whole job on this machine: hub, four nodes, real messages
+    Demo(demo::Demo),
 }
 
 impl Command {
@@ -113,7 +136,13 @@ impl Command {
             Self::Doctor(_) => doctor::SCHEMA,
             Self::Health(_) => health::SCHEMA,
             Self::Officers(officers) => officers.schema(),
+            Self::Keys(keys) => keys.schema(),
+            Self::Hub(hub) => hub.schema(),
+            Self::Config(config) => config.schema(),
+            Self::Audit(audit) => audit.schema(),
+            Self::Evidence(evidence) => evidence.schema(),
             Self::Explain(_) => explain::SCHEMA,
+            Self::Demo(demo) => demo.schema(),
         }
     }
 
@@ -141,7 +170,13 @@ impl Command {
             Self::Doctor(doctor) => doctor.run(context).await,
             Self::Health(health) => health.run(context).await,
             Self::Officers(officers) => officers.run(context).await,
+            Self::Keys(keys) => keys.run(context).await,
+            Self::Hub(hub) => hub.run(context).await,
+            Self::Config(config) => config.run(context).await,
+            Self::Audit(audit) => audit.run(context).await,
+            Self::Evidence(evidence) => evidence.run(context).await,
             Self::Explain(explain) => explain.run(context),
+            Self::Demo(demo) => demo.run(context).await,
         }
     }
 }

@@ -3,13 +3,13 @@
 mod ask;
 mod attach;
 mod document;
-mod wait;
+pub(crate) mod wait;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use ncp_api::message::{FormContent, MessageName, MessageView, NewMessage, Validation};
+use ncp_api::message::{FormContent, MessageName, MessageState, MessageView, NewMessage, Validation};
 use ncp_api::text::handling;
 use ncp_api::{Client, ErrorCode, Fault, forms};
 use ncp_protocol::codes::{Code, Form, Handling, Kind, Precedence, ResponseStatus, UrgentGround};
@@ -161,12 +161,13 @@ pub(crate) async fn created(
     let state = view.state.as_str().replace('-', " ");
     lines.add("created", format!("{}, {state}", style.paint(Tone::Strong, &view.reference.to_string())));
     let report = Report::object(crate::message::SCHEMA, view)?.human(lines.render(style)).plain(record(view));
-    Ok(match view.state {
-        ncp_api::message::MessageState::WaitingForRelease => report.hint(format!(
+    Ok(if view.state == MessageState::WaitingForRelease {
+        report.hint(format!(
             "another officer runs  ncpctl release show {}  (approve asks for the code it shows)",
             view.reference
-        )),
-        _ => report.hint(format!("ncpctl status {}", view.reference)),
+        ))
+    } else {
+        report.hint(format!("ncpctl status {}", view.reference))
     })
 }
 
@@ -258,7 +259,7 @@ pub(crate) async fn resolve(client: &Client, typed: &[String]) -> Result<Vec<Par
         if word == "all" || class.is_some() {
             recipients.extend(group(client, class).await?);
         } else {
-            let id = word.to_ascii_uppercase().parse().map_err(|_| Fault::from(unknown(word)))?;
+            let id = word.to_ascii_uppercase().parse().map_err(|_| unknown(word))?;
             recipients.push(id);
         }
     }

@@ -19,7 +19,7 @@ use ncp_api::message::MessageName;
 use ncp_protocol::ids::Reference;
 use serde::Serialize;
 
-pub(crate) use record::{Ended, down};
+pub(crate) use record::down;
 pub(crate) use script::Part;
 
 use crate::audit;
@@ -80,7 +80,7 @@ pub(crate) async fn play(context: &Context, options: &Options) -> Result<Played,
     let outcome = tokio::select! {
         outcome = perform(context, options, &mut network) => outcome,
         interrupted = tokio::signal::ctrl_c() => Err(match interrupted {
-            Ok(()) => ErrorCode::Interrupted.fault().into(),
+            Ok(()) => Error::from(ErrorCode::Interrupted.fault()),
             Err(error) => internal(&error),
         }),
     };

@@ -21,3 +21,13 @@ pub(crate) mod root;
 
 #[cfg(test)]
 mod tests;
+
+use ncp_protocol::directory::Fingerprint;
+
+
+/// A fingerprint as people read it to each other: two lines of eight groups.
+pub(crate) fn fingerprint_lines(fingerprint: &Fingerprint) -> String {
+    let text = fingerprint.to_string();
+    let groups: Vec<&str> = text.split(' ').collect();
+    groups.chunks(8).map(|line| line.join(" ")).collect::<Vec<_>>().join("\n")
+}

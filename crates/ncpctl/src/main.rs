@@ -4,16 +4,20 @@
 //! itself where it shows it. Results go to standard output, all else to standard error. One file per command lies in
 //! `command/`; every command returns a report, and `output` alone writes it.
 
+mod audit;
 mod cli;
 mod clock;
 mod command;
 mod compose;
 mod context;
+mod demo;
 mod error;
+mod joining;
 mod json;
 mod message;
 mod officer_key;
 mod output;
+mod program;
 mod prompt;
 mod style;
 mod table;

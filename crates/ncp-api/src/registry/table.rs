@@ -138,6 +138,9 @@ error_codes! {
     1903 UsageInvalid Usage 400 "the command line is not valid"
         cause "{reason}" try "{remedy}"
         explain "Two options contradict each other, or an option has a value that the command does not take. The command did nothing; its --help shows examples.";
+    1904 Interrupted Interrupted 500 "interrupted from the keyboard"
+        cause "somebody pressed Ctrl-C" try "run it again"
+        explain "What the command had begun was ended and cleaned away. What a daemon had already acknowledged stands.";
 
     // 2: identity and keys.
     2101 KeyFileMissing Config 500 "the {what} is missing"

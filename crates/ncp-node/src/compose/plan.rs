@@ -138,6 +138,7 @@ impl Plan {
             body_length: body.length,
             rule: self.allowed.rule.clone(),
             rules: node.config.rules.digest(),
+            asked: base.made_by,
             approvals_needed: self.allowed.approvals,
         }
     }

@@ -39,10 +39,12 @@ pub(crate) const SEALS_PER_BATCH: usize = 32;
 pub(crate) const SEAL_AGAIN_EVERY: Duration = Duration::from_secs(30);
 /// How far back voided numbers are looked for.
 pub(crate) const VOIDED_LOOKBACK: u64 = 10_000;
-/// Workers that verify and open, and large bodies that arrive, at once; urgent mail has as many of its own.
+/// Workers that open messages at once; urgent mail has as many of its own.
 pub(crate) const WORKERS_MAX: usize = 2;
 /// Deliveries kept for the day when they can be judged; the hub keeps them in any case.
 pub(crate) const UNJUDGED_MAX: usize = 256;
+/// How long a body waits for its next chunk while others have their turn.
+pub(crate) const CHUNK_PATIENCE: Duration = Duration::from_secs(300);
 /// Bytes that bodies on their way in may come to.
 pub(crate) const INCOMING_MAX: u64 = 16 << 30;
 

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ncp_api::Fault;
-use ncp_protocol::frame::{Bye, Checkpoint, Direction, Frame, Ping, Pong};
+use ncp_protocol::frame::{Bye, Checkpoint, Cursor, Frame, Ping, Pong};
 use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::reject::RejectCode;
 use ncp_transport::connection::LinkReader;
 use ncp_transport::frame::RawFrame;
 use ncp_transport::identity::{PeerIdentity, PinStatus};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ pub(super) async fn serve(
     tasks.spawn(look_after(Arc::clone(directory), line));
     let channels = pinned.then(|| {
         desk.connect_outbox(note_sender.clone());
-        let (acks, acked) = watch::channel(receipts);
+        let (acks, acked) = mpsc::unbounded_channel();
         let (resend, resent) = mpsc::unbounded_channel();
         let (incoming, received) = mpsc::channel(super::limits::RECEIPT_FRAMES_WAITING);
         let waiting = Arc::default();
@@ -128,18 +128,17 @@ async fn tell_checkpoints(desk: Arc<Desk>, outbound: Outbound) -> Option<Fault> 
     let mut ticks = interval(CHECKPOINT_EVERY);
     loop {
         ticks.tick().await;
-        if let Some(newest) = desk.node.reader().checkpoint(LogName::Node) {
-            if newest.checkpoint().size > told {
-                told = newest.checkpoint().size;
-                outbound.send(Checkpoint { notes: vec![newest.note().to_owned()] });
-            }
+        let newest = desk.node.reader().checkpoint(LogName::Node);
+        if let Some(newest) = newest.filter(|newest| newest.checkpoint().size > told) {
+            told = newest.checkpoint().size;
+            outbound.send(Checkpoint { notes: vec![newest.note().to_owned()] });
         }
     }
 }
 
 /// Where frames of a pinned hub go.
 struct Channels {
-    acks: watch::Sender<ncp_protocol::frame::Cursor>,
+    acks: mpsc::UnboundedSender<Cursor>,
     incoming: mpsc::Sender<ncp_protocol::frame::Receipts>,
     waiting: Arc<std::sync::atomic::AtomicUsize>,
     reception: Reception,
@@ -237,9 +236,6 @@ impl Serving {
     fn take(&mut self, raw: &RawFrame) -> Result<(), End> {
         let frame = Frame::decode(raw.kind, &raw.payload)
             .map_err(|error| End::Bye(Some(RejectCode::FrameMalformed), Some(faults::decode(&error))))?;
-        if frame.direction() == Direction::NodeToHub {
-            return Err(unexpected(&frame));
-        }
         match frame {
             Frame::Entries(entries) => self.answer(Answer::Entries(Box::new(entries))),
             Frame::PublicLog(log) => self.answer(Answer::PublicLog(log)),
@@ -257,7 +253,17 @@ impl Serving {
                 Ok(())
             }
             Frame::Bye(Bye { code }) => Err(End::Gone(code.map(faults::bye))),
-            other => self.take_pinned(other, raw.payload.len()),
+            Frame::BodyWanted(_)
+            | Frame::BodyChunk(_)
+            | Frame::Deliver(_)
+            | Frame::Receipts(_)
+            | Frame::ReceiptsStored(_)
+            | Frame::Refused(_)
+            | Frame::Credit(_)
+            | Frame::Checkpoint(_) => self.take_pinned(frame, raw.payload.len()),
+            Frame::Hello(_) | Frame::Submit(_) | Frame::Recall(_) | Frame::PublicGet(_) | Frame::EntryGet(_) => {
+                Err(unexpected(&frame))
+            }
         }
     }
 

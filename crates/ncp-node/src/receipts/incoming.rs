@@ -3,6 +3,7 @@
 //! A proof whose key the directory does not have yet waits a while for the directory. One that does not verify, or speaks
 //! of an envelope that this node never sealed so, is an error in the log and is passed over: the stream goes on.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +12,7 @@ use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::{Actor, Claim, EnvelopeKey};
 use ncp_protocol::evidence::{EvidenceError, EvidenceMismatch, unverified_claim, verify};
 use ncp_protocol::frame::{Cursor, Frame, Receipts, ReceiptsStored};
-use ncp_protocol::ids::{Digest, ParticipantId};
+use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
 use ncp_protocol::keys::sha256;
 use ncp_protocol::proof::LogProof;
 use ncp_store::queue::Source;
@@ -23,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::core::command::{Ask, Noted, envelope_record};
-use crate::core::tables::{EVIDENCE, OUT};
+use crate::core::tables::{ENVELOPE, EVIDENCE, OUT};
 use crate::link::limits::KEY_PATIENCE;
 use crate::link::{Desk, Outbound};
 use crate::node::{Node, Submission};
@@ -160,10 +161,14 @@ fn see(node: &Node, proof: &LogProof) -> Result<Seen, ReadError> {
         Ok(verified) => verified,
         Err(error) => return Ok(Seen::Bad(error.into())),
     };
-    if let Some((envelope, not_after)) = sealed_so(node, &claim)?
-        && let Err(error) = verified.matches(&envelope, &claim.header, not_after)
-    {
-        return Ok(Seen::Bad(error.into()));
+    match sent(node, &claim)? {
+        Sent::So(envelope, not_after) => {
+            if let Err(error) = verified.matches(&envelope, &claim.header, not_after) {
+                return Ok(Seen::Bad(error.into()));
+            }
+        }
+        Sent::Otherwise => return Ok(Seen::Bad(EvidenceMismatch::Header.into())),
+        Sent::Forgotten => {}
     }
     let (index, stated) = (verified.index(), verified.time());
     Ok(Seen::New(Box::new(Noted { claim, index, stated, record })))
@@ -177,32 +182,37 @@ pub(crate) fn evidence_record(proof: &LogProof) -> Record {
 
 fn is_stored(node: &Node, claim: &Claim, record: Digest) -> Result<bool, ReadError> {
     let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
-    let key = (originator, message, recipient, crate::core::evidence_byte(claim.kind));
-    Ok(EVIDENCE.row(&node.reader().view(), &key)?.is_some_and(|row| row.record == record))
+    let mut stored = false;
+    EVIDENCE.scan(&node.reader().view(), &(originator, message, recipient), |_, row| {
+        stored |= row.record == record;
+        if stored { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(stored)
 }
 
-/// The envelope that this node sealed under the claimed header, with its not-after. `None` if nothing is known of such a
-/// header and of the message: evidence for something forgotten is stored and shown.
-fn sealed_so(
-    node: &Node,
-    claim: &Claim,
-) -> Result<Option<(EnvelopeKey, ncp_protocol::ids::UnixMillis)>, ReadError> {
+/// What this node knows of the envelope that a claim speaks of.
+enum Sent {
+    /// It was sealed under this header: its identity and not-after.
+    So(EnvelopeKey, UnixMillis),
+    /// There is such an envelope, and it never had this header.
+    Otherwise,
+    /// Nothing: evidence for something forgotten is stored and shown.
+    Forgotten,
+}
+
+fn sent(node: &Node, claim: &Claim) -> Result<Sent, ReadError> {
+    let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
+    let row = ENVELOPE.row(&node.reader().view(), &(message, recipient))?;
+    let Some(row) = row else { return Ok(Sent::Forgotten) };
     let bytes = node.reader().record(&envelope_record(claim.header))?;
     let header = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()?.unverified_header().ok());
     if let Some(header) = header {
-        let envelope = EnvelopeKey {
-            originator: header.originator,
-            message: header.message,
-            recipient: header.recipient,
-            seal: header.seal,
-        };
-        return Ok(Some((envelope, header.not_after)));
+        let envelope = EnvelopeKey { originator, message: header.message, recipient: header.recipient, seal: header.seal };
+        return Ok(Sent::So(envelope, header.not_after));
     }
-    let view = node.reader().view();
-    let row = crate::core::tables::ENVELOPE.row(&view, &(claim.envelope.message, claim.envelope.recipient))?;
-    let out = OUT.row(&view, &claim.envelope.message)?;
-    Ok(row.zip(out).filter(|(row, _)| row.header == Some(claim.header)).map(|(row, out)| {
-        let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
-        (row.key(originator, message, recipient), out.draft.not_after)
-    }))
+    let out = OUT.row(&node.reader().view(), &message)?;
+    Ok(match out.filter(|_| row.header == Some(claim.header)) {
+        Some(out) => Sent::So(row.key(originator, message, recipient), out.draft.not_after),
+        None => Sent::Otherwise,
+    })
 }

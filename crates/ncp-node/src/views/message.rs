@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use ncp_api::message::{
-    ApprovalView, ContributionView, Direction, FormContent, MessageName, MessageView, PartView, RecipientState,
+    ApprovalView, ContentState, ContributionView, Direction, FormContent, MessageName, MessageView, PartView, RecipientState,
     ReleaseNeed, TaskView,
 };
 use ncp_api::{ErrorCode, Fault};
@@ -73,7 +73,7 @@ fn sent(node: &Node, row: &OutRow) -> Result<MessageView, Failed> {
         release: Some(release_need(node, row)?),
         also_sent_through: Vec::new(),
         national_ref: None,
-        erased: shown.is_none(),
+        content: ContentState::Erased,
     };
     Ok(with_content(view, shown))
 }
@@ -115,7 +115,7 @@ fn received(node: &Node, row: &InRow) -> Result<MessageView, Failed> {
         release: None,
         also_sent_through: Vec::new(),
         national_ref: None,
-        erased: shown.is_none(),
+        content: if shown.is_some() { ContentState::Restricted } else { ContentState::Erased },
     };
     Ok(with_content(view, shown.filter(|_| !hidden)))
 }
@@ -150,6 +150,7 @@ fn with_content(view: MessageView, shown: Option<Shown>) -> MessageView {
         text,
         parts,
         national_ref: stored.national_ref.clone(),
+        content: ContentState::Shown,
         ..view
     }
 }

@@ -122,10 +122,15 @@ impl<'a> Document<'a> {
     /// All faults in the order of the texts, those of keys that nobody asked for among them.
     pub(super) fn finish(mut self) -> Vec<Fault> {
         let asked = std::mem::take(&mut self.asked);
-        let unknown: Vec<_> =
-            self.values.iter().filter(|(name, _)| !asked.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.key)).collect();
+        let unknown: Vec<_> = self
+            .values
+            .iter()
+            .filter(|(name, _)| !asked.contains(&name.as_str()))
+            .map(|(n, v)| (n.clone(), v.key))
+            .collect();
         for (name, place) in unknown {
-            let suggestion = suggestion(&name, &asked).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            let suggestion =
+                suggestion(&name, &asked).map_or_else(String::new, |near| format!("; did you mean {near}?"));
             self.note(place, ErrorCode::ConfigUnknownKey, |fault| {
                 fault.with("key", name).with("suggestion", suggestion)
             });

@@ -2,9 +2,8 @@ use super::*;
 
 fn parse(text: &str) -> Result<Config, Vec<String>> {
     let file = PathBuf::from("relay.toml");
-    Config::parse(&[(file, text.to_owned())]).map_err(|faults| {
-        faults.iter().map(|fault| format!("{} {}", fault.code, fault.cause())).collect()
-    })
+    Config::parse(&[(file, text.to_owned())])
+        .map_err(|faults| faults.iter().map(|fault| format!("{} {}", fault.code, fault.cause())).collect())
 }
 
 #[test]

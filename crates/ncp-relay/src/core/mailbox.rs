@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::ids::ParticipantId;
 use ncp_store::state::{Unreadable, View};
 
-use super::tables::{ENVELOPES, MAILBOXES, MailboxKey, envelope_key};
+use super::tables::{ENVELOPES, MAILBOXES, MailboxKey, envelope_key, rank};
 use crate::limits::LOWER_RANK_EVERY;
 
 const RANKS: [u8; 3] = [0, 1, 2];
@@ -23,6 +24,14 @@ pub struct Waiting {
     /// Which envelope.
     pub envelope: EnvelopeKey,
     rank: u8,
+}
+
+impl Waiting {
+    /// Whether it goes before everything of this precedence.
+    #[must_use]
+    pub fn precedes(&self, precedence: Precedence) -> bool {
+        self.rank < rank(precedence)
+    }
 }
 
 /// Where the choosing stands on one link: whose turn it is, and what went out already.

@@ -10,8 +10,8 @@ use ncp_store::state::{Unreadable, View};
 
 use super::command::EvidenceCursor;
 use super::tables::{
-    DIRECTORY, DUE, DirectoryRow, ENVELOPES, EnvelopeRow, EnvelopeState, MAILBOXES, MEMBERSHIP, MESSAGES, MembershipRow, PEERS,
-    PUBLIC, PeerRow, RECEIPTS, ReceiptRow, SUSPENDED, Tally, WAITING, envelope_key,
+    DIRECTORY, DUE, DirectoryRow, ENVELOPES, EnvelopeRow, EnvelopeState, MAILBOXES, MEMBERSHIP, MESSAGES,
+    MembershipRow, PEERS, PUBLIC, PeerRow, RECEIPTS, ReceiptRow, SUSPENDED, Tally, WAITING, envelope_key,
 };
 
 /// At most `max` receipts to a participant behind number `after`, each with its number.

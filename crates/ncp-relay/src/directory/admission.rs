@@ -29,9 +29,8 @@ pub async fn admit(hub: &Hub, request: &HubAdmit, actor: Actor) -> Result<HubRec
     for root in &request.roots {
         admit_root(hub, root).await?;
     }
-    let signed = SignedEntry::decode(&request.entry).map_err(|error| {
-        ErrorCode::EntryInvalid.with("participant", "?").with("version", "?").with("reason", error)
-    })?;
+    let signed = SignedEntry::decode(&request.entry)
+        .map_err(|error| ErrorCode::EntryInvalid.with("participant", "?").with("version", "?").with("reason", error))?;
     let participant = signed.unverified().participant;
     // The entry is judged before anything is recorded, so that a bad one leaves no trace.
     let statement = verify_membership(hub, &request.membership).await?;

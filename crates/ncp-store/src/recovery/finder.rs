@@ -27,6 +27,20 @@ impl<D: Disk> Finder<D> {
         self.spool.segments(class).map_err(OpenError::spool)
     }
 
+    /// The newest segment of each class, unless it is damaged: more will be appended to it, and neither its name nor its
+    /// length need have reached the disk. To a damaged one nothing is appended, and it is left as it is.
+    pub(super) fn sound_ends(&self) -> Result<Vec<(Class, u32)>, OpenError> {
+        let mut ends = Vec::new();
+        for class in Class::ALL {
+            if let Some(newest) = self.segments(class)?.pop()
+                && self.spool.scan(class, newest, &mut |_, _| {}).map_err(OpenError::spool)?.is_empty()
+            {
+                ends.push((class, newest));
+            }
+        }
+        Ok(ends)
+    }
+
     /// The newest whole record of this name and content.
     pub(super) fn find(&mut self, sum: &RecordSum) -> Result<Option<Place>, OpenError> {
         loop {

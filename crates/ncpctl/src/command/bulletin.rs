@@ -31,7 +31,7 @@ pub(crate) enum Bulletin {
     /// List bulletins and calls
     #[command(after_help = LIST_EXAMPLES)]
     List,
-    /// Read one
+    /// Read a bulletin or call
     #[command(after_help = READ_EXAMPLES)]
     Read(Read),
     /// Draft one for release

@@ -20,7 +20,7 @@ Examples:
   ncpctl officers list";
 const ADD_EXAMPLES: &str = "\
 Examples:
-  ncpctl officers add 14 --uid 1014 --key 3q2+796tvu/erb7v3q2+796tvu/erb7v3q2+796tvu8= --roles drafter,releaser";
+  ncpctl officers add 14 --uid 1014 --key WGZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmY= --roles drafter,releaser";
 const DISABLE_EXAMPLES: &str = "\
 Examples:
   ncpctl officers disable 14 --confirm=14";

@@ -134,15 +134,14 @@ async fn approve(context: &Context, client: &Client, approval: Approval) -> Resu
     }
     let signature = sign(client, &view, Decision::Approve)?;
     let after = client.approve(&approval.name, &Approve { code: view.code, signature }).await?;
-    let human = match after.state {
-        MessageState::WaitingForRelease => {
-            let missing = after
-                .release
-                .as_ref()
-                .map_or(1, |release| usize::from(release.approvals_needed).saturating_sub(release.approvals.len()));
-            format!("approved  {}; {missing} more needed\n", after.reference)
-        }
-        _ => format!("released  {}, {}\n", after.reference, after.state.as_str().replace('-', " ")),
+    let human = if after.state == MessageState::WaitingForRelease {
+        let missing = after
+            .release
+            .as_ref()
+            .map_or(1, |release| usize::from(release.approvals_needed).saturating_sub(release.approvals.len()));
+        format!("approved  {}; {missing} more needed\n", after.reference)
+    } else {
+        format!("released  {}, {}\n", after.reference, after.state.as_str().replace('-', " "))
     };
     let report = Report::object(crate::message::SCHEMA, &after)?.human(human).plain(record(&after));
     Ok(report.hint(format!("ncpctl status {}", after.reference)))

@@ -209,11 +209,6 @@ impl Network {
         self.hub.data()
     }
 
-    /// The relay's API socket.
-    pub(super) fn hub_socket(&self) -> PathBuf {
-        self.hub.test_socket()
-    }
-
     /// The folder that holds all of it.
     pub(super) fn folder(&self) -> &Path {
         &self.folder

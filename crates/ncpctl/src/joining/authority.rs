@@ -10,6 +10,7 @@ use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::ids::{KeyId, NetworkId, ParticipantId, UnixMillis, certificate_uri};
 use ncp_protocol::keys::sha256;
 use ncp_protocol::limits::DAY_MS;
+use ncp_protocol::root::NetworkClass;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, date_time_ymd,
@@ -24,9 +25,6 @@ const AUTHORITY_DAYS: u64 = 3_653;
 const CERTIFICATE_DAYS: u64 = 366;
 /// What marks certificates of a network that is not real.
 const TEST_MARK: &str = "TEST - NOT FOR USE";
-
-/// What the network is for, as certificates show it.
-pub(crate) use ncp_protocol::root::NetworkClass;
 
 /// The authority with its key.
 pub(crate) struct Authority {

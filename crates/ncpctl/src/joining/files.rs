@@ -41,15 +41,6 @@ pub(crate) fn make_signing_key(path: &Path, key: KeyUse) -> Result<SigningKey, F
     Ok(SigningKey::from_seed(&seed))
 }
 
-/// The signing key of a file that must be there.
-///
-/// # Errors
-/// A fault that names the file.
-pub(crate) fn read_signing_key(path: &Path, key: KeyUse) -> Result<SigningKey, Fault> {
-    let seed = keyfiles::read_key(path, key).map_err(|error| file_fault(key.as_str(), &error))?;
-    Ok(SigningKey::from_seed(&seed))
-}
-
 /// The bytes of a file that others may read, `None` if there is none.
 ///
 /// # Errors

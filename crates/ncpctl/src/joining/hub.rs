@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ncp_api::{ErrorCode, Fault};
+use ncp_api::hub::{HubAdmit, HubRecorded};
+use ncp_api::{Client, ClientError, ErrorCode, Fault};
 use ncp_protocol::directory::{Fingerprint, MembershipClass, SignedEntry, SignedMembership};
 use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::SigningKey;
@@ -11,7 +12,7 @@ use ncp_store::keyfiles::{self, KeyUse};
 
 use super::answer::Answer;
 use super::authority::{self, Authority, Subject};
-use super::entry::{Made, Maker, read_first_entry};
+use super::entry::{Made, Maker};
 use super::files::{create_private, make_signing_key, put_public, read_private, read_public};
 use super::folder::HubFolder;
 use super::membership::{self, Admission, Next};
@@ -318,10 +319,15 @@ pub(crate) struct Admitted {
     pub(crate) answer: Answer,
 }
 
-/// The first entry of the relay's data folder.
+/// Tells the running relay, which records entry and statement in the log `public`. The same again is answered the same.
 ///
 /// # Errors
-/// A fault that names the file.
-pub(crate) fn hub_entry(folder: &HubFolder) -> Result<Option<SignedEntry>, Fault> {
-    read_first_entry(folder.data())
+/// That the relay is not there, or what it finds wrong.
+pub(crate) async fn tell_relay(relay: &Client, admitted: &Admitted) -> Result<HubRecorded, ClientError> {
+    let request = HubAdmit {
+        entry: admitted.entry.encode(),
+        membership: admitted.answer.membership.encode(),
+        roots: Vec::new(),
+    };
+    relay.hub_admit(&request).await
 }

@@ -1,0 +1,383 @@
+//! Reception: what the hub delivers becomes a consigned message, a refusal with evidence, or waits at the hub.
+//!
+//! Each delivery goes its own way: judged by header, signature and R1 ([`judge`]); its body fetched, unless it is here
+//! ([`body`]); opened and verified to the last byte on a worker, at constant memory ([`open`]); then decided by the core.
+//! Only what is the envelope's own fault is refused, with a code that becomes evidence. What this node cannot judge yet
+//! (an originator that nobody pinned, a directory that is behind) is left where it is: the hub keeps it and delivers it
+//! again on the next link, and it is looked at again as soon as the directory changes. What is the hub's fault (a delivery
+//! without R1, a body that is not the one that the header names) is an error in the log and is left, too.
+//!
+//! Nothing of a delivery reaches the disk in the clear: the body stays sealed, key and manifest go under the storage key.
+//! The credit of a delivery returns when it is committed, refused or left.
+
+mod body;
+mod judge;
+mod open;
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ncp_protocol::codes::Precedence;
+use ncp_protocol::event::{Actor, EnvelopeKey};
+use ncp_protocol::frame::{BodyChunk, BodyWanted, Credit, Deliver, Refused};
+use ncp_protocol::ids::{Digest, MessageId, ParticipantId};
+use ncp_protocol::reject::RejectCode;
+use ncp_store::queue::Source;
+use ncp_store::reader::ReadError;
+use ncp_transport::credit::{Credit as Amount, CreditViolation, ReceiveCredit};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use self::body::{Body, Unfetched};
+use self::judge::{Judged, Verified};
+use self::open::Opened;
+use crate::core::command::{Ask, Done, Refusal};
+use crate::link::limits::{BYTES_PER_GRANT, UNJUDGED_MAX, WINDOW};
+use crate::link::{Desk, Outbound};
+use crate::node::Submission;
+
+/// One message at a time: two envelopes of one message share a body.
+type MessageOf = (ParticipantId, MessageId);
+
+/// Deliveries of one link.
+pub(crate) struct Reception {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+/// What the deliveries of a link share.
+struct Shared {
+    desk: Arc<Desk>,
+    outbound: Outbound,
+    resend: mpsc::UnboundedSender<u64>,
+    state: Mutex<State>,
+}
+
+struct State {
+    credit: ReceiveCredit,
+    /// Bytes committed and not granted again.
+    returned: u64,
+    /// Bodies that are asked for, by message: where their chunks go.
+    inflows: BTreeMap<MessageOf, mpsc::UnboundedSender<BodyChunk>>,
+    /// Messages that a delivery is busy with, and what waits for it to end.
+    busy: BTreeMap<MessageOf, VecDeque<Box<Deliver>>>,
+    /// What could not be judged.
+    unjudged: BTreeMap<Digest, Box<Deliver>>,
+    /// Headers that are on their way through here, so that the same delivery twice does no work twice.
+    seen: BTreeSet<Digest>,
+}
+
+/// How a delivery gets its turn.
+enum Entered {
+    /// At once.
+    First(Box<Deliver>),
+    /// Behind another one of the same message.
+    Behind,
+    /// Never: it is on its way already.
+    Twice,
+}
+
+impl State {
+    fn enter(&mut self, header: Digest, message: MessageOf, deliver: Box<Deliver>) -> Entered {
+        if !self.seen.insert(header) {
+            return Entered::Twice;
+        }
+        match self.busy.entry(message) {
+            Entry::Occupied(mut queue) => {
+                queue.get_mut().push_back(deliver);
+                Entered::Behind
+            }
+            Entry::Vacant(free) => {
+                free.insert(VecDeque::new());
+                Entered::First(deliver)
+            }
+        }
+    }
+}
+
+/// How a delivery ended.
+enum Outcome {
+    /// Committed, or refused with evidence.
+    Settled,
+    /// This node has stated its outcome before: leaf of that evidence.
+    StatedBefore(u64),
+    /// It stays at the hub, to be looked at again when the directory changes.
+    NotYet,
+    /// It stays at the hub; the code tells the hub why, so that it delivers it again after a while.
+    Left(RejectCode),
+    /// It stays at the hub until the next link.
+    Cut,
+}
+
+impl Reception {
+    /// Reception on a new link, whose hello granted the whole window.
+    pub(crate) fn new(desk: Arc<Desk>, outbound: Outbound, resend: mpsc::UnboundedSender<u64>) -> Self {
+        let mut credit = ReceiveCredit::new(WINDOW);
+        // The hello carried it.
+        let _ = credit.take_grant();
+        let state = State {
+            credit,
+            returned: 0,
+            inflows: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            unjudged: BTreeMap::new(),
+            seen: BTreeSet::new(),
+        };
+        Self { shared: Arc::new(Shared { desk, outbound, resend, state: Mutex::new(state) }), tasks: JoinSet::new() }
+    }
+
+    /// Takes a delivery.
+    ///
+    /// # Errors
+    /// [`CreditViolation`]: the hub had no credit for it.
+    pub(crate) fn deliver(&mut self, deliver: Deliver) -> Result<(), CreditViolation> {
+        self.shared.state().credit.arrived(Amount { envelopes: 1, bytes: 0 })?;
+        while let Some(ended) = self.tasks.try_join_next() {
+            resume(ended);
+        }
+        self.begin(Box::new(deliver));
+        Ok(())
+    }
+
+    /// Takes a chunk.
+    ///
+    /// # Errors
+    /// [`CreditViolation`]: the hub had no credit for it.
+    pub(crate) fn chunk(&self, chunk: BodyChunk) -> Result<(), CreditViolation> {
+        let bytes = chunk.bytes.len() as u64;
+        let mut state = self.shared.state();
+        state.credit.arrived(Amount { envelopes: 0, bytes })?;
+        let inflow = state.inflows.get(&(chunk.originator, chunk.message)).cloned();
+        drop(state);
+        // A chunk of a body that is not wanted any more was on its way: it is dropped.
+        if inflow.is_none_or(|inflow| inflow.send(chunk).is_err()) {
+            self.shared.give_back(Amount { envelopes: 0, bytes });
+        }
+        Ok(())
+    }
+
+    /// The directory changed: what could not be judged is judged again.
+    pub(crate) fn look_again(&mut self) {
+        let again = core::mem::take(&mut self.shared.state().unjudged);
+        for deliver in again.into_values() {
+            self.begin(deliver);
+        }
+    }
+
+    /// Ends with the link: bodies on their way are synced, everything else is delivered again.
+    pub(crate) async fn finish(mut self) {
+        self.shared.state().inflows.clear();
+        while let Some(ended) = self.tasks.join_next().await {
+            resume(ended);
+        }
+    }
+
+    fn begin(&mut self, deliver: Box<Deliver>) {
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(async move { shared.run(deliver).await });
+    }
+}
+
+fn resume(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change is one step, so whatever panicked left it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One delivery, and those of the same message that came meanwhile.
+    async fn run(self: Arc<Self>, deliver: Box<Deliver>) {
+        let digest = deliver.envelope.header_digest();
+        let Ok(header) = deliver.envelope.unverified_header() else {
+            tracing::error!(%digest, "the hub delivered a header that cannot be read");
+            return self.give_back(ONE);
+        };
+        let message = (header.originator, header.message);
+        let mut next = match self.state().enter(digest, message, deliver) {
+            Entered::First(deliver) => Some(deliver),
+            Entered::Behind => return,
+            Entered::Twice => return self.give_back(ONE),
+        };
+        while let Some(deliver) = next {
+            self.settle(deliver).await;
+            let mut state = self.state();
+            next = state.busy.get_mut(&message).and_then(VecDeque::pop_front);
+            if next.is_none() {
+                state.busy.remove(&message);
+            }
+        }
+    }
+
+    async fn settle(&self, deliver: Box<Deliver>) {
+        let digest = deliver.envelope.header_digest();
+        let key = deliver.envelope.unverified_header().ok().map(|header| judge::key_of(&header));
+        let outcome = match self.take(&deliver).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.desk.node.stop_because(crate::faults::unreadable(&error));
+                Outcome::Cut
+            }
+        };
+        match outcome {
+            Outcome::Settled | Outcome::Cut => {}
+            // A link that is ending repeats nothing.
+            Outcome::StatedBefore(leaf) => drop(self.resend.send(leaf)),
+            Outcome::NotYet => self.keep_unjudged(digest, deliver),
+            Outcome::Left(code) => {
+                if let Some(envelope) = key {
+                    self.outbound.send(Refused { envelope, code });
+                }
+            }
+        }
+        self.state().seen.remove(&digest);
+        self.give_back(ONE);
+    }
+
+    /// Keeps what could not be judged; what finds no room comes again with the next link.
+    fn keep_unjudged(&self, header: Digest, deliver: Box<Deliver>) {
+        let mut state = self.state();
+        if state.unjudged.len() < UNJUDGED_MAX {
+            state.unjudged.insert(header, deliver);
+        }
+    }
+
+    async fn take(&self, deliver: &Deliver) -> Result<Outcome, ReadError> {
+        if self.desk.is_reception_closed() {
+            tracing::error!("a delivery is left at the hub: `public` holds a foreign entry in this node's name");
+            return Ok(Outcome::Cut);
+        }
+        let (desk, offered) = (Arc::clone(&self.desk), deliver.clone());
+        let verified = match self.desk.node.blocking(move |_| judge::judge(&desk, &offered)).await? {
+            Judged::Good(verified) => verified,
+            Judged::Refused { envelope, header, code } => return Ok(self.refuse(envelope, header, code).await),
+            Judged::StatedBefore(leaf) => return Ok(Outcome::StatedBefore(leaf)),
+            Judged::NotYet(reason) => {
+                tracing::info!(%reason, "a delivery waits at the hub");
+                self.desk.refresh.notify_one();
+                return Ok(Outcome::NotYet);
+            }
+            Judged::HubAtFault(reason) => {
+                tracing::error!(%reason, "a delivery is left at the hub");
+                return Ok(Outcome::Left(RejectCode::EvidenceInvalid));
+            }
+        };
+        let body = match self.fetch(&verified).await {
+            Ok(body) => body,
+            Err(Unfetched::LinkEnded) => return Ok(Outcome::Cut),
+            Err(Unfetched::Read(error)) => return Err(error),
+            Err(reason) => {
+                tracing::error!(message = %verified.key.message, %reason, "a body is not taken in");
+                return Ok(Outcome::Left(reason.code()));
+            }
+        };
+        self.consign(*verified, body).await
+    }
+
+    /// Opens on a worker and has the core decide.
+    async fn consign(&self, verified: Verified, body: Body) -> Result<Outcome, ReadError> {
+        let (key, header) = (verified.key, verified.envelope.header_digest());
+        let precedence = verified.envelope.header().precedence;
+        let weight = usize::try_from(verified.envelope.header().body_length).unwrap_or(usize::MAX);
+        let _worker = self.desk.workers[lane(precedence)].acquire().await;
+        let opened = self.desk.node.blocking(move |node| open::open(node, verified, &body)).await?;
+        let consigned = match opened {
+            Opened::Good(consigned) => consigned,
+            Opened::Refused(code) => return Ok(self.refuse(key, header, code).await),
+        };
+        let task = Submission { source: Source::Peer(key.originator), weight, ..Submission::DAEMON };
+        let task = task.for_precedence(precedence);
+        let actor = Actor::Peer(key.originator);
+        let Ok(committed) = self.desk.node.submit(task, actor, Ask::Consign(consigned)).await else {
+            return Ok(Outcome::Cut);
+        };
+        Ok(match committed.reply {
+            Ok(done) => stated(&done),
+            Err(Refusal::UnknownParticipant(_) | Refusal::NotPinned(_) | Refusal::Suspended(_)) => Outcome::NotYet,
+            Err(refusal) => {
+                tracing::error!(message = %key.message, originator = %key.originator, %refusal, "the core takes no message");
+                Outcome::Cut
+            }
+        })
+    }
+
+    async fn refuse(&self, envelope: EnvelopeKey, header: Digest, code: RejectCode) -> Outcome {
+        tracing::warn!(message = %envelope.message, originator = %envelope.originator, %code, "a delivery is refused");
+        let task = Submission { source: Source::Peer(envelope.originator), ..Submission::DAEMON };
+        let ask = Ask::RefuseDelivery { envelope, header, code };
+        match self.desk.node.submit(task, Actor::Peer(envelope.originator), ask).await.map(|committed| committed.reply) {
+            Ok(Ok(done)) => stated(&done),
+            Ok(Err(refusal)) => {
+                tracing::error!(message = %envelope.message, %refusal, "the core takes no refusal");
+                Outcome::Cut
+            }
+            // The store has stopped, and with it the node.
+            Err(_) => Outcome::Cut,
+        }
+    }
+
+    /// The body, from the disk or from the hub.
+    async fn fetch(&self, verified: &Verified) -> Result<Body, Unfetched> {
+        let header = verified.envelope.header().clone();
+        let message = (header.originator, header.message);
+        let found = self.desk.node.blocking(move |node| body::begin(node, &header)).await?;
+        let inflow = match found {
+            body::Found::Here(body) => return Ok(body),
+            body::Found::Wanted(inflow) => inflow,
+        };
+        let (sender, chunks) = mpsc::unbounded_channel();
+        self.state().inflows.insert(message, sender);
+        let header = verified.envelope.header();
+        let (originator, message_id, root) = (header.originator, header.message, header.ciphertext_root);
+        let from_chunk = inflow.next_chunk();
+        self.outbound.send(BodyWanted { originator, message: message_id, root, from_chunk });
+        let body = inflow.receive(&self.desk.node, chunks, |bytes| self.give_back(Amount { envelopes: 0, bytes })).await;
+        self.state().inflows.remove(&message);
+        body
+    }
+
+    /// Returns credit, and grants it again in pieces.
+    fn give_back(&self, amount: Amount) {
+        let mut state = self.state();
+        if let Err(error) = state.credit.committed(amount) {
+            tracing::error!(%error, "the account of a link's credit does not add up");
+            return;
+        }
+        state.returned += amount.bytes;
+        if amount.envelopes == 0 && state.returned < BYTES_PER_GRANT {
+            return;
+        }
+        state.returned = 0;
+        if let Some(Amount { envelopes, bytes }) = state.credit.take_grant() {
+            self.outbound.send(Credit { envelopes, bytes });
+        }
+    }
+}
+
+/// The credit of one delivery.
+const ONE: Amount = Amount { envelopes: 1, bytes: 0 };
+
+/// Urgent mail has workers of its own.
+fn lane(precedence: Precedence) -> usize {
+    match precedence {
+        Precedence::Routine | Precedence::Priority => 0,
+        Precedence::Urgent => 1,
+    }
+}
+
+/// What the core's answer means for the hub: fresh evidence leaves with the stream, earlier evidence is sent again.
+fn stated(done: &Done) -> Outcome {
+    match done {
+        Done::Evidence { earlier: Some(leaf), .. } => Outcome::StatedBefore(*leaf),
+        Done::Evidence { earlier: None, .. }
+        | Done::Noted
+        | Done::Message { .. }
+        | Done::Tasks { .. }
+        | Done::Withdrawal(_) => Outcome::Settled,
+    }
+}

@@ -1,0 +1,205 @@
+//! The sealed body of a delivery: found on the disk, or fetched chunk by chunk and resumed after a cut.
+//!
+//! A body of one chunk stays in memory until the core has it as a record; a larger one grows in the store's `incoming`
+//! folder, is verified against the root that the header names, and is a file before anything of it is opened.
+
+use std::sync::Arc;
+
+use ncp_protocol::body::{RootHasher, chunk_hash};
+use ncp_protocol::frame::BodyChunk;
+use ncp_protocol::header::Header;
+use ncp_protocol::ids::{Digest, ParticipantId};
+use ncp_protocol::limits::CHUNK_SEALED;
+use ncp_protocol::reject::RejectCode;
+use ncp_store::bodies::{Begun, BodyReader, Expect, Start, Upload, UploadError, UploadRequest};
+use ncp_store::disk::RealDisk;
+use ncp_store::reader::ReadError;
+use ncp_store::spool::BodyName;
+use thiserror::Error;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
+
+use crate::clock;
+use crate::link::limits::{CHUNK_PATIENCE, INCOMING_MAX};
+use crate::node::Node;
+
+/// A body that is whole.
+pub(super) enum Body {
+    /// One chunk, not on the disk yet.
+    Inline(Vec<u8>),
+    /// On the disk.
+    Stored(BodyReader<RealDisk>),
+}
+
+/// Why a body is not here.
+#[derive(Debug, Error)]
+pub(super) enum Unfetched {
+    /// The link ended; what came is kept as far as it is synced.
+    #[error("the link ended")]
+    LinkEnded,
+    /// A chunk out of order, or of another length than the header says.
+    #[error("the hub sent chunks that do not follow one another")]
+    Chunks,
+    /// The chunks do not have the root that the header names.
+    #[error("the hub sent a body that is not the one that the header names")]
+    Root,
+    /// No chunk came for a long time: the hub may have nothing to send any more.
+    #[error("the hub sends no chunk")]
+    Silent,
+    /// The store takes no more, or the same body comes from elsewhere.
+    #[error("the store does not take it: {0}")]
+    Upload(UploadError),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl Unfetched {
+    /// What the hub is told, which keeps the envelope and delivers it again.
+    pub(super) fn code(&self) -> RejectCode {
+        match self {
+            Self::Chunks => RejectCode::ChunkOutOfOrder,
+            Self::Root => RejectCode::BodyRootMismatch,
+            Self::Upload(UploadError::Quota) => RejectCode::QuotaExceeded,
+            Self::LinkEnded | Self::Silent | Self::Upload(_) | Self::Read(_) => RejectCode::BodyMissing,
+        }
+    }
+}
+
+impl From<UploadError> for Unfetched {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Io(error) => Self::Read(error.into()),
+            UploadError::Length => Self::Chunks,
+            UploadError::Root => Self::Root,
+            UploadError::Busy | UploadError::Quota | UploadError::Stopped => Self::Upload(error),
+        }
+    }
+}
+
+/// What the disk has of a body.
+pub(super) enum Found {
+    /// All of it.
+    Here(Body),
+    /// Not all: chunks are wanted.
+    Wanted(Inflow),
+}
+
+/// A body on its way in.
+pub(super) enum Inflow {
+    /// One chunk of this length and root.
+    Inline { length: usize, root: Digest },
+    /// An upload of the store.
+    Upload {
+        upload: Box<Upload<RealDisk>>,
+        name: BodyName,
+        length: u64,
+    },
+}
+
+/// Looks for the body on the disk. Blocks.
+pub(super) fn begin(node: &Node, header: &Header) -> Result<Found, Unfetched> {
+    let name = BodyName { originator: header.originator, message: header.message, root: header.ciphertext_root };
+    if header.body_length <= CHUNK_SEALED as u64 {
+        let stored = node.reader().body(&name)?.filter(|body| body.len() == header.body_length);
+        let length = usize::try_from(header.body_length).unwrap_or(CHUNK_SEALED);
+        let wanted = Inflow::Inline { length, root: header.ciphertext_root };
+        return Ok(stored.map_or(Found::Wanted(wanted), |body| Found::Here(Body::Stored(body))));
+    }
+    let request = UploadRequest {
+        peer: ParticipantId::HUB,
+        originator: header.originator,
+        message: header.message,
+        expect: Expect::Root { root: header.ciphertext_root, length: header.body_length },
+        start: Start::Resume,
+        now: clock::now(),
+        quota: INCOMING_MAX,
+    };
+    Ok(match node.reader().uploads().upload(&request)? {
+        Begun::Complete(body) => Found::Here(Body::Stored(body)),
+        Begun::Upload(upload) => Found::Wanted(Inflow::Upload { upload, name, length: header.body_length }),
+    })
+}
+
+impl Inflow {
+    /// The first chunk that is missing.
+    pub(super) fn next_chunk(&self) -> u64 {
+        match self {
+            Self::Inline { .. } => 0,
+            Self::Upload { upload, .. } => upload.next_chunk(),
+        }
+    }
+
+    /// Takes chunks until the body is whole; `taken` is told of the bytes that are no longer held in memory.
+    pub(super) async fn receive(
+        self,
+        node: &Arc<Node>,
+        mut chunks: UnboundedReceiver<BodyChunk>,
+        taken: impl Fn(u64),
+    ) -> Result<Body, Unfetched> {
+        match self {
+            Self::Inline { length, root } => {
+                let chunk = next(&mut chunks).await?.ok_or(Unfetched::LinkEnded)?;
+                taken(chunk.bytes.len() as u64);
+                inline(chunk, length, &root)
+            }
+            Self::Upload { upload, name, length } => {
+                let body = receive(node, *upload, (name, length), &mut chunks, &taken).await;
+                // What came and was not taken is held no longer.
+                chunks.close();
+                while let Ok(chunk) = chunks.try_recv() {
+                    taken(chunk.bytes.len() as u64);
+                }
+                body
+            }
+        }
+    }
+}
+
+/// The next chunk, `None` once the link has ended.
+async fn next(chunks: &mut UnboundedReceiver<BodyChunk>) -> Result<Option<BodyChunk>, Unfetched> {
+    timeout(CHUNK_PATIENCE, chunks.recv()).await.map_err(|_| Unfetched::Silent)
+}
+
+fn inline(chunk: BodyChunk, length: usize, root: &Digest) -> Result<Body, Unfetched> {
+    if chunk.index != 0 || chunk.bytes.len() != length {
+        return Err(Unfetched::Chunks);
+    }
+    let mut hasher = RootHasher::new();
+    hasher.push(chunk_hash(&chunk.bytes));
+    if hasher.finish() == *root { Ok(Body::Inline(chunk.bytes)) } else { Err(Unfetched::Root) }
+}
+
+async fn receive(
+    node: &Arc<Node>,
+    mut upload: Upload<RealDisk>,
+    (name, length): (BodyName, u64),
+    chunks: &mut UnboundedReceiver<BodyChunk>,
+    taken: &impl Fn(u64),
+) -> Result<Body, Unfetched> {
+    while upload.length() < length {
+        let Some(chunk) = next(chunks).await? else {
+            node.blocking(move |_| upload.pause()).await?;
+            return Err(Unfetched::LinkEnded);
+        };
+        let (bytes, index) = (chunk.bytes.len() as u64, chunk.index);
+        if index != upload.next_chunk() {
+            taken(bytes);
+            return Err(Unfetched::Chunks);
+        }
+        let (back, appended) = node
+            .blocking(move |_| {
+                let appended = upload.append(&chunk.bytes);
+                (upload, appended)
+            })
+            .await;
+        upload = back;
+        taken(bytes);
+        appended?;
+    }
+    let stored = node.blocking(move |node| -> Result<Option<BodyReader<RealDisk>>, Unfetched> {
+        upload.finish()?;
+        Ok(node.reader().body(&name)?)
+    });
+    stored.await?.map(Body::Stored).ok_or(Unfetched::Root)
+}

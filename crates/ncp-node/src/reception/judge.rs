@@ -1,0 +1,233 @@
+//! Judging a delivery by what lies outside its body: names, R1, the originator's key, the signature, the times.
+//!
+//! The key is the one that the originator's pinned chain named when the hub accepted the envelope: the newest entry's, or
+//! that of an older version if R1 is older than the admission of the next. Both times are the hub's.
+
+use ncp_protocol::envelope::{VerifiedEnvelope, VerifyError};
+use ncp_protocol::event::{Claim, EnvelopeKey, EvidenceKind, Outcome};
+use ncp_protocol::evidence::{EvidenceError, EvidenceMismatch, VerifiedEvidence, unverified_claim, verify};
+use ncp_protocol::frame::Deliver;
+use ncp_protocol::header::{Header, HeaderError, TimeError};
+use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
+use ncp_protocol::keys::VerifyingKey;
+use ncp_protocol::limits::CLOCK_SKEW_MAX_MS;
+use ncp_protocol::reject::RejectCode;
+use ncp_store::reader::ReadError;
+use thiserror::Error;
+
+use crate::clock;
+use crate::core::command::Noted;
+use crate::core::tables::{IN, REFUSED};
+use crate::entries::KnownEntry;
+use crate::link::Desk;
+use crate::node::Node;
+use crate::receipts::evidence_record;
+
+/// An envelope whose outside is verified.
+pub(super) struct Verified {
+    pub(super) key: EnvelopeKey,
+    pub(super) envelope: VerifiedEnvelope,
+    /// As it travelled, for the spool.
+    pub(super) bytes: Vec<u8>,
+    /// R1.
+    pub(super) acceptance: Noted,
+}
+
+/// What a delivery turned out to be.
+pub(super) enum Judged {
+    /// To be opened.
+    Good(Box<Verified>),
+    /// Refused, with evidence.
+    Refused {
+        envelope: EnvelopeKey,
+        header: Digest,
+        code: RejectCode,
+    },
+    /// This node stated its outcome before, at this leaf.
+    StatedBefore(u64),
+    /// Later.
+    NotYet(NotYet),
+    /// Not the originator's fault.
+    HubAtFault(HubFault),
+}
+
+/// Why a delivery cannot be judged yet.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum NotYet {
+    #[error("the originator {0} is not in the directory")]
+    Unknown(ParticipantId),
+    #[error("the entry of the originator {0} is not pinned")]
+    NotPinned(ParticipantId),
+    #[error("the originator {0} is suspended")]
+    Suspended(ParticipantId),
+    #[error("the directory here is behind the one that the hub accepted it under")]
+    DirectoryBehind,
+    #[error("created in the future: the clocks disagree")]
+    Future,
+}
+
+/// Why the hub should not have delivered it, or not so.
+#[derive(Debug, Error)]
+pub(super) enum HubFault {
+    #[error("the header cannot be read: {0}")]
+    Header(#[from] HeaderError),
+    #[error("for another recipient")]
+    Recipient,
+    #[error("without evidence of the hub's acceptance: {0}")]
+    Evidence(#[from] EvidenceError),
+    #[error("the evidence of acceptance does not fit: {0}")]
+    Mismatch(#[from] EvidenceMismatch),
+    #[error("the evidence is no acceptance")]
+    NoAcceptance,
+    #[error("the hub's entry does not name the key of that log")]
+    Key,
+}
+
+/// Judges a delivery. Blocks on the disk.
+pub(super) fn judge(desk: &Desk, deliver: &Deliver) -> Result<Judged, ReadError> {
+    let node = &desk.node;
+    let header = match deliver.envelope.unverified_header() {
+        Ok(header) => header,
+        Err(error) => return Ok(Judged::HubAtFault(error.into())),
+    };
+    if header.recipient != node.participant() {
+        return Ok(Judged::HubAtFault(HubFault::Recipient));
+    }
+    let digest = deliver.envelope.header_digest();
+    let key = key_of(&header);
+    let acceptance = match acceptance(node, deliver, &header, digest) {
+        Ok(acceptance) => acceptance,
+        Err(fault) => return Ok(Judged::HubAtFault(fault)),
+    };
+    let refused = |code| Ok(Judged::Refused { envelope: key, header: digest, code });
+    if let Some(leaf) = REFUSED.row(&node.reader().view(), &digest.0)? {
+        return Ok(Judged::StatedBefore(leaf));
+    }
+    let directory = node.directory.load();
+    let known = match directory.entry(header.originator) {
+        None => return Ok(Judged::NotYet(NotYet::Unknown(header.originator))),
+        Some(known) if known.row.suspended => return Ok(Judged::NotYet(NotYet::Suspended(header.originator))),
+        Some(known) if !known.is_usable() => return Ok(Judged::NotYet(NotYet::NotPinned(header.originator))),
+        Some(known) => known,
+    };
+    let verifying = match signing_key(desk, known, &header, acceptance.time()) {
+        Key::Valid(key) => key,
+        Key::NotYet => return Ok(Judged::NotYet(NotYet::DirectoryBehind)),
+        Key::Unknown => return refused(RejectCode::OriginatorKeyUnknown),
+    };
+    let envelope = match deliver.envelope.verify(&node.network.id(), &header.originator, &verifying) {
+        Ok(envelope) => envelope,
+        Err(error) => return refused(code_of(&error)),
+    };
+    match times(&header, clock::now()) {
+        Times::Good => {}
+        Times::NotYet => return Ok(Judged::NotYet(NotYet::Future)),
+        Times::Refused(code) => return refused(code),
+    }
+    if let Some(row) = IN.row(&node.reader().view(), &(header.originator, header.message))? {
+        if row.received.header == digest {
+            return Ok(Judged::StatedBefore(row.consignment));
+        }
+        let same = (row.received.commitment, row.received.root) == (header.content_commitment, header.ciphertext_root);
+        if same {
+            return refused(RejectCode::Duplicate);
+        }
+        // Other content under a known id is opened first: only then is it a conflict that the originator signed.
+    }
+    let record = evidence_record(&deliver.acceptance);
+    let (index, stated, claim) = (acceptance.index(), acceptance.time(), *acceptance.claim());
+    let acceptance = Noted { claim, index, stated, record };
+    Ok(Judged::Good(Box::new(Verified { key, envelope, bytes: deliver.envelope.encode(), acceptance })))
+}
+
+/// The envelope's identity.
+pub(super) fn key_of(header: &Header) -> EnvelopeKey {
+    let Header { originator, message, recipient, seal, .. } = *header;
+    EnvelopeKey { originator, message, recipient, seal }
+}
+
+/// R1, under the hub's traffic log key, about exactly this envelope.
+fn acceptance(
+    node: &Node,
+    deliver: &Deliver,
+    header: &Header,
+    digest: Digest,
+) -> Result<VerifiedEvidence, HubFault> {
+    let Claim { origin, kind, outcome, .. } = unverified_claim(&deliver.acceptance)?;
+    if origin.participant != ParticipantId::HUB || kind != EvidenceKind::RelayAcceptance || outcome != Outcome::Done {
+        return Err(HubFault::NoAcceptance);
+    }
+    let directory = node.directory.load();
+    let key = directory.log_key(&origin).ok_or(HubFault::Key)?;
+    let verified = verify(&deliver.acceptance, &origin, key)?;
+    verified.matches(&key_of(header), &digest, header.not_after)?;
+    Ok(verified)
+}
+
+enum Key {
+    Valid(VerifyingKey),
+    NotYet,
+    Unknown,
+}
+
+/// The key that the header names, if it was the originator's when the hub accepted the envelope.
+fn signing_key(desk: &Desk, known: &KnownEntry, header: &Header, accepted: UnixMillis) -> Key {
+    let admissions = desk.admissions.load();
+    let participant = header.originator;
+    let newest = known.row.version;
+    for signed in known.signed.iter().rev() {
+        let entry = signed.unverified();
+        let Some(signing) = entry.keys.signing.filter(|signing| signing.key.id() == header.originator_key) else {
+            continue;
+        };
+        if !signing.is_valid_at(accepted) {
+            continue;
+        }
+        if entry.version == newest {
+            return Key::Valid(signing.key);
+        }
+        return match admissions.get(&(participant, entry.version.saturating_add(1))) {
+            Some(replaced) if accepted < *replaced => Key::Valid(signing.key),
+            Some(_) => Key::Unknown,
+            // `public` has not been read so far since the start.
+            None => Key::NotYet,
+        };
+    }
+    if is_current(desk, participant, newest) { Key::Unknown } else { Key::NotYet }
+}
+
+/// Whether `public`, as far as the hub's newest timestamp states it, admits no newer entry than the one that is here.
+fn is_current(desk: &Desk, participant: ParticipantId, newest: u32) -> bool {
+    let admissions = desk.admissions.load();
+    let read = admissions.contains_key(&(participant, newest));
+    read && !admissions.contains_key(&(participant, newest.saturating_add(1)))
+}
+
+fn code_of(error: &VerifyError) -> RejectCode {
+    match error {
+        VerifyError::Header(_) => RejectCode::HeaderMalformed,
+        VerifyError::Network => RejectCode::NetworkMismatch,
+        VerifyError::Originator => RejectCode::OriginatorMismatch,
+        VerifyError::KeyId => RejectCode::OriginatorKeyUnknown,
+        VerifyError::Signature => RejectCode::SignatureInvalid,
+        VerifyError::Wrap => RejectCode::WrapMismatch,
+    }
+}
+
+enum Times {
+    Good,
+    NotYet,
+    Refused(RejectCode),
+}
+
+/// The times by this node's clock, which may differ from the hub's.
+fn times(header: &Header, now: UnixMillis) -> Times {
+    match header.check_times(now) {
+        Ok(()) => Times::Good,
+        Err(TimeError::Future) => Times::NotYet,
+        Err(TimeError::Lifetime) => Times::Refused(RejectCode::LifetimeOutOfRange),
+        // The hub lets it expire; a delivery that is a little late was under way.
+        Err(TimeError::Expired) if now < header.not_after.plus_millis(CLOCK_SKEW_MAX_MS) => Times::Good,
+        Err(TimeError::Expired) => Times::Refused(RejectCode::Expired),
+    }
+}

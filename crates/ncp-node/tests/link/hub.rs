@@ -1,0 +1,362 @@
+//! A hub that does what the test says: it listens, keeps two logs in memory, and answers questions about the directory.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ncp_protocol::checkpoint::Checkpoint;
+use ncp_protocol::directory::{SignedEntry, SignedMembership, SignedTimestamp, Timestamp};
+use ncp_protocol::envelope::SealedEnvelope;
+use ncp_protocol::event::{Actor, Change, Claim, EnvelopeKey, Event, EvidenceKind, Outcome};
+use ncp_protocol::frame::{
+    BodyChunk, BodyWanted, Credit, Cursor, Deliver, Entries, EntriesChanged, EntryGet, Frame, Hello, Ping, Pong,
+    PublicGet, PublicLog, Receipts, ReceiptsStored,
+};
+use ncp_protocol::header::SUITE;
+use ncp_protocol::ids::{Digest, Epoch, LogName, LogOrigin, ParticipantId, UnixMillis};
+use ncp_protocol::keys::SigningKey;
+use ncp_protocol::limits::PROTOCOL_VERSION;
+use ncp_protocol::merkle::{self, Nodes, leaf_hash, node_hash};
+use ncp_protocol::proof::LogProof;
+use ncp_transport::connection::{Connection, LinkReader, LinkWriter};
+use ncp_transport::frame::RawFrame;
+use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
+use ncp_transport::tls::{SharedTls, TlsSettings};
+use tokio::sync::mpsc;
+
+use crate::world::{Party, now, soon};
+
+/// A log in memory.
+pub(crate) struct Log {
+    origin: LogOrigin,
+    key: SigningKey,
+    pub(crate) events: Vec<Vec<u8>>,
+}
+
+struct Leaves<'a>(&'a [Vec<u8>]);
+
+impl Nodes for Leaves<'_> {
+    type Error = Infallible;
+
+    fn node(&self, level: u8, index: u64) -> Result<Digest, Infallible> {
+        if level == 0 {
+            return Ok(leaf_hash(&self.0[usize::try_from(index).unwrap()]));
+        }
+        Ok(node_hash(&self.node(level - 1, 2 * index)?, &self.node(level - 1, 2 * index + 1)?))
+    }
+}
+
+impl Log {
+    fn push(&mut self, change: Change) -> u64 {
+        let event =
+            Event { log: self.origin.log, time: now(), actor: Actor::Daemon, salt: ncp_node::clock::random(), change };
+        self.events.push(event.encode());
+        self.size() - 1
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    pub(crate) fn root(&self) -> Digest {
+        merkle::root(&Leaves(&self.events), self.size()).unwrap()
+    }
+
+    pub(crate) fn note(&self) -> String {
+        let checkpoint = Checkpoint { origin: self.origin.to_string(), size: self.size(), root: self.root() };
+        checkpoint.sign(&self.key).note().to_owned()
+    }
+
+    fn proof(&self, index: u64) -> LogProof {
+        let hashes = merkle::inclusion_proof(&Leaves(&self.events), index, self.size()).unwrap();
+        let event = self.events[usize::try_from(index).unwrap()].clone();
+        LogProof { event, index, hashes, checkpoint_note: self.note() }
+    }
+}
+
+/// The hub.
+pub(crate) struct Hub {
+    pub(crate) party: Party,
+    pub(crate) public: Log,
+    pub(crate) traffic: Log,
+    pub(crate) membership: SignedMembership,
+    pub(crate) entries: Vec<SignedEntry>,
+    pub(crate) address: SocketAddr,
+    arrivals: Option<mpsc::Receiver<Arrival>>,
+    /// Changes what the timestamp states of `public`, for a hub that lies.
+    pub(crate) stated_root: Option<Digest>,
+}
+
+impl Hub {
+    pub(crate) fn new(party: Party, membership: SignedMembership) -> Self {
+        let log = |log, key: &SigningKey| Log { origin: party.origin(log), key: key.clone(), events: Vec::new() };
+        let (traffic, public) = (log(LogName::Traffic, &party.log), log(LogName::Public, &party.public_log));
+        // Bound once to learn a free port, and again when a test first wants a link: before that the node is refused.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { party, public, traffic, membership, entries: Vec::new(), address, arrivals: None, stated_root: None }
+    }
+
+    pub(crate) fn admit(&mut self, signed: SignedEntry) {
+        let entry = signed.unverified();
+        let (participant, version) = (entry.participant, entry.version);
+        self.public.push(Change::EntryAdmitted { participant, version, entry: signed.digest() });
+        self.entries.push(signed);
+    }
+
+    pub(crate) fn timestamp(&self) -> SignedTimestamp {
+        let issued = now();
+        let statement = Timestamp {
+            network: self.membership.unverified().network,
+            issued,
+            expires: issued.plus_millis(3_600_000),
+            membership_version: self.membership.unverified().version,
+            membership_digest: self.membership.digest(),
+            public_size: self.public.size(),
+            public_root: self.stated_root.unwrap_or_else(|| self.public.root()),
+        };
+        SignedTimestamp::sign(statement, &self.membership.unverified().network, &[&self.party.timestamp]).unwrap()
+    }
+
+    /// The hub states something about an envelope in `traffic`.
+    pub(crate) fn claim(
+        &mut self,
+        kind: EvidenceKind,
+        envelope: EnvelopeKey,
+        header: Digest,
+        outcome: Outcome,
+    ) -> LogProof {
+        let (origin, key) = (self.traffic.origin, self.traffic.key.verifying_key().id());
+        let index = self.traffic.push(Change::Evidence(Claim { origin, key, kind, envelope, header, outcome }));
+        self.traffic.proof(index)
+    }
+
+    /// R1 of an envelope.
+    pub(crate) fn accept(&mut self, envelope: &SealedEnvelope) -> LogProof {
+        let (key, header) = (key_of(envelope), envelope.header_digest());
+        self.claim(EvidenceKind::RelayAcceptance, key, header, Outcome::Done)
+    }
+
+    pub(crate) fn deliver(&mut self, envelope: &SealedEnvelope) -> Deliver {
+        Deliver { envelope: envelope.clone(), acceptance: self.accept(envelope) }
+    }
+
+    /// The next connection, before anything was said.
+    pub(crate) async fn connection(&mut self) -> Connection {
+        let network = self.membership.unverified().network;
+        let arrivals = self.arrivals.get_or_insert_with(|| {
+            let settings = TlsSettings::new(&self.party.tls.material, network).unwrap();
+            let listener = Listener::bind(self.address, ListenerLimits::default()).unwrap();
+            let (sender, arrivals) = mpsc::channel(8);
+            tokio::spawn(listener.run(SharedTls::new(settings), Arc::new(|_| Vec::new()), sender));
+            arrivals
+        });
+        match arrivals.recv().await.unwrap() {
+            Arrival::Connected(connection) => *connection,
+            Arrival::Refused { error, .. } => panic!("refused: {error}"),
+        }
+    }
+
+    /// The next connection, after both hellos, as if this hub had stored nothing yet.
+    pub(crate) async fn link(&mut self) -> HubLink {
+        self.link_with(|_| {}).await
+    }
+
+    /// The same with another hello.
+    pub(crate) async fn link_with(&mut self, change: impl FnOnce(&mut Hello)) -> HubLink {
+        let connection = self.connection().await;
+        let mut link = HubLink::of(connection).await;
+        let mut hello = self.hello();
+        change(&mut hello);
+        link.send(hello).await;
+        link
+    }
+
+    pub(crate) fn hello(&self) -> Hello {
+        Hello {
+            versions: vec![PROTOCOL_VERSION],
+            suites: vec![SUITE],
+            network: self.membership.unverified().network,
+            participant: ParticipantId::HUB,
+            receipts: Cursor { epoch: Epoch(1), number: 0 },
+            checkpoints: Vec::new(),
+            own: vec![self.traffic.note(), self.public.note()],
+            public_size: self.public.size(),
+            credit: Credit { envelopes: 16, bytes: 64 << 20 },
+        }
+    }
+}
+
+pub(crate) fn key_of(envelope: &SealedEnvelope) -> EnvelopeKey {
+    let header = envelope.unverified_header().unwrap();
+    EnvelopeKey {
+        originator: header.originator,
+        message: header.message,
+        recipient: header.recipient,
+        seal: header.seal,
+    }
+}
+
+/// The hub's end of a link.
+pub(crate) struct HubLink {
+    reader: LinkReader,
+    writer: LinkWriter,
+    /// The node's hello.
+    pub(crate) hello: Hello,
+    /// What the node granted, hello included, less what was sent.
+    pub(crate) credit: Credit,
+    waiting: VecDeque<Frame>,
+}
+
+impl HubLink {
+    async fn of(connection: Connection) -> Self {
+        let Connection { mut reader, writer, .. } = connection;
+        let raw = soon(reader.next()).await.unwrap().unwrap();
+        let Frame::Hello(hello) = Frame::decode(raw.kind, &raw.payload).unwrap() else { panic!("no hello") };
+        let credit = hello.credit;
+        Self { reader, writer, hello, credit, waiting: VecDeque::new() }
+    }
+
+    pub(crate) async fn send(&mut self, frame: impl Into<Frame>) {
+        let (kind, payload) = frame.into().encode();
+        soon(self.writer.send(&RawFrame { kind, payload })).await.unwrap();
+    }
+
+    /// The next frame of any kind; `None` when the node closes.
+    pub(crate) async fn raw(&mut self) -> Option<Frame> {
+        let raw = self.reader.next().await.ok()??;
+        Some(Frame::decode(raw.kind, &raw.payload).unwrap())
+    }
+
+    /// The next frame that is neither a question about the directory, which is answered, nor housekeeping.
+    pub(crate) async fn next(&mut self, hub: &Hub) -> Frame {
+        soon(self.next_patiently(hub)).await
+    }
+
+    async fn next_patiently(&mut self, hub: &Hub) -> Frame {
+        if let Some(frame) = self.waiting.pop_front() {
+            return frame;
+        }
+        loop {
+            let frame = self.raw().await.expect("the node closed the link");
+            if let Some(frame) = self.answer(hub, frame).await {
+                return frame;
+            }
+        }
+    }
+
+    async fn answer(&mut self, hub: &Hub, frame: Frame) -> Option<Frame> {
+        match frame {
+            Frame::EntryGet(EntryGet { digests, .. }) => {
+                let wanted = |entry: &&SignedEntry| digests.contains(&entry.digest());
+                let entries = hub.entries.iter().filter(wanted).take(8).map(SignedEntry::encode).collect();
+                let (membership, timestamp) = (Some(hub.membership.encode()), Some(hub.timestamp().encode()));
+                self.send(Entries { roots: Vec::new(), membership, timestamp, entries }).await;
+                None
+            }
+            Frame::PublicGet(PublicGet { from, until }) => {
+                let (first, end) = (usize::try_from(from).unwrap(), usize::try_from(until).unwrap());
+                let events = hub.public.events[first..end].iter().take(2).cloned().collect();
+                self.send(PublicLog { from, events, checkpoint: hub.public.note() }).await;
+                None
+            }
+            Frame::Credit(Credit { envelopes, bytes }) => {
+                self.credit.envelopes += envelopes;
+                self.credit.bytes += bytes;
+                None
+            }
+            Frame::Ping(Ping { nonce }) => {
+                self.send(Pong { nonce }).await;
+                None
+            }
+            Frame::Checkpoint(_) => None,
+            other => Some(other),
+        }
+    }
+
+    /// Answers until `done`; what else comes is kept for [`HubLink::next`].
+    pub(crate) async fn serve_while<T>(&mut self, hub: &Hub, done: impl Future<Output = T>) -> T {
+        let mut done = std::pin::pin!(done);
+        loop {
+            let frame = tokio::select! {
+                value = &mut done => return value,
+                frame = self.raw() => frame.expect("the node closed the link"),
+            };
+            if let Some(frame) = self.answer(hub, frame).await {
+                self.waiting.push_back(frame);
+            }
+        }
+    }
+
+    /// Everything that the node sent before it answered a ping; questions about the directory are answered meanwhile.
+    pub(crate) async fn until_pong(&mut self, hub: &Hub) -> Vec<Frame> {
+        self.send(Ping { nonce: 77 }).await;
+        let mut frames = Vec::new();
+        loop {
+            let frame = self.next(hub).await;
+            if frame == Frame::Pong(Pong { nonce: 77 }) {
+                return frames;
+            }
+            frames.push(frame);
+        }
+    }
+
+    pub(crate) async fn tell_of_news(&mut self, hub: &Hub) {
+        self.send(EntriesChanged { timestamp: hub.timestamp().encode() }).await;
+    }
+
+    pub(crate) async fn submit(&mut self, hub: &Hub) -> SealedEnvelope {
+        match self.next(hub).await {
+            Frame::Submit(submit) => submit.envelope,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn chunk(&mut self, hub: &Hub) -> BodyChunk {
+        match self.next(hub).await {
+            Frame::BodyChunk(chunk) => chunk,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn wanted(&mut self, hub: &Hub) -> BodyWanted {
+        match self.next(hub).await {
+            Frame::BodyWanted(wanted) => wanted,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn receipts(&mut self, hub: &Hub) -> Receipts {
+        match self.next(hub).await {
+            Frame::Receipts(receipts) => receipts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn stored(&mut self, hub: &Hub) -> u64 {
+        match self.next(hub).await {
+            Frame::ReceiptsStored(ReceiptsStored { cursor }) => cursor.number,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Ends without a word.
+    pub(crate) fn cut(self) {
+        drop(self);
+    }
+}
+
+/// What a hub says of one receipt with this number.
+pub(crate) fn receipt(number: u64, proof: LogProof) -> Receipts {
+    Receipts { epoch: Epoch(1), first: number, proofs: vec![proof] }
+}
+
+pub(crate) fn stored(number: u64) -> ReceiptsStored {
+    ReceiptsStored { cursor: Cursor { epoch: Epoch(1), number } }
+}
+
+/// A time that is certainly over.
+pub(crate) fn ago(millis: u64) -> UnixMillis {
+    UnixMillis(now().0 - millis)
+}

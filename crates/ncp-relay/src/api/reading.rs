@@ -1,0 +1,174 @@
+//! What everyone at the socket may read: health, status, the newest checkpoints.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use ncp_api::ErrorCode;
+use ncp_api::health::{AuditHead, Check, CheckResult, Health, LogHead};
+use ncp_api::hub::{HubPeer, HubStatus};
+use ncp_protocol::directory::{Chain, SignedMembership, SignedTimestamp};
+use ncp_protocol::ids::{LogName, ParticipantId};
+use ncp_protocol::keys::Purpose;
+
+use super::{Answer, answer, json};
+use crate::core::query;
+use crate::hub::{Hub, Stopping};
+use crate::intake::free_space;
+use crate::limits::FREE_SPACE_MIN;
+
+const VERSION: &str = concat!("ncp-relay ", env!("CARGO_PKG_VERSION"));
+
+pub(super) async fn health(State(hub): State<Arc<Hub>>) -> Response {
+    answer(&state(&hub))
+}
+
+/// 503 unless the daemon can sign and store now; it never depends on any peer.
+pub(super) async fn ready(State(hub): State<Arc<Hub>>) -> Response {
+    let health = state(&hub);
+    let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(status, "application/json", &health)
+}
+
+pub(super) async fn audit_head(State(hub): State<Arc<Hub>>) -> Response {
+    let logs = [(LogName::Traffic, hub.traffic), (LogName::Public, hub.public)];
+    let heads = logs.iter().filter_map(|(log, origin)| {
+        let signed = hub.store.reader().checkpoint(*log)?;
+        let head = signed.checkpoint();
+        let (size, root) = (head.size, head.root);
+        Some(LogHead { log: *log, origin: origin.to_string(), size, root, checkpoint: signed.note().to_owned() })
+    });
+    answer(&AuditHead { logs: heads.collect() })
+}
+
+pub(super) async fn status(State(hub): State<Arc<Hub>>) -> Result<Response, Answer> {
+    let directory = hub.directory.load();
+    let mut peers = Vec::new();
+    for (participant, chain) in &directory.chains {
+        if *participant != ParticipantId::HUB {
+            let suspended = directory.suspended.get(participant).cloned();
+            peers.push(peer(&hub, *participant, chain, suspended).map_err(stopping)?);
+        }
+    }
+    let listening = hub.listening.get().copied().unwrap_or(hub.config.listen);
+    Ok(answer(&HubStatus {
+        version: VERSION.to_owned(),
+        network: hub.network,
+        class: hub.class.into(),
+        listen: listening.to_string(),
+        started: hub.started,
+        traffic_size: size(&hub, LogName::Traffic),
+        public_size: size(&hub, LogName::Public),
+        membership_version: directory
+            .membership
+            .as_ref()
+            .map_or(0, |signed: &SignedMembership| signed.unverified().version),
+        timestamp_until: directory.timestamp.as_ref().map(|signed: &SignedTimestamp| signed.unverified().expires),
+        peers,
+    }))
+}
+
+fn peer(
+    hub: &Hub,
+    participant: ParticipantId,
+    chain: &Chain,
+    suspended: Option<ncp_protocol::codes::Code>,
+) -> Result<HubPeer, Stopping> {
+    let (connected, since) = hub.links.status(participant);
+    let (row, oldest) =
+        hub.look(|view| Ok((query::peer_row(view, participant)?, query::oldest_waiting(view, participant)?)))?;
+    Ok(HubPeer {
+        participant,
+        connected,
+        since,
+        waiting: row.mailbox.envelopes,
+        waiting_bytes: row.mailbox.bytes,
+        oldest,
+        last_accepted: row.accepted,
+        entry_version: chain.entry().version,
+        fingerprint: chain.fingerprint(),
+        suspended,
+    })
+}
+
+fn state(hub: &Hub) -> Health {
+    let checks = vec![signing(hub), space(hub), membership(hub), clock(hub)];
+    let failed = checks.iter().any(|check| check.result == CheckResult::Fail);
+    let warned = checks.iter().any(|check| check.result == CheckResult::Warn);
+    Health {
+        overall: match (failed, warned) {
+            (true, _) => CheckResult::Fail,
+            (false, true) => CheckResult::Warn,
+            (false, false) => CheckResult::Ok,
+        },
+        ready: !failed && !hub.stopping.is_cancelled() && hub.listening.get().is_some(),
+        version: VERSION.to_owned(),
+        participant: ParticipantId::HUB,
+        network: hub.network,
+        class: hub.class.into(),
+        now: hub.now(),
+        started: hub.started,
+        hub: None,
+        journal_events: size(hub, LogName::Traffic).saturating_add(size(hub, LogName::Public)),
+        free_bytes: free_space(hub).unwrap_or_default(),
+        checks,
+    }
+}
+
+/// Signs a canary: the key works.
+fn signing(hub: &Hub) -> Check {
+    let canary = crate::clock::random::<32>();
+    let signature = hub.timestamp.sign(Purpose::Canary, &hub.network, &canary);
+    let verified = hub.timestamp.verifying_key().verify(Purpose::Canary, &hub.network, &canary, &signature);
+    let code = verified.is_err().then_some(ErrorCode::InternalFault);
+    check("K01", "signing with the timestamp key", code, "a canary's signature does not verify")
+}
+
+fn space(hub: &Hub) -> Check {
+    let code = free_space(hub).is_some_and(|free| free < FREE_SPACE_MIN).then_some(ErrorCode::DiskFull);
+    check("S01", "room for new bodies", code, "less than 1 GiB is free: new bodies are refused")
+}
+
+fn membership(hub: &Hub) -> Check {
+    let directory = hub.directory.load();
+    let expired = directory.members().is_none_or(|members| hub.now() >= members.expires);
+    let code = expired.then_some(ErrorCode::MembershipInvalid);
+    check("P01", "membership statement", code, "there is none, or it has expired: nodes admit nobody new")
+}
+
+fn clock(hub: &Hub) -> Check {
+    let believed = hub.belief.holds();
+    let result = if believed { CheckResult::Ok } else { CheckResult::Warn };
+    let cause =
+        (!believed).then(|| "it stepped, or nobody has confirmed it since the start: nothing expires".to_owned());
+    Check {
+        id: "S02".to_owned(),
+        title: "wall clock".to_owned(),
+        result,
+        code: None,
+        cause,
+        remedy: None,
+        millis: None,
+    }
+}
+
+fn check(id: &str, title: &str, failed: Option<ErrorCode>, cause: &str) -> Check {
+    Check {
+        id: id.to_owned(),
+        title: title.to_owned(),
+        result: if failed.is_some() { CheckResult::Fail } else { CheckResult::Ok },
+        code: failed.map(|code| code.to_string()),
+        cause: failed.map(|_| cause.to_owned()),
+        remedy: failed.map(|code| code.fault().remedy()),
+        millis: None,
+    }
+}
+
+fn size(hub: &Hub, log: LogName) -> u64 {
+    hub.store.reader().checkpoint(log).map_or(0, |signed| signed.checkpoint().size)
+}
+
+fn stopping(_: Stopping) -> Answer {
+    ErrorCode::ShuttingDown.fault().into()
+}

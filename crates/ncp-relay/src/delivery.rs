@@ -1,0 +1,100 @@
+//! Sending mail: what waits goes out in the order of service, as far as the recipient's credit reaches.
+//!
+//! An envelope is offered, durably, before its first byte leaves. What was offered on an earlier link and has not ended
+//! goes out again on this one: the recipient knows what it has.
+
+use std::sync::Arc;
+
+use ncp_protocol::codes::Precedence;
+use ncp_protocol::envelope::SealedEnvelope;
+use ncp_protocol::event::EnvelopeKey;
+use ncp_protocol::frame::{Deliver, Refused};
+use ncp_protocol::ids::LogName;
+use ncp_store::queue::Urgency;
+use ncp_store::reader::{ReadError, Reader};
+use ncp_store::spool::{RecordKind, RecordName};
+use ncp_transport::credit::{Credit, Spend};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::clock;
+use crate::core::command::{Command, OfferEnvelopes, Reply};
+use crate::core::mailbox::Turns;
+use crate::core::query;
+use crate::hub::{Asked, Stopping};
+use crate::limits::{OFFER_BATCH_MAX, REDELIVERY_DELAY};
+use crate::link::{Link, LinkEnd, TaskEnd};
+
+/// Delivers until the link ends.
+///
+/// # Errors
+/// Why the link ends.
+pub(crate) async fn run(link: Arc<Link>, mut refusals: mpsc::Receiver<Refused>) -> TaskEnd {
+    let mut turns = Turns::default();
+    let mut resting: JoinSet<EnvelopeKey> = JoinSet::new();
+    loop {
+        if deliver(&link, &mut turns).await? == Progress::Made {
+            continue;
+        }
+        tokio::select! {
+            () = link.signals.mail.notified() => {}
+            () = link.envelopes_granted.notified() => {}
+            refused = refusals.recv() => {
+                let Refused { envelope, code } = refused.ok_or(LinkEnd::Closed)?;
+                // No evidence came with it, so the envelope still waits; it goes out again after a rest.
+                tracing::info!(peer = %link.peer, message = %envelope.message, code = code.number(), "not taken: {code}");
+                resting.spawn(async move {
+                    sleep(REDELIVERY_DELAY).await;
+                    envelope
+                });
+            }
+            Some(Ok(rested)) = resting.join_next() => turns.give_back(&rested),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Progress {
+    Made,
+    NothingToDo,
+}
+
+/// Sends one batch.
+async fn deliver(link: &Link, turns: &mut Turns) -> Result<Progress, LinkEnd> {
+    let room = usize::try_from(link.credit().left().envelopes).unwrap_or(usize::MAX).min(OFFER_BATCH_MAX);
+    let chosen = link.hub.look(|view| turns.choose(view, link.peer, room))?;
+    let Some(first) = chosen.first() else { return Ok(Progress::NothingToDo) };
+    let urgency = if first.precedes(Precedence::Priority) { Urgency::Urgent } else { Urgency::Routine };
+    let envelopes: Vec<EnvelopeKey> = chosen.iter().map(|waiting| waiting.envelope).collect();
+    let offer = OfferEnvelopes { recipient: link.peer, envelopes, stamp: clock::stamp() };
+    let committed = link.hub.submit(Asked::by(link.peer, urgency, 0), Command::OfferEnvelopes(offer)).await?;
+    let Reply::Offered(offered) = committed.reply else { return Err(lost(link).into()) };
+    let frames = link.hub.read(move |reader| load(reader, &offered)).await?;
+    for frame in frames {
+        if link.credit().spend(Credit { envelopes: 1, bytes: 0 }) == Spend::Wait {
+            // Only this task spends envelopes, and it asked for no more than there were.
+            return Err(lost(link).into());
+        }
+        link.frames.send(frame).await?;
+    }
+    Ok(Progress::Made)
+}
+
+fn lost(link: &Link) -> Stopping {
+    link.hub.fail(&"an offer was answered by something else")
+}
+
+/// Envelopes with their acceptance. One that ended since it was offered is left out: its record is gone.
+fn load(reader: &Reader, offered: &[EnvelopeKey]) -> Result<Vec<Deliver>, ReadError> {
+    let mut frames = Vec::with_capacity(offered.len());
+    for key in offered {
+        let row = query::envelope(&reader.view(), key)?;
+        let Some((header, place)) = row.and_then(|row| Some((row.header, row.acceptance?))) else { continue };
+        let name = RecordName { kind: RecordKind::Envelope, id: header };
+        let envelope = reader.record(&name)?.and_then(|bytes| SealedEnvelope::decode(&bytes).ok());
+        let acceptance = reader.evidence(LogName::Traffic, place.index)?;
+        frames.extend(envelope.zip(acceptance).map(|(envelope, acceptance)| Deliver { envelope, acceptance }));
+    }
+    Ok(frames)
+}

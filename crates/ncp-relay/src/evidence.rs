@@ -1,0 +1,152 @@
+//! Taking in what recipients state: receipts come in order, are verified on a worker, stored in order, and acknowledged
+//! once they are durable.
+//!
+//! What is not evidence of this peer ends the link: an honest node cannot send it. What the hub cannot place is noted and
+//! passed over, so that one piece never blocks the stream.
+
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::Poll;
+use std::sync::Arc;
+
+use ncp_protocol::event::Claim;
+use ncp_protocol::evidence::{self, EvidenceError};
+use ncp_protocol::frame::{Cursor, Receipts, ReceiptsStored};
+use ncp_protocol::ids::{LogName, NetworkId, ParticipantId, UnixMillis};
+use ncp_protocol::proof::LogProof;
+use ncp_protocol::reject::RejectCode;
+use ncp_store::queue::Urgency;
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::core::command::{Command, Reply, StoreEvidence};
+use crate::directory::Directory;
+use crate::hub::Asked;
+use crate::link::{Link, LinkEnd, TaskEnd};
+
+/// Stores frames of receipts, one after the other.
+///
+/// # Errors
+/// Why the link ends.
+pub(crate) async fn run(link: Arc<Link>, mut frames: mpsc::Receiver<Receipts>) -> TaskEnd {
+    loop {
+        let receipts = frames.recv().await.ok_or(LinkEnd::Closed)?;
+        let stored = store(&link, receipts).await?;
+        link.frames.send(stored).await?;
+    }
+}
+
+async fn store(link: &Arc<Link>, receipts: Receipts) -> Result<ReceiptsStored, LinkEnd> {
+    let Receipts { epoch, first, proofs } = receipts;
+    let last = first.saturating_add(proofs.len() as u64).saturating_sub(1);
+    let (hub, peer) = (&link.hub, link.peer);
+    let (directory, network) = (hub.directory.load(), hub.network);
+    let verified = hub.work(move || verify_all(&directory, network, peer, &proofs)).await?;
+    let verified = verified.map_err(|error| {
+        tracing::warn!(%peer, %error, "a receipt does not verify");
+        LinkEnd::Cut(RejectCode::EvidenceInvalid)
+    })?;
+    if let Some(newest) = verified.last() {
+        hub.links.keep_checkpoint(peer, newest.checkpoint.clone());
+    }
+    let asked = |weight| Asked::by(peer, Urgency::Routine, weight);
+    let submissions = verified.into_iter().map(|piece| {
+        hub.belief.heard(piece.stated);
+        let claim = piece.claim;
+        let Piece { index, stated, text, .. } = piece;
+        let weight = text.len();
+        let command = StoreEvidence { peer, claim, index, stated, proof: text.into_bytes(), stamp: clock::stamp() };
+        let hub = Arc::clone(hub);
+        let stored = async move { hub.submit(asked(weight), Command::StoreEvidence(command)).await };
+        Box::pin(async move { stored.await.map(|committed| (claim, committed.reply)) })
+    });
+    for outcome in in_order(submissions.collect()).await {
+        if let (claim, Reply::Refused(code)) = outcome? {
+            let message = claim.envelope.message;
+            tracing::warn!(%peer, %message, code = code.number(), "evidence not stored: {code}");
+        }
+    }
+    Ok(ReceiptsStored { cursor: Cursor { epoch, number: last } })
+}
+
+/// Evidence that verified, with the text that is stored.
+struct Piece {
+    claim: Claim,
+    index: u64,
+    stated: UnixMillis,
+    text: String,
+    checkpoint: String,
+}
+
+fn verify_all(
+    directory: &Directory,
+    network: NetworkId,
+    peer: ParticipantId,
+    proofs: &[LogProof],
+) -> Result<Vec<Piece>, EvidenceError> {
+    proofs.iter().map(|proof| verify(directory, network, peer, proof)).collect()
+}
+
+fn verify(
+    directory: &Directory,
+    network: NetworkId,
+    peer: ParticipantId,
+    proof: &LogProof,
+) -> Result<Piece, EvidenceError> {
+    let origin = evidence::unverified_claim(proof)?.origin;
+    let own = origin.participant == peer && origin.network == network && origin.log == LogName::Node;
+    let key = directory.entry(peer).filter(|_| own).and_then(|entry| entry.log_key(LogName::Node, origin.epoch));
+    let verified = evidence::verify(proof, &origin, key.ok_or(EvidenceError::Origin)?)?;
+    Ok(Piece {
+        claim: *verified.claim(),
+        index: verified.index(),
+        stated: verified.time(),
+        text: proof.to_string(),
+        checkpoint: proof.checkpoint_note.clone(),
+    })
+}
+
+/// Awaits all futures, each polled for the first time in order: submissions of one source keep the order in which they
+/// first ask.
+async fn in_order<F: Future + Unpin>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut slots: Vec<(F, Option<F::Output>)> = futures.into_iter().map(|future| (future, None)).collect();
+    poll_fn(|context| {
+        for (future, output) in slots.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let Poll::Ready(ready) = Pin::new(future).poll(context) {
+                *output = Some(ready);
+            }
+        }
+        if slots.iter().all(|(_, output)| output.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    slots.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn futures_begin_in_order_and_all_end() {
+        let begun = Mutex::new(Vec::new());
+        let (sender, receiver) = tokio::sync::watch::channel(false);
+        let futures = (0..5).map(|n| {
+            let (begun, mut receiver) = (&begun, receiver.clone());
+            Box::pin(async move {
+                begun.lock().unwrap().push(n);
+                if n < 4 {
+                    receiver.wait_for(|go| *go).await.unwrap();
+                }
+                n
+            })
+        });
+        let last = async {
+            tokio::task::yield_now().await;
+            sender.send(true).unwrap();
+        };
+        let (outputs, ()) = tokio::join!(in_order(futures.collect::<Vec<_>>()), last);
+        assert_eq!((outputs, begun.into_inner().unwrap()), ((0..5).collect::<Vec<_>>(), (0..5).collect()));
+    }
+}

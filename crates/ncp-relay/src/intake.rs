@@ -1,0 +1,242 @@
+//! Taking envelopes in: each is verified on a worker, decided, and answered; bodies are asked for when a decision wants
+//! one, and then serve all envelopes over them that wait.
+//!
+//! R1 is never sent from here: it stands in the receipts' stream once its event is durable. A duplicate gets its old
+//! receipt again. Credit returns when an envelope is settled and a chunk is written. What a broken link leaves of an
+//! upload is resumed by the next one.
+
+mod decide;
+mod uploads;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ncp_protocol::codes::Precedence;
+use ncp_protocol::envelope::SealedEnvelope;
+use ncp_protocol::event::EnvelopeKey;
+use ncp_protocol::frame::{self, BodyChunk, Recall, Receipts, Refused};
+use ncp_protocol::ids::{LogName, MessageId};
+use ncp_protocol::reject::RejectCode;
+use ncp_store::queue::Urgency;
+use ncp_transport::credit::Credit;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use self::decide::{Settled, decide, recall, verify_and_decide};
+pub(crate) use self::uploads::free_space;
+use self::uploads::{Begin, Chunk, Pending};
+use crate::core::command::{BodySource, Reply};
+use crate::core::query;
+use crate::core::tables::ReceiptPlace;
+use crate::limits::{CREDIT_BYTES, CREDIT_ENVELOPES, DECISIONS_MAX};
+use crate::link::{Link, LinkEnd, Submitted};
+use crate::verify::{Refusal, Verified};
+
+/// Runs until its channel closes; then what the uploads hold is synced.
+///
+/// # Errors
+/// If the link has to end.
+pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted>) -> Result<(), LinkEnd> {
+    let mut intake = Intake { link, uploads: BTreeMap::new(), deciding: JoinSet::new(), returned: Credit::NONE };
+    let end = loop {
+        let step = tokio::select! {
+            arrived = submitted.recv() => match arrived {
+                Some(arrived) => intake.take(arrived).await,
+                None => break Ok(()),
+            },
+            Some(settled) = intake.deciding.join_next() => match settled {
+                Ok(Ok(settled)) => intake.settle(settled).await,
+                Ok(Err(end)) => Err(end),
+                Err(panic) => Err(intake.link.hub.fail(&panic).into()),
+            },
+        };
+        if let Err(end) = step {
+            break Err(end);
+        }
+    };
+    for (_, pending) in intake.uploads {
+        pending.pause(&intake.link.hub).await?;
+    }
+    end
+}
+
+struct Intake {
+    link: Arc<Link>,
+    uploads: BTreeMap<MessageId, Pending>,
+    deciding: JoinSet<Result<Settled, LinkEnd>>,
+    returned: Credit,
+}
+
+impl Intake {
+    async fn take(&mut self, submitted: Submitted) -> Result<(), LinkEnd> {
+        match submitted {
+            Submitted::Chunk(chunk) => self.take_chunk(chunk).await,
+            Submitted::Envelope(envelope) => self.take_envelope(*envelope),
+            Submitted::Recall(wish) => self.take_recall(wish),
+        }
+    }
+
+    fn take_envelope(&mut self, envelope: SealedEnvelope) -> Result<(), LinkEnd> {
+        self.check_room()?;
+        self.deciding.spawn(verify_and_decide(Arc::clone(&self.link), envelope));
+        Ok(())
+    }
+
+    fn take_recall(&mut self, wish: Recall) -> Result<(), LinkEnd> {
+        self.check_room()?;
+        self.deciding.spawn(recall(Arc::clone(&self.link), wish));
+        Ok(())
+    }
+
+    /// Envelopes are bounded by their credit; recalls have none.
+    fn check_room(&self) -> Result<(), LinkEnd> {
+        if self.deciding.len() < DECISIONS_MAX { Ok(()) } else { Err(LinkEnd::Cut(RejectCode::RateExceeded)) }
+    }
+
+    async fn settle(&mut self, settled: Settled) -> Result<(), LinkEnd> {
+        match settled {
+            Settled::Refused(Refusal::Unreadable(code)) => Err(LinkEnd::Cut(code)),
+            Settled::Refused(Refusal::Envelope(envelope, code)) => self.refuse(envelope, code).await,
+            Settled::Decided(verified, Reply::BodyWanted { drops }) => self.want_body(verified, drops).await,
+            Settled::Decided(verified, Reply::Refused(code)) => self.refuse(verified.key(), code).await,
+            Settled::Decided(_, Reply::AcceptedBefore(place)) => {
+                self.repeat(place).await?;
+                self.envelope_settled().await
+            }
+            Settled::Decided(verified, reply) => {
+                debug_assert_eq!(reply, Reply::Accepted, "no other reply settles a submission");
+                self.link.hub.belief.heard(verified.header.created);
+                self.envelope_settled().await
+            }
+            Settled::Recalled(Ok(Some(place))) => self.repeat(place).await,
+            // The evidence stands in the stream.
+            Settled::Recalled(Ok(None)) => Ok(()),
+            Settled::Recalled(Err(refused)) => self.link.frames.send(refused).await,
+        }
+    }
+
+    async fn refuse(&mut self, envelope: EnvelopeKey, code: RejectCode) -> Result<(), LinkEnd> {
+        let EnvelopeKey { originator, message, recipient, .. } = envelope;
+        tracing::info!(peer = %self.link.peer, %originator, %message, %recipient, code = code.number(), "refused: {code}");
+        self.link.frames.send(Refused { envelope, code }).await?;
+        self.envelope_settled().await
+    }
+
+    /// Sends a receipt again that the peer has had before, or that its stream no longer brings.
+    async fn repeat(&self, place: ReceiptPlace) -> Result<(), LinkEnd> {
+        let link = &self.link;
+        if place.number > *link.acknowledged.borrow() {
+            let peer = link.peer;
+            let kept = link.hub.look(|view| query::receipts(view, peer, place.number.saturating_sub(1), 1))?;
+            if kept.first().is_some_and(|(number, _)| *number == place.number) {
+                return Ok(());
+            }
+        }
+        let proof = link.hub.read(move |reader| reader.evidence(LogName::Traffic, place.index)).await?;
+        let proof = proof.ok_or_else(|| link.hub.fail(&"the log traffic lacks a leaf that the index names"))?;
+        let epoch = link.hub.traffic.epoch;
+        link.frames.send(Receipts { epoch, first: place.number, proofs: vec![proof] }).await
+    }
+
+    async fn want_body(&mut self, verified: Arc<Verified>, drops: u32) -> Result<(), LinkEnd> {
+        let header = &verified.header;
+        if let Some(pending) = self.uploads.get_mut(&header.message) {
+            if !pending.is_of(header) {
+                // Two contents under one id, neither accepted yet: the first that came stands.
+                return self.refuse(verified.key(), RejectCode::ConflictingContent).await;
+            }
+            pending.add(verified, drops);
+            return Ok(());
+        }
+        match uploads::begin(&self.link, Arc::clone(&verified), drops).await? {
+            Begin::Refused(code) => self.refuse(verified.key(), code).await,
+            Begin::Complete => {
+                self.decide(verified, BodySource::Uploaded { drops });
+                Ok(())
+            }
+            Begin::Wanted(pending) => {
+                self.link.frames.send(pending.wanted()).await?;
+                self.uploads.insert(header.message, pending);
+                Ok(())
+            }
+        }
+    }
+
+    async fn take_chunk(&mut self, chunk: BodyChunk) -> Result<(), LinkEnd> {
+        let bytes = chunk.bytes.len() as u64;
+        if chunk.originator != self.link.peer {
+            return Err(LinkEnd::Cut(RejectCode::OriginatorMismatch));
+        }
+        // Without an upload it is late: what it belonged to was refused while it was on its way.
+        if let Some(pending) = self.uploads.get_mut(&chunk.message) {
+            let message = chunk.message;
+            match pending.take(&self.link.hub, chunk).await? {
+                Chunk::Taken => {}
+                Chunk::OutOfOrder => return Err(LinkEnd::Cut(RejectCode::ChunkOutOfOrder)),
+                Chunk::Last => self.finish(message).await?,
+                Chunk::Refused(code) => self.give_up(message, code).await?,
+            }
+        }
+        self.give_back(Credit { envelopes: 0, bytes }).await
+    }
+
+    /// All chunks are here: verifies the body and has all that waits for it decided again.
+    async fn finish(&mut self, message: MessageId) -> Result<(), LinkEnd> {
+        let Some(pending) = self.uploads.remove(&message) else { return Ok(()) };
+        match pending.finish(&self.link.hub).await? {
+            Ok((waiting, source)) => {
+                for verified in waiting {
+                    self.decide(verified, source.clone());
+                }
+                Ok(())
+            }
+            Err((waiting, code)) => self.refuse_all(waiting, code).await,
+        }
+    }
+
+    async fn give_up(&mut self, message: MessageId, code: RejectCode) -> Result<(), LinkEnd> {
+        let Some(pending) = self.uploads.remove(&message) else { return Ok(()) };
+        let waiting = pending.abandon(&self.link.hub).await?;
+        self.refuse_all(waiting, code).await
+    }
+
+    async fn refuse_all(&mut self, waiting: Vec<Arc<Verified>>, code: RejectCode) -> Result<(), LinkEnd> {
+        for verified in waiting {
+            self.refuse(verified.key(), code).await?;
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, verified: Arc<Verified>, body: BodySource) {
+        self.deciding.spawn(decide(Arc::clone(&self.link), verified, body));
+    }
+
+    async fn envelope_settled(&mut self) -> Result<(), LinkEnd> {
+        self.give_back(Credit { envelopes: 1, bytes: 0 }).await
+    }
+
+    /// Returns credit, in grants that are worth a frame.
+    async fn give_back(&mut self, amount: Credit) -> Result<(), LinkEnd> {
+        let grant = {
+            let mut window = self.link.window();
+            window.committed(amount)?;
+            self.returned.envelopes += amount.envelopes;
+            self.returned.bytes += amount.bytes;
+            let worth_it = self.returned.envelopes >= CREDIT_ENVELOPES / 4
+                || self.returned.bytes >= CREDIT_BYTES / 4
+                || window.in_flight() == Credit::NONE;
+            if worth_it { window.take_grant() } else { None }
+        };
+        let Some(Credit { envelopes, bytes }) = grant else { return Ok(()) };
+        self.returned = Credit::NONE;
+        self.link.frames.send(frame::Credit { envelopes, bytes }).await
+    }
+}
+
+/// How a precedence counts at the committer.
+pub(crate) fn urgency(precedence: Precedence) -> Urgency {
+    match precedence {
+        Precedence::Urgent => Urgency::Urgent,
+        Precedence::Routine | Precedence::Priority => Urgency::Routine,
+    }
+}

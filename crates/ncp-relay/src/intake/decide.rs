@@ -1,0 +1,97 @@
+//! From an envelope that arrived to a settled one: verify on a worker, decide, and again if the directory changed between.
+
+use std::sync::Arc;
+
+use ncp_protocol::envelope::SealedEnvelope;
+use ncp_protocol::event::EnvelopeKey;
+use ncp_protocol::frame::{Recall, Refused};
+use ncp_protocol::ids::SealNumber;
+use ncp_protocol::reject::RejectCode;
+use ncp_store::queue::Urgency;
+
+use super::urgency;
+use crate::clock;
+use crate::core::command::{self, BodySource, Command, Reply};
+use crate::core::query;
+use crate::core::tables::ReceiptPlace;
+use crate::directory;
+use crate::hub::Asked;
+use crate::limits::VERIFICATIONS_MAX;
+use crate::link::{Link, LinkEnd};
+use crate::verify::{Refusal, Verified, verify};
+
+/// What became of something that a peer sent.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// It is not what it claims to be.
+    Refused(Refusal),
+    /// The core replied.
+    Decided(Arc<Verified>, Reply),
+    /// A recall is done: with evidence of an earlier one, or with new evidence in the stream; or nothing waits.
+    Recalled(Result<Option<ReceiptPlace>, Refused>),
+}
+
+pub(super) async fn verify_and_decide(link: Arc<Link>, envelope: SealedEnvelope) -> Result<Settled, LinkEnd> {
+    let hub = &link.hub;
+    let envelope = Arc::new(envelope);
+    let mut refusal = None;
+    for _ in 0..VERIFICATIONS_MAX {
+        let (directory, network, peer) = (hub.directory.load(), hub.network, link.peer);
+        let arrived = Arc::clone(&envelope);
+        let verified = hub.work(move || verify(&directory, &network, peer, &arrived, clock::now())).await?;
+        let verified = match verified {
+            Ok(verified) => Arc::new(verified),
+            Err(refused) => return Ok(Settled::Refused(refused)),
+        };
+        refusal = Some(Refusal::Envelope(verified.key(), RejectCode::Maintenance));
+        match decide(Arc::clone(&link), verified, BodySource::AtHub).await? {
+            // The snapshot that the worker used is behind the index: read it anew, then verify again.
+            Settled::Decided(_, Reply::DirectoryChanged) => directory::refresh(hub).await?,
+            settled => return Ok(settled),
+        }
+    }
+    // A directory that changes faster than one envelope is verified: the peer tries again later.
+    Ok(Settled::Refused(refusal.unwrap_or(Refusal::Unreadable(RejectCode::Maintenance))))
+}
+
+/// Has a verified envelope decided.
+///
+/// A body that was deleted since (`drops` above 0) may still lie where its upload would come: the committer unlinks it
+/// after the replies of the group that let it go. So a wish for such a body counts only when it is repeated, as the second
+/// reply comes from a later group.
+pub(super) async fn decide(link: Arc<Link>, verified: Arc<Verified>, body: BodySource) -> Result<Settled, LinkEnd> {
+    let inline = match &body {
+        BodySource::Inline(bytes) => bytes.len(),
+        BodySource::AtHub | BodySource::Uploaded { .. } => 0,
+    };
+    let asked = Asked::by(link.peer, urgency(verified.header.precedence), verified.weight() + inline);
+    let mut source = body;
+    let mut wanted = None;
+    loop {
+        let submission = verified.submission(link.peer, source);
+        let command = Command::AcceptSubmission(Box::new(submission));
+        let reply = link.hub.submit(asked, command).await?.reply;
+        match reply {
+            Reply::BodyWanted { drops } if drops > 0 && wanted != Some(drops) => {
+                wanted = Some(drops);
+                source = BodySource::AtHub;
+            }
+            reply => return Ok(Settled::Decided(verified, reply)),
+        }
+    }
+}
+
+pub(super) async fn recall(link: Arc<Link>, wish: Recall) -> Result<Settled, LinkEnd> {
+    let Recall { message, recipient } = wish;
+    let (originator, stamp) = (link.peer, clock::stamp());
+    let command = Command::Recall(command::Recall { originator, message, recipient, stamp });
+    let committed = link.hub.submit(Asked::by(originator, Urgency::Urgent, 0), command).await?;
+    let code = match committed.reply {
+        Reply::RecalledBefore(place) => return Ok(Settled::Recalled(Ok(Some(place)))),
+        Reply::Refused(code) => code,
+        _ => return Ok(Settled::Recalled(Ok(None))),
+    };
+    let seal = link.hub.look(|view| query::newest_seal(view, originator, message, recipient))?;
+    let envelope = EnvelopeKey { originator, message, recipient, seal: seal.unwrap_or(SealNumber(1)) };
+    Ok(Settled::Recalled(Err(Refused { envelope, code })))
+}

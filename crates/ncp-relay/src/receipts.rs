@@ -1,0 +1,72 @@
+//! Sending receipts: the numbered stream of evidence for one participant, from its cursor on, a few frames ahead of what
+//! it has stored.
+
+use std::sync::Arc;
+
+use ncp_protocol::frame::Receipts;
+use ncp_protocol::ids::{Digest, LogName, ParticipantId};
+use ncp_protocol::limits::RECEIPTS_PER_FRAME_MAX;
+use ncp_protocol::proof::LogProof;
+use ncp_store::reader::{ReadError, Reader};
+use ncp_store::spool::{RecordKind, RecordName};
+use thiserror::Error;
+
+use crate::core::query;
+use crate::core::tables::ReceiptRow;
+use crate::limits::RECEIPT_FRAMES_AHEAD;
+use crate::link::{Link, LinkEnd, TaskEnd};
+
+/// Why a receipt that the index names cannot be sent. Fatal: it was durable when the index named it.
+#[derive(Debug, Error)]
+enum LoadError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Index(#[from] ncp_store::state::Unreadable),
+    #[error("leaf {0} of the log traffic is missing")]
+    Leaf(u64),
+    #[error("the evidence record {0} is missing or damaged")]
+    Record(Digest),
+}
+
+/// Sends receipts behind number `after` until the link ends.
+///
+/// # Errors
+/// Why the link ends.
+pub(crate) async fn run(link: Arc<Link>, after: u64) -> TaskEnd {
+    let mut acknowledged = link.acknowledged.subscribe();
+    let (peer, epoch) = (link.peer, link.hub.traffic.epoch);
+    let mut sent = after;
+    loop {
+        let ahead = RECEIPT_FRAMES_AHEAD * RECEIPTS_PER_FRAME_MAX as u64;
+        // The link holds the sender, so an error cannot come.
+        acknowledged.wait_for(|stored| sent.saturating_sub(*stored) < ahead).await.map_err(|_| LinkEnd::Closed)?;
+        let (first, proofs) = link.hub.read(move |reader| load(reader, peer, sent)).await?;
+        let Some(receipts) = Receipts::fill(epoch, first, proofs) else {
+            link.signals.receipts.notified().await;
+            continue;
+        };
+        sent = receipts.first.saturating_add(receipts.proofs.len() as u64).saturating_sub(1);
+        link.frames.send(receipts).await?;
+    }
+}
+
+/// The next receipts, with the number of the first. Numbers before it are forgotten.
+fn load(reader: &Reader, peer: ParticipantId, after: u64) -> Result<(u64, Vec<LogProof>), LoadError> {
+    let rows = query::receipts(&reader.view(), peer, after, RECEIPTS_PER_FRAME_MAX)?;
+    let first = rows.first().map_or(0, |(number, _)| *number);
+    let proofs = rows.iter().zip(first..).take_while(|((number, _), expected)| number == expected);
+    let proofs = proofs.map(|((_, row), _)| proof(reader, row)).collect::<Result<_, _>>()?;
+    Ok((first, proofs))
+}
+
+fn proof(reader: &Reader, row: &ReceiptRow) -> Result<LogProof, LoadError> {
+    match *row {
+        ReceiptRow::Own(index) => reader.evidence(LogName::Traffic, index)?.ok_or(LoadError::Leaf(index)),
+        ReceiptRow::Foreign(id) => {
+            let bytes = reader.record(&RecordName { kind: RecordKind::Evidence, id })?;
+            let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(LoadError::Record(id))?;
+            LogProof::parse(&text).map_err(|_| LoadError::Record(id))
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! How the daemon comes up and goes down.
+//!
+//! Up: keys and statements are read and checked; address and API socket are taken; the data folder is locked and the store
+//! recovered; what `hub init` left is put into the log `public` if it is new; API and listener begin. Nothing in the data
+//! folder changes before everything else is found good, and a crash between two steps is like one before the first.
+//! Down: no new links, a last word to those that stand, the committer commits what waits, the socket is removed.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::event::Event;
+use ncp_protocol::ids::{LogName, UnixMillis};
+use ncp_protocol::root::NetworkClass;
+use ncp_store::committer::Running as RunningStore;
+use ncp_store::engine::Fatal;
+use ncp_store::lock::{FORMAT, FormatError, LockError};
+use ncp_store::reader::Reader;
+use ncp_store::recovery::LogKey;
+use ncp_store::store::{Store, StoreError, StoreOptions};
+use ncp_transport::address::is_loopback;
+use ncp_transport::frame::IdleLimit;
+use ncp_transport::identity::PinLookup;
+use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
+use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, Socket};
+use crate::clock::{self, SharedBelief};
+use crate::config::Config;
+use crate::core::Relay;
+use crate::directory::{SharedDirectory, Trust, admission};
+use crate::hub::{Hub, Stopping};
+use crate::keys::{HubLog, Keys};
+use crate::limits::{DRAIN_TIMEOUT, WORKERS_MAX};
+use crate::link;
+use crate::links::Links;
+use crate::timers;
+
+/// Connections that wait to be served.
+const ARRIVALS_MAX: usize = 16;
+
+/// A daemon that serves.
+pub struct Running {
+    /// What its tasks share.
+    pub hub: Arc<Hub>,
+    /// Where nodes connect.
+    pub address: SocketAddr,
+    tasks: JoinSet<Result<(), Stopping>>,
+    committer: JoinHandle<Result<(), Fatal>>,
+    _socket: Socket,
+}
+
+/// Brings the daemon up.
+///
+/// # Errors
+/// One fault with its exit code.
+pub async fn start(config: Config) -> Result<Running, Fault> {
+    let (opened, config) = tokio::task::spawn_blocking(move || open(&config).map(|opened| (opened, config)))
+        .await
+        .map_err(|panic| ErrorCode::InternalFault.with("reason", panic))??;
+    let listener = bind(&config)?;
+    let mut socket = Socket::bind(&config.api_socket)?;
+    let address = listener.local_addr();
+    let (store, keys) = recover(opened, &config).await?;
+    let newest = newest_event(&store.reader());
+    let RunningStore { handle, effects, thread } = store.start().map_err(|error| store_io(&config, &error))?;
+    let tls = keys.tls.clone();
+    let hub = Arc::new(hub(config, &keys, handle, newest));
+    let mut tasks = JoinSet::new();
+    let dispatcher = tokio::spawn(timers::dispatch(Arc::clone(&hub), effects));
+    let served = prepare(&hub, &keys, &mut socket).await;
+    let api = match served {
+        Ok(api) => api,
+        Err(fault) => {
+            hub.store.stop();
+            dispatcher.abort();
+            join(thread).await?;
+            return Err(fault);
+        }
+    };
+    hub.listening.get_or_init(|| address);
+    tasks.spawn(unfailing(api::serve(Arc::clone(&hub), api)));
+    tasks.spawn(unfailing(accept(Arc::clone(&hub), listener, tls)));
+    tasks.spawn(timers::expire(Arc::clone(&hub)));
+    tasks.spawn(timers::keep_house(Arc::clone(&hub)));
+    tracing::info!(%address, network = %hub.network.label(), "the hub serves");
+    Ok(Running { hub, address, tasks, committer: thread, _socket: socket })
+}
+
+impl Running {
+    /// Waits until `stop` says so, or the daemon cannot go on; then goes down.
+    ///
+    /// # Errors
+    /// Why it could not go on.
+    pub async fn until(self, stop: impl Future<Output = ()>) -> Result<(), Fault> {
+        tokio::select! {
+            () = stop => {}
+            () = self.hub.stopping.cancelled() => {}
+        }
+        self.stop().await
+    }
+
+    /// Goes down.
+    ///
+    /// # Errors
+    /// Why it had stopped before, or did not stop well.
+    pub async fn stop(mut self) -> Result<(), Fault> {
+        self.hub.stopping.cancel();
+        // A link that does not end in time is cut with the process; what was acknowledged is durable.
+        let drained = tokio::time::timeout(DRAIN_TIMEOUT, self.hub.links.drained()).await;
+        if drained.is_err() {
+            tracing::warn!("some links did not end in time");
+        }
+        self.tasks.shutdown().await;
+        self.hub.store.stop();
+        let joined = join(self.committer).await;
+        match self.hub.failure.get() {
+            Some(fault) => Err(fault.clone()),
+            None => joined,
+        }
+    }
+}
+
+/// What is read before anything is taken.
+struct Opened {
+    keys: Keys,
+    relay: Relay,
+}
+
+fn open(config: &Config) -> Result<Opened, Fault> {
+    let keys = Keys::load(&config.data_dir)?;
+    if keys.root.root().class == NetworkClass::Test && !is_loopback(&config.listen) {
+        return Err(ErrorCode::ConfigLoopbackOnly.with("key", "listen").with("address", config.listen));
+    }
+    let relay = Relay {
+        network: keys.root.network(),
+        traffic: keys.traffic.origin,
+        traffic_key: keys.traffic.key.verifying_key().id(),
+        quotas: config.quotas,
+    };
+    Ok(Opened { keys, relay })
+}
+
+fn bind(config: &Config) -> Result<Listener, Fault> {
+    let limits = ListenerLimits {
+        connections_max: config.connections_max,
+        idle: IdleLimit::fixed(config.idle_timeout),
+        ..ListenerLimits::default()
+    };
+    Listener::bind(config.listen, limits).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => ErrorCode::ListenAddressInUse.with("address", config.listen).with("key", "listen"),
+        _ => ErrorCode::ListenAddressUnavailable.with("address", config.listen).with("reason", error),
+    })
+}
+
+async fn recover(opened: Opened, config: &Config) -> Result<(Store<Relay>, Keys), Fault> {
+    let Opened { keys, relay } = opened;
+    let log = |HubLog { origin, key }: &HubLog| LogKey { origin: *origin, key: key.clone(), salt: clock::random() };
+    let options = StoreOptions {
+        folder: config.data_dir.clone(),
+        logs: vec![log(&keys.traffic), log(&keys.public)],
+        now: clock::now(),
+    };
+    let folder = config.data_dir.clone();
+    let store = tokio::task::spawn_blocking(move || {
+        let store = Store::open(relay, options)?;
+        let strays = timers::discard_strays(&store.reader());
+        Ok::<_, StoreError>((store, strays))
+    });
+    let (store, strays) = store
+        .await
+        .map_err(|panic| ErrorCode::InternalFault.with("reason", panic))?
+        .map_err(|error| store_fault(&folder.display(), &error))?;
+    let strays = strays.map_err(|error| damaged(&folder.display(), &error))?;
+    tracing::info!(report = ?store.report(), strays, "the store has recovered");
+    Ok((store, keys))
+}
+
+fn hub(
+    config: Config,
+    keys: &Keys,
+    store: ncp_store::committer::StoreHandle<Relay>,
+    newest: Option<UnixMillis>,
+) -> Hub {
+    Hub {
+        config,
+        network: keys.root.network(),
+        class: keys.root.root().class,
+        traffic: keys.traffic.origin,
+        traffic_key: keys.traffic.key.verifying_key(),
+        public: keys.public.origin,
+        public_key: keys.public.key.verifying_key(),
+        timestamp: keys.timestamp.clone(),
+        trust: Mutex::new(Trust { newest: keys.root.clone(), versions: keys.roots.clone() }),
+        store,
+        directory: SharedDirectory::default(),
+        links: Links::default(),
+        belief: SharedBelief::new(newest),
+        started: clock::now(),
+        listening: OnceLock::new(),
+        workers: Arc::new(Semaphore::new(WORKERS_MAX)),
+        stopping: CancellationToken::new(),
+        failure: OnceLock::new(),
+    }
+}
+
+/// When the newest event was decided; none if it cannot be told.
+fn newest_event(reader: &Reader) -> Option<UnixMillis> {
+    let sizes = [LogName::Traffic, LogName::Public].map(|log| reader.checkpoint(log));
+    let events: u64 = sizes.iter().flatten().map(|signed| signed.checkpoint().size).sum();
+    let newest = reader.events(events.checked_sub(1)?, 1).ok()?.pop()?;
+    Event::decode(&newest.bytes).ok().map(|event| event.time)
+}
+
+async fn prepare(hub: &Arc<Hub>, keys: &Keys, socket: &mut Socket) -> Result<tokio::net::UnixListener, Fault> {
+    admission::install(hub, keys.membership.as_deref(), &keys.entries).await?;
+    socket.listener()
+}
+
+async fn unfailing(task: impl Future<Output = ()>) -> Result<(), Stopping> {
+    task.await;
+    Ok(())
+}
+
+/// Accepts links until the daemon stops; each is served by a task of its own.
+async fn accept(hub: Arc<Hub>, listener: Listener, tls: ncp_transport::tls::SharedTls) {
+    let (sender, mut arrivals) = mpsc::channel(ARRIVALS_MAX);
+    let known = Arc::clone(&hub);
+    let pins: PinLookup = Arc::new(move |participant| known.directory.load().pins(participant));
+    let listening = tokio::spawn(listener.run(tls, pins, sender));
+    loop {
+        tokio::select! {
+            () = hub.stopping.cancelled() => break,
+            arrival = arrivals.recv() => match arrival {
+                Some(Arrival::Connected(connection)) => {
+                    tokio::spawn(link::serve(Arc::clone(&hub), *connection));
+                }
+                Some(Arrival::Refused { peer_addr, error }) => {
+                    tracing::warn!(address = %peer_addr, blame = ?error.blame(), "handshake failed: {error}");
+                }
+                None => break,
+            },
+        }
+    }
+    listening.abort();
+}
+
+async fn join(committer: JoinHandle<Result<(), Fatal>>) -> Result<(), Fault> {
+    let joined = tokio::task::spawn_blocking(move || committer.join()).await;
+    match joined {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(fatal))) => Err(ErrorCode::StoreStopped.with("reason", fatal)),
+        Ok(Err(_)) | Err(_) => Err(ErrorCode::InternalFault.with("reason", "the committer panicked")),
+    }
+}
+
+fn store_fault(folder: &dyn core::fmt::Display, error: &StoreError) -> Fault {
+    match error {
+        StoreError::Lock(LockError::Held) => ErrorCode::DataFolderInUse.with("folder", folder).with("pid", "another"),
+        StoreError::Lock(LockError::Format(FormatError::Newer { found })) => {
+            let fault = ErrorCode::DataFolderNewer.with("folder", folder).with("found", found);
+            fault.with("known", FORMAT).with("needed", format!("that knows format {found}"))
+        }
+        StoreError::Lock(
+            error @ (LockError::Io(_) | LockError::OpenToOthers(_) | LockError::ForeignOwner(_) | LockError::Format(_)),
+        ) => ErrorCode::DataFolderUnusable.with("folder", folder).with("reason", error),
+        StoreError::Open(error) => damaged(folder, error),
+    }
+}
+
+fn damaged(folder: &dyn core::fmt::Display, reason: &dyn core::fmt::Display) -> Fault {
+    ErrorCode::StoreDamaged.with("folder", folder).with("reason", reason)
+}
+
+fn store_io(config: &Config, error: &io::Error) -> Fault {
+    ErrorCode::StoreIo.with("folder", config.data_dir.display()).with("reason", error)
+}
+
+const _: () = assert!(DRAIN_TIMEOUT.as_secs() > Duration::from_secs(5).as_secs(), "a link's last word fits");

@@ -1,0 +1,104 @@
+//! What happens by the clock: expiry, a fresh timestamp, leftovers of uploads; and what happens by effect: waking links.
+
+use std::sync::Arc;
+
+use ncp_store::reader::Reader;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clock;
+use crate::core::command::{Command, Effect, Reply};
+use crate::core::query;
+use crate::directory;
+use crate::hub::{Asked, Hub, Stopping};
+use crate::limits::{EXPIRY_EVERY, TIMESTAMP_EVERY, UPLOAD_KEPT};
+
+/// Ends what is due, each second, as long as the clock is believed.
+///
+/// # Errors
+/// [`Stopping`].
+pub async fn expire(hub: Arc<Hub>) -> Result<(), Stopping> {
+    let mut ticks = interval(EXPIRY_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut believed = true;
+    loop {
+        ticks.tick().await;
+        let holds = hub.belief.holds();
+        if holds != believed {
+            believed = holds;
+            tracing::warn!(believed, "whether the wall clock is believed has changed; nothing expires while it is not");
+        }
+        if holds && hub.look(|view| query::next_due(view))?.is_some_and(|due| due <= hub.now()) {
+            expire_due(&hub).await?;
+        }
+    }
+}
+
+async fn expire_due(hub: &Hub) -> Result<(), Stopping> {
+    loop {
+        let committed = hub.submit(Asked::BY_DAEMON, Command::ExpireDue(clock::stamp())).await?;
+        match committed.reply {
+            Reply::Expired(count) if count > 0 => tracing::info!(count, "envelopes expired"),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Signs a fresh timestamp and removes old leftovers of uploads, each hour.
+///
+/// # Errors
+/// [`Stopping`].
+pub async fn keep_house(hub: Arc<Hub>) -> Result<(), Stopping> {
+    let mut ticks = interval(TIMESTAMP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is now, when the start has just done all this.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        directory::refresh(&hub).await?;
+        hub.read(discard_leftovers).await?;
+    }
+}
+
+/// Removes beginnings of uploads that nobody went on with for days.
+fn discard_leftovers(reader: &Reader) -> std::io::Result<()> {
+    let kept_ms = u64::try_from(UPLOAD_KEPT.as_millis()).unwrap_or(u64::MAX);
+    let before = ncp_protocol::ids::UnixMillis(clock::now().0.saturating_sub(kept_ms));
+    let uploads = reader.uploads();
+    uploads.leftovers(before)?.iter().try_for_each(|leftover| uploads.discard(leftover))
+}
+
+/// At a start, before any link: removes bodies that no envelope needs, such as one whose upload ended just before a crash
+/// and was never decided on. Its node uploads it again.
+///
+/// # Errors
+/// As the disk or the index has it.
+pub fn discard_strays(reader: &Reader) -> Result<usize, ncp_store::reader::ReadError> {
+    let uploads = reader.uploads();
+    let mut strays = 0;
+    for body in uploads.list()? {
+        if !query::body_in_use(&reader.view(), &body)? {
+            uploads.remove(&body)?;
+            strays += 1;
+        }
+    }
+    Ok(strays)
+}
+
+/// Passes effects on to the links. Never waits: the committer must not be held up.
+pub async fn dispatch(hub: Arc<Hub>, mut effects: UnboundedReceiver<Effect>) {
+    while let Some(effect) = effects.recv().await {
+        match effect {
+            Effect::SendReceipts(to) => hub.links.tell(to, |link| link.receipts.notify_one()),
+            Effect::DeliverMail(to) => hub.links.tell(to, |link| link.mail.notify_one()),
+            Effect::PublishDirectory => {
+                let hub = Arc::clone(&hub);
+                // Waits for the store, which waits for nothing here; effects behind it must not wait.
+                tokio::spawn(async move { directory::refresh(&hub).await });
+            }
+            Effect::RaiseConflict { originator, message } => {
+                tracing::error!(%originator, %message, "two contents under one message id: the second was refused");
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What a worker thread checks of an envelope before it is decided on: form, network, names, keys, signature, wrap. Times,
+//! quotas and duplicates are `decide`'s, which also checks that the entries used here still stand.
+
+use std::sync::Arc;
+
+use ncp_protocol::directory::Entry;
+use ncp_protocol::envelope::{SealedEnvelope, VerifyError};
+use ncp_protocol::event::EnvelopeKey;
+use ncp_protocol::header::{Header, HeaderError};
+use ncp_protocol::ids::{Digest, NetworkId, ParticipantId, UnixMillis};
+use ncp_protocol::reject::RejectCode;
+
+use crate::clock;
+use crate::core::command::{AcceptSubmission, BodySource};
+use crate::directory::Directory;
+
+/// An envelope that is what its originator signed.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The header.
+    pub header: Header,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    bytes: Arc<[u8]>,
+    originator_entry: Digest,
+    recipient_entry: Digest,
+}
+
+impl Verified {
+    /// Its identity.
+    #[must_use]
+    pub fn key(&self) -> EnvelopeKey {
+        key(&self.header)
+    }
+
+    /// What the core is asked about it.
+    #[must_use]
+    pub fn submission(&self, peer: ParticipantId, body: BodySource) -> AcceptSubmission {
+        AcceptSubmission {
+            peer,
+            header: self.header.clone(),
+            header_digest: self.digest,
+            envelope: Arc::clone(&self.bytes),
+            originator_entry: self.originator_entry,
+            recipient_entry: self.recipient_entry,
+            body,
+            stamp: clock::stamp(),
+        }
+    }
+
+    /// Length of the envelope in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// An envelope that is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its header cannot be read: there is no name under which to refuse it.
+    Unreadable(RejectCode),
+    /// This envelope, for this reason.
+    Envelope(EnvelopeKey, RejectCode),
+}
+
+/// The identity of the envelope with this header.
+#[must_use]
+pub fn key(header: &Header) -> EnvelopeKey {
+    let Header { originator, message, recipient, seal, .. } = *header;
+    EnvelopeKey { originator, message, recipient, seal }
+}
+
+/// Verifies an envelope that `peer` submits.
+///
+/// # Errors
+/// [`Refusal`]; nothing is stored.
+pub fn verify(
+    directory: &Directory,
+    network: &NetworkId,
+    peer: ParticipantId,
+    envelope: &SealedEnvelope,
+    now: UnixMillis,
+) -> Result<Verified, Refusal> {
+    let header = envelope.unverified_header().map_err(|error| Refusal::Unreadable(header_code(&error)))?;
+    let refused = |code| Refusal::Envelope(key(&header), code);
+    if header.network != *network {
+        return Err(refused(RejectCode::NetworkMismatch));
+    }
+    if header.originator != peer {
+        return Err(refused(RejectCode::OriginatorMismatch));
+    }
+    let originator = directory.chains.get(&peer).ok_or(refused(RejectCode::PeerUnknown))?;
+    check_signature(envelope, &header, originator.entry(), network).map_err(refused)?;
+    let recipient = directory.chains.get(&header.recipient).ok_or(refused(RejectCode::RecipientUnknown))?;
+    check_recipient(&header, recipient.entry(), now).map_err(refused)?;
+    Ok(Verified {
+        digest: envelope.header_digest(),
+        bytes: Arc::from(envelope.encode()),
+        originator_entry: originator.digest(),
+        recipient_entry: recipient.digest(),
+        header,
+    })
+}
+
+fn check_signature(
+    envelope: &SealedEnvelope,
+    header: &Header,
+    entry: &Entry,
+    network: &NetworkId,
+) -> Result<(), RejectCode> {
+    // Valid when the message was released: what was sealed in time may arrive later.
+    let signing = entry.keys.signing.filter(|key| key.key.id() == header.originator_key);
+    let signing = signing.filter(|key| key.is_valid_at(header.created)).ok_or(RejectCode::OriginatorKeyUnknown)?;
+    let verified = envelope.verify(network, &header.originator, &signing.key);
+    verified.map(|_| ()).map_err(|error| match error {
+        VerifyError::Header(error) => header_code(&error),
+        VerifyError::Network => RejectCode::NetworkMismatch,
+        VerifyError::Originator => RejectCode::OriginatorMismatch,
+        VerifyError::KeyId => RejectCode::OriginatorKeyUnknown,
+        VerifyError::Signature => RejectCode::SignatureInvalid,
+        VerifyError::Wrap => RejectCode::WrapMismatch,
+    })
+}
+
+fn check_recipient(header: &Header, entry: &Entry, now: UnixMillis) -> Result<(), RejectCode> {
+    if header.suite < entry.suite_floor {
+        return Err(RejectCode::SuiteUnsupported);
+    }
+    let sealing = entry.keys.sealing.iter().find(|key| key.public.id() == header.recipient_key);
+    // The recipient destroys the private half at open-until: an envelope sealed to it would never be opened.
+    match sealing {
+        Some(key) if now < key.open_until => Ok(()),
+        Some(_) | None => Err(RejectCode::RecipientKeyUnknown),
+    }
+}
+
+fn header_code(error: &HeaderError) -> RejectCode {
+    match error {
+        HeaderError::Decode(_) | HeaderError::Seal => RejectCode::HeaderMalformed,
+        HeaderError::Version(_) => RejectCode::VersionUnsupported,
+        HeaderError::Suite(_) => RejectCode::SuiteUnsupported,
+        HeaderError::Names => RejectCode::SelfAddressed,
+        HeaderError::BodyLength => RejectCode::BodyLengthMismatch,
+    }
+}

@@ -1,0 +1,260 @@
+//! Submissions: what is accepted, what is refused with which code, and that nothing of the refused stays.
+
+use ncp_protocol::codes::Precedence;
+use ncp_protocol::event::{EvidenceKind, Outcome};
+use ncp_protocol::frame::{Frame, Recall, Submit};
+use ncp_protocol::header::Header;
+use ncp_protocol::ids::{Digest, KeyId, NetworkId, SealNumber};
+use ncp_protocol::limits::{DAY_MS, WRAP_LEN};
+use ncp_protocol::reject::RejectCode;
+use ncp_protocol::wrap::Wrap;
+
+use crate::network::{Network, Participant, files, id, now};
+use crate::peer::{Message, Peer, sign};
+
+/// A hub with XA, who is connected, and XB.
+async fn pair() -> (Network, ncp_relay::start::Running, Peer, Participant) {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let peer = Peer::connect(&network, &xa, hub.address).await;
+    (network, hub, peer, xb)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_and_a_large_body_are_accepted() {
+    let (network, hub, mut xa, xb) = pair().await;
+    for (n, chunks) in [(1, 1), (2, 3)] {
+        xa.submit(&network, &Message::new(n, chunks), &xb).await;
+    }
+    let status = network.api().hub_status().await.unwrap();
+    let waiting = status.peers.iter().find(|peer| peer.participant == xb.id).unwrap();
+    assert_eq!((waiting.waiting, waiting.connected), (2, false));
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_envelope_again_brings_the_same_bytes() {
+    let (network, hub, mut xa, xb) = pair().await;
+    let message = Message::new(1, 1);
+    let first = xa.submit(&network, &message, &xb).await;
+    // The stream has brought R1 and it is acknowledged, so the duplicate is answered with it alone.
+    xa.send(ncp_protocol::frame::ReceiptsStored {
+        cursor: ncp_protocol::frame::Cursor { epoch: ncp_protocol::ids::Epoch(1), number: 1 },
+    })
+    .await;
+    assert_eq!(xa.submit(&network, &message, &xb).await, first);
+    hub.stop().await.unwrap();
+}
+
+/// One change to a good envelope, one code, nothing stored.
+async fn check_refused(
+    network: &Network,
+    xa: &mut Peer,
+    envelope: ncp_protocol::envelope::SealedEnvelope,
+    code: RejectCode,
+) {
+    let before = files(&network.data().join("journal"));
+    xa.send(Submit { envelope }).await;
+    let refused = xa.expect_refused().await;
+    assert_eq!(refused.code, code);
+    assert_eq!(files(&network.data().join("journal")), before, "{code}: an event");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_altered_or_is_not_the_peers_is_refused() {
+    let (network, hub, mut xa, xb) = pair().await;
+    let message = Message::new(1, 1);
+    let good = message.header(&network, &xa.participant, &xb);
+    let signer = xa.participant.clone();
+    let signed = |change: &dyn Fn(&mut Header)| {
+        let mut header = good.clone();
+        change(&mut header);
+        sign(&header, &signer)
+    };
+    let mut altered = signed(&|_| {});
+    altered.header_bytes[60] ^= 1;
+    let altered_header = Header::decode(&altered.header_bytes);
+    let mut other_wrap = signed(&|_| {});
+    other_wrap.wrap = Wrap::from_bytes(&[8; WRAP_LEN]).unwrap();
+    let mut bad_signature = signed(&|_| {});
+    bad_signature.signature.0[0] ^= 1;
+    let (stranger, _) = network.stranger("XZ");
+    let unknown_key = sign(&good, &stranger);
+    let foreign = Digest([1; 32]);
+    let cases = [
+        (bad_signature, RejectCode::SignatureInvalid),
+        (unknown_key, RejectCode::SignatureInvalid),
+        (other_wrap, RejectCode::WrapMismatch),
+        (signed(&|header| header.originator_key = KeyId(foreign)), RejectCode::OriginatorKeyUnknown),
+        (signed(&|header| header.recipient_key = KeyId(foreign)), RejectCode::RecipientKeyUnknown),
+        (signed(&|header| header.recipient = id("XZ")), RejectCode::RecipientUnknown),
+        (signed(&|header| header.originator = id("XC")), RejectCode::OriginatorMismatch),
+        (signed(&|header| header.network = NetworkId(foreign)), RejectCode::NetworkMismatch),
+        (signed(&|header| header.created = now().plus_millis(DAY_MS)), RejectCode::LifetimeOutOfRange),
+        (signed(&|header| header.not_after = header.created.plus_millis(31 * DAY_MS)), RejectCode::LifetimeOutOfRange),
+    ];
+    for (envelope, code) in cases {
+        check_refused(&network, &mut xa, envelope, code).await;
+    }
+    // One flipped bit somewhere in a signed header still decodes, and no more.
+    assert!(altered_header.is_ok());
+    xa.send(Submit { envelope: altered }).await;
+    assert!(matches!(xa.matter().await, Frame::Refused(_)));
+    // The link has survived all of it.
+    xa.submit(&network, &message, &xb).await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_recipient_breaks_the_signature() {
+    let (mut network, hub, mut xa, xb) = pair().await;
+    let xc = network.join("XC").await;
+    let message = Message::new(1, 1);
+    let mut envelope = message.envelope(&network, &xa.participant, &xb);
+    let mut header = envelope.unverified_header().unwrap();
+    (header.recipient, header.recipient_key) = (xc.id, xc.sealing_key_id());
+    envelope.header_bytes = header.encode();
+    check_refused(&network, &mut xa, envelope, RejectCode::SignatureInvalid).await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_altered_chunk_is_refused_and_nothing_stays() {
+    let (network, hub, mut xa, xb) = pair().await;
+    for (n, chunks) in [(1, 1), (2, 3)] {
+        let message = Message::new(n, chunks);
+        xa.send(Submit { envelope: message.envelope(&network, &xa.participant, &xb) }).await;
+        xa.expect_wanted().await;
+        let mut altered = message.clone();
+        altered.chunks.last_mut().unwrap()[7] ^= 1;
+        xa.send_chunks(&altered, 0).await;
+        assert_eq!(xa.expect_refused().await.code, RejectCode::BodyRootMismatch);
+        assert_eq!(files(&network.data().join("bodies")), []);
+        assert_eq!(files(&network.data().join("incoming")), []);
+        // The true chunks are welcome.
+        xa.submit(&network, &message, &xb).await;
+    }
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_content_under_one_id_is_refused() {
+    let (network, hub, mut xa, xb) = pair().await;
+    xa.submit(&network, &Message::new(1, 1), &xb).await;
+    let mut other = Message::new(2, 1);
+    other.id = Message::new(1, 1).id;
+    let envelope = other.envelope(&network, &xa.participant, &xb);
+    xa.send(Submit { envelope: envelope.clone() }).await;
+    assert_eq!(xa.expect_refused().await.code, RejectCode::ConflictingContent);
+    check_refused(&network, &mut xa, envelope, RejectCode::ConflictingContent).await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eighty_recipients_share_one_upload() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let xa = network.join("XA").await;
+    let mut recipients = Vec::new();
+    for n in 0..80 {
+        recipients.push(network.join(&format!("Y{n}")).await);
+    }
+    let mut xa = Peer::connect(&network, &xa, hub.address).await;
+    let message = Message::new(1, 3);
+    for recipient in &recipients {
+        xa.send(Submit { envelope: message.envelope(&network, &xa.participant, recipient) }).await;
+    }
+    let wanted = xa.expect_wanted().await;
+    xa.send_chunks(&message, wanted.from_chunk).await;
+    let mut accepted = 0;
+    while accepted < 80 {
+        let receipts = xa.expect_receipts().await;
+        assert!(receipts.proofs.iter().all(|proof| xa.verify(proof).claim().kind == EvidenceKind::RelayAcceptance));
+        accepted += receipts.proofs.len();
+    }
+    assert_eq!(files(&network.data().join("bodies")).len(), 1);
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recall_is_final_before_the_offer_and_provisional_after() {
+    let (network, hub, mut xa, xb) = pair().await;
+    let (first, second) = (Message::new(1, 1), Message::new(2, 3));
+    xa.submit(&network, &first, &xb).await;
+    let outcome = async |xa: &mut Peer, message: &Message| {
+        xa.send(Recall { message: message.id, recipient: id("XB") }).await;
+        let receipts = xa.expect_receipts().await;
+        let claim = *xa.verify(&receipts.proofs[0]).claim();
+        assert_eq!((claim.kind, receipts.proofs.len()), (EvidenceKind::RelayFailure, 1));
+        (claim.outcome, receipts)
+    };
+    let (recalled, proof) = outcome(&mut xa, &first).await;
+    assert_eq!(recalled, Outcome::Recalled);
+    xa.submit(&network, &second, &xb).await;
+    let mut xb_peer = Peer::connect(&network, &xb, hub.address).await;
+    xb_peer.expect_delivery().await;
+    assert_eq!(outcome(&mut xa, &second).await.0, Outcome::RecalledAfterOffer);
+    assert_eq!(files(&network.data().join("bodies")), []);
+    // Once more: the same bytes. Of a message that never was: nothing waits.
+    let cursor = ncp_protocol::frame::Cursor { epoch: ncp_protocol::ids::Epoch(1), number: 4 };
+    xa.send(ncp_protocol::frame::ReceiptsStored { cursor }).await;
+    let (_, again) = outcome(&mut xa, &first).await;
+    assert_eq!((again.first, again.proofs), (proof.first, proof.proofs));
+    xa.send(Recall { message: Message::new(9, 1).id, recipient: id("XB") }).await;
+    assert_eq!(xa.expect_refused().await.code, RejectCode::NotWaiting);
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_fetches_expires_with_evidence() {
+    let (network, hub, mut xa, xb) = pair().await;
+    let mut message = Message::new(1, 3);
+    message.created = ncp_protocol::ids::UnixMillis(now().0 - DAY_MS);
+    message.not_after = now().plus_millis(2_500);
+    xa.submit(&network, &message, &xb).await;
+    let receipts = xa.expect_receipts().await;
+    let verified = xa.verify(&receipts.proofs[0]);
+    assert_eq!(verified.claim().outcome, Outcome::Expired);
+    assert!(verified.time() >= message.not_after);
+    assert_eq!(files(&network.data().join("bodies")), []);
+    // Submitted anew it is too late; under the same header it is a duplicate.
+    message.seal = SealNumber(2);
+    xa.send(Submit { envelope: message.envelope(&network, &xa.participant, &xb) }).await;
+    assert_eq!(xa.expect_refused().await.code, RejectCode::Expired);
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_used_up_quota_refuses_for_the_time_being() {
+    let mut network = Network::new();
+    let mut config = network.config();
+    config.quotas.originator_envelopes = 2;
+    let hub = ncp_relay::start::start(config).await.unwrap();
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut xa = Peer::connect(&network, &xa, hub.address).await;
+    for n in 1..=2 {
+        xa.submit(&network, &Message::new(n, 1), &xb).await;
+    }
+    let third = Message::new(3, 1);
+    check_refused(&network, &mut xa, third.envelope(&network, &xa.participant, &xb), RejectCode::QuotaExceeded).await;
+    xa.send(Recall { message: Message::new(1, 1).id, recipient: xb.id }).await;
+    xa.expect_receipts().await;
+    xa.submit(&network, &third, &xb).await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_higher_seal_takes_the_place_of_a_waiting_one() {
+    let (network, hub, mut xa, xb) = pair().await;
+    let mut message = Message::new(1, 1);
+    xa.submit(&network, &message, &xb).await;
+    (message.seal, message.precedence) = (SealNumber(2), Precedence::Urgent);
+    xa.submit(&network, &message, &xb).await;
+    let mut peer = Peer::connect(&network, &xb, hub.address).await;
+    let delivered = peer.expect_delivery().await.envelope.unverified_header().unwrap();
+    assert_eq!(delivered.seal, SealNumber(2));
+    let status = network.api().hub_status().await.unwrap();
+    assert_eq!(status.peers.iter().find(|peer| peer.participant == xb.id).unwrap().waiting, 1);
+    hub.stop().await.unwrap();
+}

@@ -1,0 +1,38 @@
+//! `ncpctl keys`: makes and installs private keys, without a daemon.
+
+mod init;
+mod install;
+mod officer;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::Report;
+
+/// Make and install keys
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make a participant's keys and joining request, or an officer's key
+    Init(init::Init),
+    /// Install the hub's answer beside the keys that it answers
+    Install(install::Install),
+}
+
+impl Keys {
+    /// Schema of its JSON.
+    pub(super) fn schema(&self) -> &'static str {
+        match self {
+            Self::Init(init) => init.schema(),
+            Self::Install(_) => install::SCHEMA,
+        }
+    }
+
+    /// Does it.
+    pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
+        match self {
+            Self::Init(init) => init.run(context).await,
+            Self::Install(install) => install.run(context).await,
+        }
+    }
+}

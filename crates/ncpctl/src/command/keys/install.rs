@@ -1,0 +1,98 @@
+//! `keys install`: the hub's answer, verified and put beside the keys.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ncp_api::directory::{MemberClass, NetworkClass};
+use ncp_protocol::directory::Fingerprint;
+use serde::Serialize;
+
+use crate::context::{Context, blocking};
+use crate::error::Error;
+use crate::joining::answer::{Answer, Installed};
+use crate::joining::authority::parse_one;
+use crate::joining::files::check_folder;
+use crate::joining::fingerprint_lines;
+use crate::joining::root::network_fingerprint;
+use crate::output::{Facts, Report};
+
+pub(super) const SCHEMA: &str = "ncp.keys-install/1";
+
+const EXAMPLES: &str = "\
+Examples:
+  ncpctl keys install XA-answer.json --dir /var/lib/ncp-node
+
+Everything in the answer has to lead back to the network's fingerprint that was given to  keys init,  and to the keys in
+DIR. Nothing that is there is overwritten; the same command again changes nothing.";
+
+/// Install the hub's answer.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Install {
+    /// The hub's answer
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The node's data folder
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// What was installed.
+#[derive(Debug, Serialize)]
+struct Joined {
+    participant: String,
+    network: String,
+    class: NetworkClass,
+    member_class: MemberClass,
+    hub_fingerprint: String,
+    certificate_until: String,
+    data_dir: PathBuf,
+    installed: bool,
+}
+
+impl Install {
+    /// Does it.
+    pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
+        let Self { file, dir } = self;
+        let (now, data) = (context.clock.now, dir.clone());
+        let (answer, member, installed) = blocking(move || {
+            check_folder(&data)?;
+            let answer = Answer::read(&file, now)?;
+            let member = answer.check_node(&file, &data, now)?;
+            let installed = answer.install(&data)?;
+            Ok((answer, member, installed))
+        })
+        .await?;
+        let fingerprint = network_fingerprint(answer.root.network());
+        let hub = Fingerprint(answer.hub.digest());
+        let until = parse_one(&answer.certificate).map(|certificate| context.clock.date(certificate.until));
+        let joined = Joined {
+            participant: member.participant.to_string(),
+            network: fingerprint.to_string(),
+            class: answer.root.newest.root().class.into(),
+            member_class: member.class.into(),
+            hub_fingerprint: hub.to_string(),
+            certificate_until: until.clone().unwrap_or_default(),
+            data_dir: dir,
+            installed: installed == Installed::Now,
+        };
+        let mut facts = Facts::default();
+        let what = match installed {
+            Installed::Now => "installed",
+            Installed::Before => "was installed",
+        };
+        facts.add(what, format!("{} as {}, network {}", joined.participant, joined.member_class, joined.class));
+        facts.add("network", fingerprint_lines(&fingerprint));
+        facts.add("hub", fingerprint_lines(&hub));
+        facts.maybe("certificate", until.map(|until| format!("until {until}")));
+        let mut plain = Facts::default();
+        plain.add("participant", joined.participant.clone());
+        plain.add("network", joined.network.clone());
+        plain.add("hub-fingerprint", joined.hub_fingerprint.clone());
+        plain.add("data-dir", joined.data_dir.display().to_string());
+        Ok(Report::object(SCHEMA, &joined)?
+            .human(facts.render(context.output.style))
+            .plain(plain.plain())
+            .hint("start the node:  ncp-node --config node.toml"))
+    }
+}

@@ -1,0 +1,273 @@
+//! A daemon as a process: started, ready, its log line by line, stopped, killed.
+//!
+//! Readiness is told as to systemd, by a datagram to the socket that `NOTIFY_SOCKET` names (sd_notify(3)); the thread that
+//! waits for the child sends `ENDED=1` there, so that a daemon that ends early is noticed at once.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::PATIENCE;
+use crate::binaries::Program;
+
+/// What a daemon wrote to its standard error, line by line.
+#[derive(Debug, Clone, Default)]
+pub struct Log(Arc<(Mutex<Lines>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    lines: Vec<String>,
+    closed: bool,
+}
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn follow(&self, stream: impl Read + Send + 'static) {
+        let log = self.clone();
+        thread::spawn(move || {
+            let mut lines = BufReader::new(stream).split(b'\n');
+            while let Some(Ok(line)) = lines.next() {
+                log.lock().lines.push(String::from_utf8_lossy(&line).into_owned());
+                log.0.1.notify_all();
+            }
+            log.lock().closed = true;
+            log.0.1.notify_all();
+        });
+    }
+
+    /// How many lines there are: where a later [`Log::wait_for`] begins.
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        self.lock().lines.len()
+    }
+
+    /// All lines from `mark` on.
+    #[must_use]
+    pub fn since(&self, mark: usize) -> Vec<String> {
+        self.lock().lines.iter().skip(mark).cloned().collect()
+    }
+
+    /// Waits for a line from `mark` on that holds all of `words`, and returns it.
+    ///
+    /// # Panics
+    /// If none comes, with what came instead.
+    pub fn wait_for(&self, mark: usize, words: &[&str]) -> String {
+        let begun = Instant::now();
+        let mut lines = self.lock();
+        loop {
+            let found = lines.lines.iter().skip(mark).find(|line| words.iter().all(|word| line.contains(word)));
+            if let Some(line) = found {
+                return line.clone();
+            }
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            assert!(
+                !left.is_zero() && !lines.closed,
+                "no line with {words:?} in the log:\n{}",
+                lines.lines.iter().skip(mark).fold(String::new(), |text, line| text + "  " + line + "\n")
+            );
+            lines = self.0.1.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until the daemon has closed its standard error.
+    fn wait_closed(&self) {
+        let lines = self.lock();
+        let _ = self.0.1.wait_timeout_while(lines, PATIENCE, |lines| !lines.closed);
+    }
+}
+
+/// How a daemon ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Its status.
+    pub status: ExitStatus,
+    /// What it had written to its standard error.
+    pub log: String,
+}
+
+impl Ended {
+    /// Its exit code; none if a signal ended it.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+}
+
+/// A running daemon. It is killed when dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    program: Program,
+    pid: Pid,
+    log: Log,
+    exit: Arc<(Mutex<Option<ExitStatus>>, Condvar)>,
+}
+
+impl Daemon {
+    /// Starts a daemon and waits until it is ready.
+    ///
+    /// # Errors
+    /// How it ended, if it did not become ready.
+    ///
+    /// # Panics
+    /// If it cannot be started or does neither in time.
+    pub fn start(program: Program, config: &Path) -> Result<Self, Ended> {
+        let notify = config.with_extension("ready");
+        let _ = std::fs::remove_file(&notify);
+        let socket = UnixDatagram::bind(&notify).expect("the folder takes a socket");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let daemon = Self::spawn(program, config, notify.clone());
+        let ready = daemon.told_ready(&socket);
+        let _ = std::fs::remove_file(&notify);
+        if ready { Ok(daemon) } else { Err(daemon.ended()) }
+    }
+
+    fn spawn(program: Program, config: &Path, notify: PathBuf) -> Self {
+        let mut child = Command::new(program.path())
+            .arg("--config")
+            .arg(config)
+            .env("NOTIFY_SOCKET", &notify)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the daemon starts");
+        let log = Log::default();
+        log.follow(child.stderr.take().expect("a pipe"));
+        let pid = Pid::from_child(&child);
+        let exit: Arc<(Mutex<Option<ExitStatus>>, Condvar)> = Arc::default();
+        let told = Arc::clone(&exit);
+        thread::spawn(move || {
+            let status = child.wait().expect("a child can be waited for");
+            *told.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+            told.1.notify_all();
+            // Nobody listens there after the start.
+            let _ = UnixDatagram::unbound().and_then(|socket| socket.send_to(b"ENDED=1", &notify));
+        });
+        Self { program, pid, log, exit }
+    }
+
+    fn told_ready(&self, socket: &UnixDatagram) -> bool {
+        let mut bytes = [0; 4096];
+        loop {
+            let received = socket.recv(&mut bytes);
+            let Ok(length) = received else {
+                panic!("{} was not ready in time:\n{}", self.program.name(), self.log.since(0).join("\n"));
+            };
+            let text = String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned();
+            if text.lines().any(|line| line == "READY=1") {
+                return true;
+            }
+            if text == "ENDED=1" {
+                return false;
+            }
+        }
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        u32::try_from(self.pid.as_raw_nonzero().get()).expect("process ids are positive")
+    }
+
+    /// Whether it still runs.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.exit.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Asks it to stop, as systemd does, and waits.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    #[must_use]
+    pub fn stop(self) -> Ended {
+        self.signal(Signal::TERM);
+        self.ended()
+    }
+
+    /// Kills it, as a power cut would, and waits.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    pub fn kill(self) -> Ended {
+        self.signal(Signal::KILL);
+        self.ended()
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    #[must_use]
+    pub fn ended(&self) -> Ended {
+        let exit = self.exit.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.exit.1.wait_timeout_while(exit, PATIENCE, |exit| exit.is_none());
+        let status = *waited.unwrap_or_else(PoisonError::into_inner).0;
+        let Some(status) = status else {
+            panic!("{} does not end:\n{}", self.program.name(), self.log.since(0).join("\n"));
+        };
+        self.log.wait_closed();
+        Ended { status, log: self.log.since(0).join("\n") }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if self.runs() {
+            // It may have ended in between, which is what is wanted.
+            let _ = kill_process(self.pid, signal);
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if self.runs() {
+            self.signal(Signal::KILL);
+            let exit = self.exit.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = self.exit.1.wait_timeout_while(exit, PATIENCE, |exit| exit.is_none());
+        }
+        if thread::panicking() {
+            tell_end_of_log(self.program, &self.log);
+        }
+    }
+}
+
+/// Lines of a log that a failed test shows.
+const LINES_SHOWN: usize = 25;
+
+fn tell_end_of_log(program: Program, log: &Log) {
+    let lines = log.since(log.mark().saturating_sub(LINES_SHOWN));
+    let mut text = format!("-- end of the log of {}\n", program.name());
+    for line in lines {
+        let _ = writeln!(text, "   {line}");
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Runs a daemon that is expected not to come up.
+///
+/// # Panics
+/// If it becomes ready.
+#[must_use]
+pub fn refused_start(program: Program, config: &Path) -> Ended {
+    match Daemon::start(program, config) {
+        Ok(daemon) => panic!("{} started:\n{}", program.name(), daemon.log().since(0).join("\n")),
+        Err(ended) => ended,
+    }
+}
