@@ -4,7 +4,7 @@
 //! Daemons are the shipped binaries, each a process of its own in a folder of mode 0700 that goes with its [`Network`].
 //! Nothing here waits for time to pass: readiness comes as a datagram, an end as an exit status, everything else by a long
 //! poll of the API or a line of a log, each bounded by [`PATIENCE`]. What cannot go on fails its test by a panic.
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "what cannot go on fails its test")]
+#![expect(clippy::expect_used, reason = "what cannot go on fails its test")]
 
 pub mod authority;
 pub mod binaries;

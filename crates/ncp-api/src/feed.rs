@@ -52,7 +52,7 @@ names! {
 pub struct FeedEvent {
     /// `1.0`.
     pub specversion: String,
-    /// Unique and rising; pass it as `after`.
+    /// How many events the journal holds up to and with this one, decimal: unique and rising; pass it as `after`.
     pub id: String,
     /// `urn:ncp:<network>:<participant>`.
     pub source: String,

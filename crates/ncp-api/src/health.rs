@@ -109,7 +109,7 @@ pub struct Health {
     /// The link to the hub; absent for the relay.
     #[serde(default)]
     pub hub: Option<HubLink>,
-    /// Events in the journal.
+    /// Events in the journal. It is also the cursor of now: feed and inbox after it hold only what comes later.
     pub journal_events: u64,
     /// Free bytes of the data folder's file system.
     pub free_bytes: u64,

@@ -32,8 +32,6 @@ pub const REQUEST_MAX: usize = 2 << 20;
 pub const WAIT_MAX_SECONDS: u64 = 60;
 /// Most rows of one page.
 pub const PAGE_MAX: usize = 500;
-/// Cursor that stands for the end of a list or feed: only what comes later is returned.
-pub const CURSOR_NEWEST: &str = "newest";
 /// How the text of a message is named among its parts.
 pub const TEXT_PART: &str = "message.txt";
 /// How the form of a message is named among its parts.

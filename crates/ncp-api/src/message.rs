@@ -121,9 +121,24 @@ pub struct Attachment {
     pub name: String,
     /// Media type, such as `image/jpeg`.
     pub media_type: String,
-    /// Id that `POST /v1/blobs` returned.
+    /// Id that `POST /v1/blobs` returned; in an edit also `part:3`, part 3 of the present revision.
     pub blob: String,
 }
+
+impl Attachment {
+    /// In an edit: an attachment that stays.
+    #[must_use]
+    pub fn kept(part: &PartView) -> Self {
+        Self {
+            name: part.name.clone(),
+            media_type: part.media_type.clone(),
+            blob: format!("{KEPT_PREFIX}{}", part.number),
+        }
+    }
+}
+
+/// Before the number of a part in [`Attachment::blob`].
+pub const KEPT_PREFIX: &str = "part:";
 
 /// `POST /v1/messages`, `POST /v1/messages:validate` and `PATCH /v1/messages/{ref}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,9 +197,6 @@ pub struct NewMessage {
     /// Tasks of the answered request whose contributions become parts of this message, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contributions: Vec<u16>,
-    /// In an edit: numbers of parts of the present revision that stay, in this order, before new attachments.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub keep_parts: Vec<u16>,
     /// The caller's own number; comes back everywhere, never leaves the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub national_ref: Option<String>,

@@ -85,7 +85,12 @@ pub async fn create(node: &Arc<Node>, caller: Caller, asked: NewMessage) -> Resu
 ///
 /// # Errors
 /// What is wrong with it, or that it is released already.
-pub async fn edit(node: &Arc<Node>, caller: Caller, message: MessageId, asked: NewMessage) -> Result<MessageId, Failed> {
+pub async fn edit(
+    node: &Arc<Node>,
+    caller: Caller,
+    message: MessageId,
+    asked: NewMessage,
+) -> Result<MessageId, Failed> {
     let made_by = caller.asked;
     let composed = node
         .blocking(move |node| {
@@ -113,7 +118,8 @@ fn made_before(node: &Node, made_by: Asked) -> Result<Option<MessageId>, Failed>
     if row.request == made_by.request {
         return Ok(Some(row.message));
     }
-    let reference = OUT.row(&view, &row.message)?.map_or_else(|| row.message.to_string(), |row| row.draft.reference.to_string());
+    let reference =
+        OUT.row(&view, &row.message)?.map_or_else(|| row.message.to_string(), |row| row.draft.reference.to_string());
     Err(ErrorCode::IdempotencyKeyReused.with("reference", reference).into())
 }
 

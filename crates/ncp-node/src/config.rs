@@ -115,9 +115,11 @@ impl Config {
 }
 
 fn read(file: &Path) -> Result<String, Fault> {
-    std::fs::read_to_string(file).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => ErrorCode::ConfigFileMissing.with("file", file.display()),
-        _ => ErrorCode::ConfigFileUnreadable.with("file", file.display()).with("reason", error),
+    std::fs::read_to_string(file).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            return ErrorCode::ConfigFileMissing.with("file", file.display());
+        }
+        ErrorCode::ConfigFileUnreadable.with("file", file.display()).with("reason", error)
     })
 }
 
@@ -126,7 +128,8 @@ fn extra_files(file: &Path) -> Result<Vec<PathBuf>, Fault> {
     let mut folder = file.as_os_str().to_owned();
     folder.push(".d");
     let folder = PathBuf::from(folder);
-    let failed = |error: io::Error| ErrorCode::ConfigFileUnreadable.with("file", folder.display()).with("reason", error);
+    let failed =
+        |error: io::Error| ErrorCode::ConfigFileUnreadable.with("file", folder.display()).with("reason", error);
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -97,7 +97,12 @@ pub fn stored(node: &Node, key: &ContentKey) -> Result<Option<(StoredContent, Ma
 ///
 /// # Errors
 /// Damage, or the store's failure.
-pub fn part(node: &Node, key: &ContentKey, content: &StoredContent, index: usize) -> Result<Option<(Part, Stretch)>, Failed> {
+pub fn part(
+    node: &Node,
+    key: &ContentKey,
+    content: &StoredContent,
+    index: usize,
+) -> Result<Option<(Part, Stretch)>, Failed> {
     let name = BodyName { originator: key.originator, message: key.message, root: key.root };
     let Some(body) = node.reader().body(&name)? else { return Ok(None) };
     let core = BodyCore { network: node.network.id(), suite: SUITE, originator: key.originator, message: key.message };

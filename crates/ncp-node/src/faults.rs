@@ -98,9 +98,7 @@ pub fn refused(node: &Node, refusal: Refusal, about: &About) -> Fault {
             .with("state", state_name(state)),
         Refusal::Edited => ErrorCode::ReleaseEditedMeanwhile.with("reference", reference),
         Refusal::DrafterCannotRelease => ErrorCode::DrafterCannotRelease.fault(),
-        Refusal::ApprovedAlready => {
-            ErrorCode::ApprovedAlready.with("officer", officer).with("reference", reference)
-        }
+        Refusal::ApprovedAlready => ErrorCode::ApprovedAlready.with("officer", officer).with("reference", reference),
         Refusal::UnknownOfficer => ErrorCode::OfficerUnknown.with("officer", officer),
         Refusal::OfficerDisabled => ErrorCode::OfficerDisabled.with("officer", officer),
         Refusal::RoleMissing(role) => ErrorCode::OfficerRoleMissing

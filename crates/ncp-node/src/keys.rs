@@ -110,10 +110,16 @@ pub fn load(folder: &Path, participant: ParticipantId) -> Result<(Keys, Network)
     let network = load_network(folder, participant)?;
     let entry = network.own_chain.entry();
     let epoch = network.origin().epoch;
-    let signing = signing_key(folder, &keyfiles::key_path(KeyUse::Signing), KeyUse::Signing, entry.keys.signing.map(|key| key.key.id()))?;
+    let signing = signing_key(
+        folder,
+        &keyfiles::key_path(KeyUse::Signing),
+        KeyUse::Signing,
+        entry.keys.signing.map(|key| key.key.id()),
+    )?;
     let log_id = entry.log_key(LogName::Node, epoch).map(ncp_protocol::keys::VerifyingKey::id);
     let log = signing_key(folder, &keyfiles::log_key_path(LogName::Node, epoch), KeyUse::Log, log_id)?;
-    let witness = signing_key(folder, &keyfiles::key_path(KeyUse::Witness), KeyUse::Witness, Some(entry.keys.witness.id()))?;
+    let witness =
+        signing_key(folder, &keyfiles::key_path(KeyUse::Witness), KeyUse::Witness, Some(entry.keys.witness.id()))?;
     let sealing = sealing_keys(folder, entry)?;
     let storage = read_key(&folder.join(keyfiles::key_path(KeyUse::Storage)), KeyUse::Storage)?;
     let tls = load_tls(folder, &network)?;
@@ -132,9 +138,8 @@ pub fn load_tls(folder: &Path, network: &Network) -> Result<SharedTls, Fault> {
         authorities: read_public(&folder.join(keyfiles::TLS_AUTHORITY), "certificate of the authority")?,
         revocation_lists: Vec::new(),
     };
-    let damaged = |error: &dyn core::fmt::Display| {
-        ErrorCode::FileUnusable.with("file", chain.display()).with("reason", error)
-    };
+    let damaged =
+        |error: &dyn core::fmt::Display| ErrorCode::FileUnusable.with("file", chain.display()).with("reason", error);
     let settings = TlsSettings::new(&material, network.id()).map_err(|error| damaged(&error))?;
     let (entry, own) = (network.own_chain.entry(), settings.own());
     if own.participant != entry.participant {
@@ -150,18 +155,23 @@ pub fn load_tls(folder: &Path, network: &Network) -> Result<SharedTls, Fault> {
 fn load_network(folder: &Path, participant: ParticipantId) -> Result<Network, Fault> {
     let root = load_root(folder)?;
     let own = versions(folder, keyfiles::entry_path, 0, "own directory entry", SignedEntry::decode)?;
-    let (path, first) = own.first().ok_or_else(|| missing("own directory entry", &folder.join(keyfiles::entry_path(0))))?;
+    let (path, first) =
+        own.first().ok_or_else(|| missing("own directory entry", &folder.join(keyfiles::entry_path(0))))?;
     let entry = first.unverified();
     if entry.participant != participant || entry.network != root.network() {
         let found = format!("{} in network {}", entry.participant, entry.network.label());
         let expected = format!("{participant} in network {}", root.network().label());
-        return Err(ErrorCode::DataFolderForeign.with("folder", path.display()).with("found", found).with("expected", expected));
+        return Err(ErrorCode::DataFolderForeign
+            .with("folder", path.display())
+            .with("found", found)
+            .with("expected", expected));
     }
     let invalid = |version: u32, reason: &dyn core::fmt::Display| {
         let fault = ErrorCode::EntryInvalid.with("participant", participant);
         fault.with("version", version).with("reason", reason)
     };
-    let mut chain = Chain::first(&root.network(), &Fingerprint(first.digest()), first).map_err(|error| invalid(0, &error))?;
+    let mut chain =
+        Chain::first(&root.network(), &Fingerprint(first.digest()), first).map_err(|error| invalid(0, &error))?;
     for (_, next) in own.iter().skip(1) {
         chain = chain.next(next).map_err(|error| invalid(next.unverified().version, &error))?;
     }
@@ -236,7 +246,7 @@ fn sealing_keys(folder: &Path, entry: &Entry) -> Result<Vec<SealingKey>, Fault> 
     for number in 1..=SEALING_FILES_MAX {
         let path = folder.join(keyfiles::sealing_key_path(number));
         match keyfiles::read_key(&path, KeyUse::Sealing) {
-            Ok(seed) => keys.push(SealingKey::from_seed(&*seed)),
+            Ok(seed) => keys.push(SealingKey::from_seed(&seed)),
             Err(KeyFileError::Missing(_)) if number > 1 => break,
             Err(error) => return Err(fault(KeyUse::Sealing.as_str(), &error)),
         }
@@ -270,7 +280,7 @@ fn missing(what: &str, path: &Path) -> Fault {
 }
 
 /// What an operator is told about a file that cannot be used.
-fn fault(what: &str, error: &KeyFileError) -> Fault {
+pub(crate) fn fault(what: &str, error: &KeyFileError) -> Fault {
     match error {
         KeyFileError::Missing(path) => ErrorCode::KeyFileMissing
             .with("what", what)

@@ -3,7 +3,9 @@
 //! [`core`] decides and is pure; everything beside it is the shell, which does input and output and nothing else. Start at
 //! [`start`] for how the daemon comes up and at [`node`] for what its tasks share.
 
+pub mod api;
 pub mod blobs;
+pub mod checks;
 pub mod clock;
 pub mod compose;
 pub mod config;
@@ -12,21 +14,27 @@ pub mod contributions;
 pub mod core;
 mod directory;
 pub mod entries;
+pub mod events;
 pub mod faults;
 pub mod history;
 pub mod holds;
+pub mod hub_view;
 pub mod keys;
 pub mod link;
 pub mod node;
 pub mod notes;
 pub mod officer_auth;
+pub mod proposals;
 mod receipts;
+pub mod receipts_shown;
 mod reception;
 pub mod references;
-mod sealing;
 pub mod sealed;
+mod sealing;
 pub mod space;
+pub mod start;
 mod submission;
+pub mod timeline;
 pub mod timers;
 pub mod vault;
 pub mod views;

@@ -16,7 +16,7 @@ mod outbound;
 mod serving;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ncp_api::Fault;
 use ncp_protocol::ids::ParticipantId;
@@ -80,7 +80,7 @@ fn dialler(node: &Arc<Node>) -> Dialler {
 /// Why and how a connection ended, or did not begin.
 struct Ended {
     fault: Option<Fault>,
-    lived: std::time::Duration,
+    lived: Duration,
 }
 
 struct Linking {
@@ -95,10 +95,10 @@ impl Linking {
     async fn run(mut self) {
         let stopping = self.desk.node.stopping.clone();
         while !stopping.is_cancelled() {
-            let Ended { fault, lived } = tokio::select! {
-                ended = self.connect() => ended,
-                () = stopping.cancelled() => break,
-            };
+            let Ended { fault, lived } = self.connect().await;
+            if stopping.is_cancelled() {
+                break;
+            }
             let delay = self.reconnect.after(lived, u64::from_le_bytes(clock::random()));
             match &fault {
                 Some(fault) => {
@@ -114,22 +114,30 @@ impl Linking {
 
     /// One connection from dial to end.
     async fn connect(&mut self) -> Ended {
-        let connection = match self.dialler.dial().await {
-            Ok(connection) => connection,
-            Err(error) => return Ended { fault: Some(faults::dial(&error)), lived: std::time::Duration::ZERO },
-        };
         let began = Instant::now();
-        let address = connection.peer_addr;
-        let greeted = hello::AwaitingHello::new(Arc::clone(&self.desk), connection).greet().await;
-        let fault = match greeted {
-            Ok(greeting) => {
-                tracing::info!(%address, pin = ?greeting.pin, "linked to the hub");
-                self.show(true, faults::pin(greeting.pin));
-                serving::serve(&self.desk, greeting, &self.directory, &mut self.asks).await
-            }
-            Err(fault) => Some(fault),
+        let stopping = self.desk.node.stopping.clone();
+        let greeted = tokio::select! {
+            greeted = self.greet() => greeted,
+            // Nothing was exchanged yet that has to end in good order.
+            () = stopping.cancelled() => return Ended { fault: None, lived: Duration::ZERO },
         };
-        Ended { fault, lived: began.elapsed() }
+        match greeted {
+            Ok(greeting) => {
+                self.show(true, faults::pin(greeting.pin));
+                let fault = serving::serve(&self.desk, greeting, &self.directory, &mut self.asks).await;
+                Ended { fault, lived: began.elapsed() }
+            }
+            Err(fault) => Ended { fault: Some(fault), lived: Duration::ZERO },
+        }
+    }
+
+    /// Dials, and waits for the hub's hello.
+    async fn greet(&self) -> Result<hello::Greeting, Fault> {
+        let connection = self.dialler.dial().await.map_err(|error| faults::dial(&error))?;
+        let address = connection.peer_addr;
+        let greeting = hello::AwaitingHello::new(Arc::clone(&self.desk), connection).greet().await?;
+        tracing::info!(%address, pin = ?greeting.pin, "linked to the hub");
+        Ok(greeting)
     }
 
     fn show(&self, connected: bool, failure: Option<Fault>) {
@@ -142,7 +150,7 @@ impl Linking {
     }
 
     /// Waits before the next dial; whoever asks for the hub meanwhile is told that there is no link.
-    async fn wait(&mut self, delay: std::time::Duration) {
+    async fn wait(&mut self, delay: Duration) {
         let node = Arc::clone(&self.desk.node);
         let mut until = std::pin::pin!(tokio::time::sleep(delay));
         loop {

@@ -269,7 +269,9 @@ async fn route(node: &Arc<Node>, batch: Vec<Effect>) {
     for effect in batch {
         match effect {
             // A task that has ended needs no hints any more: its receiver is gone.
-            Effect::SealEnvelope { message, recipient } => drop(hints.sealing.send(EnvelopeHint { message, recipient })),
+            Effect::SealEnvelope { message, recipient } => {
+                drop(hints.sealing.send(EnvelopeHint { message, recipient }))
+            }
             Effect::SendRecall { message, recipient } => drop(hints.recall.send(EnvelopeHint { message, recipient })),
             Effect::SubmitEnvelope { .. } => bump(&hints.submission),
             Effect::SendReceipts => bump(&hints.receipts),

@@ -150,10 +150,9 @@ fn check_person(node: &Node, number: OfficerNumber, row: &OfficerRow, uid: u32) 
     match node.network.class() {
         NetworkClass::Test => Ok(()),
         NetworkClass::Live if row.uid == uid => Ok(()),
-        NetworkClass::Live => Err(ErrorCode::OfficerAccountOther
-            .with("officer", number)
-            .with("expected", row.uid)
-            .with("found", uid)),
+        NetworkClass::Live => {
+            Err(ErrorCode::OfficerAccountOther.with("officer", number).with("expected", row.uid).with("found", uid))
+        }
     }
 }
 

@@ -124,7 +124,11 @@ fn proofs(node: &Node, from: u64) -> Result<Vec<LogProof>, ReadError> {
         if follows {
             leaves.push(leaf);
         }
-        if follows && leaves.len() < RECEIPTS_PER_FRAME_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if follows && leaves.len() < RECEIPTS_PER_FRAME_MAX {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
     })?;
     let mut proofs = Vec::with_capacity(leaves.len());
     for index in leaves {

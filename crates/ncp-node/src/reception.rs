@@ -310,7 +310,8 @@ impl Shared {
         tracing::warn!(message = %envelope.message, originator = %envelope.originator, %code, "a delivery is refused");
         let task = Submission { source: Source::Peer(envelope.originator), ..Submission::DAEMON };
         let ask = Ask::RefuseDelivery { envelope, header, code };
-        match self.desk.node.submit(task, Actor::Peer(envelope.originator), ask).await.map(|committed| committed.reply) {
+        match self.desk.node.submit(task, Actor::Peer(envelope.originator), ask).await.map(|committed| committed.reply)
+        {
             Ok(Ok(done)) => stated(&done),
             Ok(Err(refusal)) => {
                 tracing::error!(message = %envelope.message, %refusal, "the core takes no refusal");
@@ -336,7 +337,8 @@ impl Shared {
         let (originator, message_id, root) = (header.originator, header.message, header.ciphertext_root);
         let from_chunk = inflow.next_chunk();
         self.outbound.send(BodyWanted { originator, message: message_id, root, from_chunk });
-        let body = inflow.receive(&self.desk.node, chunks, |bytes| self.give_back(Amount { envelopes: 0, bytes })).await;
+        let body =
+            inflow.receive(&self.desk.node, chunks, |bytes| self.give_back(Amount { envelopes: 0, bytes })).await;
         self.state().inflows.remove(&message);
         body
     }

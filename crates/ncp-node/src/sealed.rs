@@ -141,7 +141,9 @@ fn upload_failed(node: &Node, error: UploadError) -> Failed {
             .with("what", "uploads")
             .with("used", format!("{} MiB", node.reader().uploads().incoming(node.participant()) >> 20))
             .with("limit", format!("{} MiB", node.config.limits.blobs_max_bytes >> 20)),
-        UploadError::Busy => ErrorCode::TooManyRequests.with("reason", "the same is being written now").with("seconds", 1),
+        UploadError::Busy => {
+            ErrorCode::TooManyRequests.with("reason", "the same is being written now").with("seconds", 1)
+        }
         UploadError::Length | UploadError::Root | UploadError::Stopped => {
             ErrorCode::InternalFault.with("reason", error)
         }

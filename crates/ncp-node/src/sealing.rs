@@ -281,7 +281,11 @@ type Ranges = Vec<(PairSequence, PairSequence)>;
 
 /// The lowest number that is still open, at most this envelope's own, and the newest ranges of those that will not be
 /// used: the recipient looks for every number below the floor.
-fn numbers(view: &impl View, recipient: ParticipantId, terms: &Terms<'_>) -> Result<(PairSequence, Ranges), Unreadable> {
+fn numbers(
+    view: &impl View,
+    recipient: ParticipantId,
+    terms: &Terms<'_>,
+) -> Result<(PairSequence, Ranges), Unreadable> {
     let lane = lane_byte(Lane::of(terms.out.draft.precedence));
     let own = terms.row.sequence.0;
     let mut floor = own;

@@ -430,11 +430,7 @@ pub(crate) fn read_queue(node: &Node, last: Option<QueueKey>) -> Result<Vec<Queu
 /// What is to be done with a place of the queue.
 enum Look {
     /// Submit these bytes now.
-    Submit {
-        envelope: Box<SealedEnvelope>,
-        key: EnvelopeKey,
-        kind: Kind,
-    },
+    Submit { envelope: Box<SealedEnvelope>, key: EnvelopeKey, kind: Kind },
     /// A hold stops it.
     Held,
     /// Nothing: not sealed yet, or not in the queue any more, or to be recalled.
@@ -452,7 +448,8 @@ fn look(node: &Node, place: QueueKey) -> Result<Look, ReadError> {
             _ => return Ok(Look::Gone),
         }
     };
-    let leaves = out.state == OutState::Released && out.recall_requested.is_none() && row.stage == EnvelopeStage::Sealed;
+    let leaves =
+        out.state == OutState::Released && out.recall_requested.is_none() && row.stage == EnvelopeStage::Sealed;
     let Some(header) = row.header.filter(|_| leaves) else { return Ok(Look::Gone) };
     let bytes = node.reader().record(&envelope_record(header))?;
     let Some(envelope) = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()) else {
@@ -512,11 +509,7 @@ fn is_credible(node: &Node, envelope: &EnvelopeKey, code: RejectCode) -> Result<
 }
 
 /// Whether the recipient's newest sealing key is another than the one that the envelope is sealed to.
-pub(crate) fn sealed_key_changed(
-    node: &Node,
-    message: MessageId,
-    recipient: ParticipantId,
-) -> Result<bool, ReadError> {
+pub(crate) fn sealed_key_changed(node: &Node, message: MessageId, recipient: ParticipantId) -> Result<bool, ReadError> {
     let row = ENVELOPE.row(&node.reader().view(), &(message, recipient))?;
     let Some(header) = row.and_then(|row| row.header) else { return Ok(true) };
     let bytes = node.reader().record(&envelope_record(header))?;

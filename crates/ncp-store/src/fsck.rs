@@ -300,11 +300,10 @@ impl Check {
         let Some(log) = self.logs.get_mut(&event.log) else {
             return self.find(Finding::Contradiction { sequence, what: "an event of another log" });
         };
-        let opens = match &event.change {
-            Change::LogOpened { origin, key, .. } => {
-                Some(*origin == log.identity.origin && *key == log.identity.key.id())
-            }
-            _ => None,
+        let opens = if let Change::LogOpened { origin, key, .. } = &event.change {
+            Some(*origin == log.identity.origin && *key == log.identity.key.id())
+        } else {
+            None
         };
         let first = !core::mem::replace(&mut log.opened, true);
         log.frontier.push(leaf_hash(bytes), |level, index, hash| {

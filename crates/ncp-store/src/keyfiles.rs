@@ -168,10 +168,13 @@ pub enum KeyFileError {
 
 impl KeyFileError {
     fn io(path: &Path, cause: io::Error) -> Self {
-        match cause.kind() {
-            io::ErrorKind::NotFound => Self::Missing(path.to_owned()),
-            io::ErrorKind::AlreadyExists => Self::Exists(path.to_owned()),
-            _ => Self::Io { path: path.to_owned(), cause },
+        let path = path.to_owned();
+        if cause.kind() == io::ErrorKind::NotFound {
+            Self::Missing(path)
+        } else if cause.kind() == io::ErrorKind::AlreadyExists {
+            Self::Exists(path)
+        } else {
+            Self::Io { path, cause }
         }
     }
 }

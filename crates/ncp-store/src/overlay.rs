@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::index::{Index, LogHead, Trust};
 use crate::limits::INDEX_LAG_GROUPS_MAX;
-use crate::state::{Rows, Unreadable, View};
+use crate::state::{Rows, Unreadable, View, Visit};
 
 /// A view through layers of writes over a base: the last layer is the newest.
 pub struct Layers<'a> {
@@ -37,12 +37,7 @@ impl View for Layers<'_> {
         }
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Unreadable> {
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Unreadable> {
         let over: BTreeMap<&[u8], Option<&[u8]>> = self.layers.iter().flat_map(|rows| rows.range(from, to)).collect();
         let mut over = over.into_iter().peekable();
         let mut broken = false;
@@ -290,12 +285,7 @@ impl<I: Index> View for Snapshot<I> {
         self.layers().row(key)
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Unreadable> {
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Unreadable> {
         self.layers().scan(from, to, visit)
     }
 }

@@ -32,6 +32,9 @@ pub const FIRST_CORE_TABLE: u8 = 32;
 #[error("the index cannot be read: {0}")]
 pub struct Unreadable(pub String);
 
+/// What a scan calls for each row, with key and value, until it breaks.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Read access to rows as of the newest event that was decided (committer) or synced (readers).
 pub trait View {
     /// The row under `key`.
@@ -44,12 +47,7 @@ pub trait View {
     ///
     /// # Errors
     /// [`Unreadable`] if the index cannot tell.
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Unreadable>;
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Unreadable>;
 }
 
 /// Writes of one event: `None` removes. The last write to a key stands.

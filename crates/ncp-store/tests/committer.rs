@@ -1,5 +1,7 @@
 //! The committer's threads, over a disk whose syncs wait at a gate.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
+
 mod common;
 
 use std::future::Future;

@@ -1,5 +1,7 @@
 //! The engine over a model disk: groups, evidence, erasure, recovery, the index rebuilt.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
+
 mod common;
 
 use std::path::Path;

@@ -3,6 +3,8 @@
 //! Not a failure: a command whose commit returned an error may have happened or not, but wholly. Everything that was
 //! acknowledged must be there, with the same evidence; at the end nothing is missing and nothing happened twice.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};

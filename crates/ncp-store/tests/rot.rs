@@ -1,5 +1,7 @@
 //! Bits that flip in journal, spool, level files and `signed`: found or harmless, never believed and never an absence.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
+
 mod common;
 
 use std::collections::BTreeMap;

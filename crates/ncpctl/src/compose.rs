@@ -222,7 +222,6 @@ pub(crate) fn build(
         reason: purpose.reason,
         also_sent_through,
         contributions: Vec::new(),
-        keep_parts: Vec::new(),
         national_ref: content.national_ref.clone().or(document.national_ref),
     })
 }

@@ -196,17 +196,7 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
     ("ncp.officer-key/1", &["officer", "public_key", "path", "protected"]),
     (
         "ncp.hub-init/1",
-        &[
-            "network",
-            "class",
-            "hub_fingerprint",
-            "listen",
-            "config",
-            "data_dir",
-            "authority",
-            "offline",
-            "api_socket",
-        ],
+        &["network", "class", "hub_fingerprint", "listen", "config", "data_dir", "authority", "offline", "api_socket"],
     ),
     (
         "ncp.hub-admit/1",

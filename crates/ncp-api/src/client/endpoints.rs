@@ -137,6 +137,14 @@ endpoints! {
 }
 
 impl Client {
+    /// The cursor of now: feed and inbox after it hold only what comes later.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn newest_cursor(&self) -> Result<String, ClientError> {
+        Ok(self.health().await?.journal_events.to_string())
+    }
+
     /// Events after a cursor; waits up to `wait_seconds` if there are none.
     ///
     /// # Errors

@@ -204,8 +204,8 @@ error_codes! {
         cause "number {officer} belongs to an officer, present or past" try "choose a free number"
         explain "The journal knows officers by number alone. A number given twice would make it unclear who acted, so numbers are never reused, also not of disabled officers.";
     2212 OfficerSecondNeeded Denied 403 "a second officer has to agree"
-        cause "{action} needs the signatures of two supervisors; {count} was given" try "have another supervisor sign the same statement with  ncpctl officers add --sign"
-        explain "Nobody appoints officers alone. Two supervisors sign one statement that names number, account, key and roles; the node takes it when both signatures stand.";
+        cause "{action} needs the signatures of two supervisors; {count} was given" try "have another supervisor send the same with  ncpctl officers add"
+        explain "Nobody appoints officers alone. Two supervisors send the same number, account, key and roles, each signed with an own key; the node takes it when both have.";
     2213 OfficerLastSupervisor Denied 409 "the last supervisors cannot be disabled"
         cause "after this nobody could enter or disable an officer" try "enter another supervisor first"
         explain "At least two enabled supervisors must remain, because changing the officer table takes two.";
@@ -213,7 +213,7 @@ error_codes! {
         cause "the request came from uid {found}" try "run it as root or as the daemon's user"
         explain "Operations on the daemon itself are for root and for the daemon's own account, which the kernel names at the other end of the socket.";
     2215 OfficerSignatureMissing Denied 401 "the request is not signed by an officer"
-        cause "{action} is done in an officer's name" try "use ncpctl with an officer key, or send the ncp-officer headers"
+        cause "{action} is done in an officer's name" try "name your officer key with --officer-key"
         explain "Who reads content, drafts, approves or holds is named by a signature with the officer's own key, beside the account that the kernel names.";
     2216 ApplicationNotAllowed Denied 403 "an application may not do this"
         cause "{action} is for officers" try "have an officer do it"
@@ -258,7 +258,7 @@ error_codes! {
         cause "{peer}: {reason}" try "compare the installed authority with the hub's operator; do not install another one unseen"
         explain "The certificate was issued by an authority that is not the one installed at joining. Somebody may stand in between, for example a proxy that opens TLS.";
     3103 CertificateExpired Config 502 "a certificate has expired"
-        cause "the certificate of {peer} was valid until {until}" try "renew it: ncpctl keys init --renew, then hub admit and keys install"
+        cause "the certificate of {peer} was valid until {until}" try "ask the hub's operator for a new one; an operator makes it with  ncpctl hub admit"
         explain "A certificate is valid for a limited time. The link stays down until it is renewed; messages wait.";
     3104 PinMismatch Unavailable 502 "the peer's key is not the one that the directory pins"
         cause "{peer} presented {found}" try "compare fingerprints with {peer} by telephone before you do anything"
@@ -290,14 +290,14 @@ error_codes! {
 
     // 4: national control and requests to the API.
     4001 RequestMalformed Data 400 "the request cannot be read"
-        cause "{reason}" try "compare with the API description at /v1/openapi.json"
+        cause "{reason}" try "correct the request and send it again"
         explain "The body is not the JSON that this endpoint takes. Unknown members are refused, so that a misspelt one is not lost silently.";
     4002 EndpointUnknown NotFound 404 "there is no such endpoint"
-        cause "{method} {path}" try "compare with the API description at /v1/openapi.json"
+        cause "{method} {path}" try "check the path, and whether node or relay is meant"
         explain "The daemon does not serve this path. Node and relay have different endpoints; a command for one does not work at the other.";
     4003 MethodNotAllowed Usage 405 "the endpoint does not take this method"
-        cause "{method} {path}" try "compare with the API description at /v1/openapi.json"
-        explain "The path exists, but it does not take this method; the API description lists those that it takes.";
+        cause "{method} {path}" try "use a method that the endpoint takes"
+        explain "The path exists, but it does not take this method. Reading is GET, creating is POST, an edit is PATCH, lifting a hold is DELETE.";
     4004 RequestTooLarge Data 413 "the request is too large"
         cause "it has more than {limit} bytes" try "send attachments through /v1/blobs"
         explain "A JSON request has a limit. Files are streamed as blobs, which may be as large as a message.";
@@ -383,7 +383,7 @@ error_codes! {
         cause "{answer} is the final answer to {reference}" try "send a notice, or withdraw the answer first"
         explain "A request has one final answer; partial ones and extensions may come before it.";
     4307 ReasonMissing Data 422 "a reason is missing"
-        cause "a {status} needs a reason code" try "--reason CODE;  ncpctl cheat reasons  lists them"
+        cause "a {status} needs a reason code" try "--reason CODE: {known}"
         explain "Refusals and extensions carry one reason of a closed list, so that the other side and the statistics can read them in any language.";
     4308 ReasonUnknown Data 422 "the reason is not in the list"
         cause "{reason} is not a reason for a {status}" try "choose one of: {known}"
@@ -469,7 +469,7 @@ error_codes! {
         cause "{free} free, {needed} needed to go on" try "free space on the file system of {folder}"
         explain "New work is refused early, so that room remains for the evidence of what is under way. Nothing accepted is in danger. Work goes on by itself when there is room.";
     5102 StoreDamaged Io 500 "the store is damaged"
-        cause "{folder}: {reason}" try "do not delete anything; put back the backup with  ncpctl backup restore"
+        cause "{folder}: {reason}" try "delete nothing; put back a backup of the folder"
         explain "Journal or spool hold bytes that do not agree with their checksums, not only at the end where a power cut can tear them. The daemon does not start, because guessing could hide a loss.";
     5103 StoreStopped Unavailable 503 "the store has stopped"
         cause "{reason}" try "look at the disk, then restart the daemon"
@@ -478,7 +478,7 @@ error_codes! {
         cause "{folder}: {reason}" try "check permissions and the file system"
         explain "The operating system refused a file of the data folder.";
     5105 RecordMissing Io 500 "a record that the journal names is missing"
-        cause "{record}" try "ncpctl storage fsck"
+        cause "{record}" try "stop the daemon and put back a backup of the folder"
         explain "The journal says that something was stored that the spool does not have. That is damage; the backup has the record.";
     5201 ShuttingDown Unavailable 503 "the daemon is stopping"
         cause "it was asked to stop" try "try again in a moment"
@@ -502,7 +502,7 @@ error_codes! {
         cause "there is no {program} in {folder}" try "keep ncpctl, ncp-node and ncp-relay in one folder, as they are installed"
         explain "Some commands start the daemon's own program, so that its own reader judges its files. They look for it in the folder in which ncpctl itself lies, and nowhere else.";
     5901 InternalFault Bug 500 "a fault of this program"
-        cause "{reason}" try "send the output of  ncpctl support-bundle  to the maintainers"
+        cause "{reason}" try "report it with the lines that the daemon logged at that moment"
         explain "Something happened that the program rules out. It is a bug; the log of the daemon holds the details, never content.";
 
     // 6: evidence.
@@ -525,7 +525,7 @@ error_codes! {
         cause "{origin}: event {index}: {reason}" try "do not change the folder; compare with the backup"
         explain "Recomputing the tree from the events gives another root than the signed checkpoint. Some event was changed, lost or added after it was signed.";
     6107 OwnLogForked Config 503 "others hold a newer checkpoint of this log"
-        cause "{peer} holds size {found}, here it ends at {size}" try "stop, and restore with a new epoch:  ncpctl backup restore"
+        cause "{peer} holds size {found}, here it ends at {size}" try "put back the newest copy of the folder; with an older one the log needs a new epoch"
         explain "This data folder is older than what was signed before: a restored backup or a snapshot of the machine. Going on would fork the log, so the daemon signs nothing more.";
 
     // 7: directory.

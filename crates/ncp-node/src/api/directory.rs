@@ -72,7 +72,7 @@ pub(super) async fn verb(
     if verb != "pin" {
         return Err(ErrorCode::EndpointUnknown.with("method", "POST").with("path", &piece).into());
     }
-    let unknown = || Fault::from(ErrorCode::ParticipantUnknown.with("participant", participant));
+    let unknown = || ErrorCode::ParticipantUnknown.with("participant", participant);
     let participant: ParticipantId = participant.parse().map_err(|_| unknown())?;
     let asked = ask::signed(&node, request, Repeats::Refused).await?;
     asked.officer.require(Role::Supervisor, "pinning")?;

@@ -43,7 +43,7 @@ pub(super) async fn lift(
 ) -> Result<Response, Failed> {
     let asked = ask::signed(&node, request, Repeats::Refused).await?;
     asked.officer.require(Role::Supervisor, "lifting a hold")?;
-    let scope: HoldScope = scope.parse().map_err(|_| Fault::from(ErrorCode::HoldUnknown.with("scope", &scope)))?;
+    let scope: HoldScope = scope.parse().map_err(|_| ErrorCode::HoldUnknown.with("scope", &scope))?;
     submit(&node, &asked.officer, Ask::LiftHold(scope.into()), "lifting a hold", &scope).await?;
     answer(&node).await
 }

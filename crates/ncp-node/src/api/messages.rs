@@ -96,7 +96,7 @@ pub(super) fn caller(node: &Node, asked: Signed) -> Caller {
 
 /// The message of a name in a path.
 pub(super) async fn find(node: &Arc<Node>, name: &str) -> Result<MessageKey, Failed> {
-    let unknown = || Fault::from(ErrorCode::MessageUnknown.with("message", name));
+    let unknown = || ErrorCode::MessageUnknown.with("message", name);
     let parsed: MessageName = name.parse().map_err(|_| unknown())?;
     let found = node.blocking(move |node| views::find(node, &node.reader().view(), &parsed)).await?;
     Ok(found.ok_or_else(unknown)?)

@@ -99,7 +99,7 @@ pub(super) async fn verb(
     request: Request,
 ) -> Result<Response, Failed> {
     let (number, verb) = ask::verb(&piece)?;
-    let unknown = || Fault::from(ErrorCode::OfficerUnknown.with("officer", number));
+    let unknown = || ErrorCode::OfficerUnknown.with("officer", number);
     let officer = OfficerNumber(number.parse().map_err(|_| unknown())?);
     if verb != "disable" {
         return Err(ErrorCode::EndpointUnknown.with("method", "POST").with("path", &piece).into());

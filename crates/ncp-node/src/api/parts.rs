@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ncp_api::{ErrorCode, Fault};
+use ncp_api::ErrorCode;
 
 use super::ask;
 use super::body::streamed;
@@ -50,7 +50,7 @@ fn message_part(node: &Node, key: MessageKey, number: usize) -> Result<File, Fai
         (ContentKey::of_in(&row), row.received.reference, views::awaits_acknowledgement(&row))
     };
     drop(view);
-    let erased = || Fault::from(ErrorCode::ContentErased.with("reference", reference));
+    let erased = || ErrorCode::ContentErased.with("reference", reference);
     let (stored, manifest) = content::stored(node, &content_key)?.ok_or_else(erased)?;
     if hidden {
         let words = manifest.restriction.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -59,7 +59,7 @@ fn message_part(node: &Node, key: MessageKey, number: usize) -> Result<File, Fai
     }
     let unknown = || {
         let fault = ErrorCode::PartUnknown.with("reference", reference).with("count", manifest.parts.len());
-        Fault::from(fault.with("part", number))
+        fault.with("part", number)
     };
     let index = number.checked_sub(1).filter(|index| *index < manifest.parts.len()).ok_or_else(unknown)?;
     let (part, stretch) = content::part(node, &content_key, &stored, index)?.ok_or_else(erased)?;
@@ -82,7 +82,7 @@ fn contributed(node: &Node, key: MessageKey, task: u16, contribution: usize, par
     let row = TASK.row(&node.reader().view(), &(key.0, key.1, task))?;
     let row = row.ok_or_else(|| ErrorCode::TaskUnknown.with("reference", key.1).with("task", task))?;
     let missing = |reason: &str| {
-        Fault::from(ErrorCode::ContributionMissing.with("reference", key.1).with("reason", reason))
+        ErrorCode::ContributionMissing.with("reference", key.1).with("reason", reason)
     };
     let record = contribution.checked_sub(1).and_then(|index| row.contributions.get(index));
     let record = *record.ok_or_else(|| missing("there is no such contribution"))?;
@@ -99,7 +99,7 @@ fn answer(file: File, headers: &HeaderMap) -> Result<Response, Failed> {
     let (status, range) = match wanted {
         None => (StatusCode::OK, 0..length),
         Some(text) => {
-            let invalid = || Fault::from(ErrorCode::RangeInvalid.with("range", text).with("length", length));
+            let invalid = || ErrorCode::RangeInvalid.with("range", text).with("length", length);
             (StatusCode::PARTIAL_CONTENT, byte_range(text, length).ok_or_else(invalid)?)
         }
     };

@@ -14,7 +14,7 @@ use ncp_api::message::{
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::codes::{Code, Kind, Precedence, ResponseStatus};
 use ncp_protocol::event::Role;
-use ncp_protocol::ids::{MessageId, ParticipantId};
+use ncp_protocol::ids::ParticipantId;
 
 use super::ask::{self, Signed};
 use super::messages::{caller, created};
@@ -193,7 +193,7 @@ async fn contribute_once(
 fn name_task(error: Failed, task: u16) -> Failed {
     match error {
         Failed::Fault(fault) if fault.code == ErrorCode::TaskUnknown => fault.with("task", task).into(),
-        other => other,
+        Failed::Fault(_) | Failed::Store(_) => error,
     }
 }
 
@@ -325,7 +325,7 @@ pub(super) async fn submit(
     officer: &Officer,
     ask: Ask,
     action: &'static str,
-    reference: &dyn core::fmt::Display,
+    reference: &(dyn core::fmt::Display + Sync),
 ) -> Result<Done, Failed> {
     let about = About { action, reference: reference.to_string(), officer: officer.number };
     let reply = node.submit(Submission::LOCAL, officer.actor.clone(), ask).await?.reply;
@@ -336,15 +336,6 @@ pub(super) async fn submit(
 pub(super) async fn view(node: &Arc<Node>, key: MessageKey) -> Result<Response, Failed> {
     let view = node.blocking(move |node| views::message(node, key)).await?;
     Ok(Json(view).into_response())
-}
-
-/// The id in a reply about a message, if there is one.
-#[must_use]
-pub(super) fn message_of(done: &Done) -> Option<MessageId> {
-    match done {
-        Done::Message { message, .. } => Some(*message),
-        Done::Noted | Done::Evidence { .. } | Done::Tasks { .. } | Done::Withdrawal(_) => None,
-    }
 }
 
 #[cfg(test)]

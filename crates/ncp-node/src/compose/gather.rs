@@ -39,11 +39,7 @@ pub(super) enum Source {
 }
 
 /// All parts of a message. `before` is the content that an edit replaces.
-pub(super) fn parts(
-    node: &Node,
-    asked: &NewMessage,
-    before: Option<&ContentKey>,
-) -> Result<Vec<PlannedPart>, Failed> {
+pub(super) fn parts(node: &Node, asked: &NewMessage, before: Option<&ContentKey>) -> Result<Vec<PlannedPart>, Failed> {
     let mut gathering = Gathering { node, parts: Vec::new(), names: BTreeSet::new() };
     if let Some(text) = asked.text.as_ref().filter(|text| !text.is_empty()) {
         gathering.inline(TEXT_PART, TEXT_TYPE, text.as_bytes().to_vec(), None)?;
@@ -99,12 +95,7 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    fn attachment(
-        &mut self,
-        index: usize,
-        attachment: &Attachment,
-        before: Option<&ContentKey>,
-    ) -> Result<(), Failed> {
+    fn attachment(&mut self, index: usize, attachment: &Attachment, before: Option<&ContentKey>) -> Result<(), Failed> {
         let name = part_name(index, &attachment.name)?;
         let media_type = media_type(index, &attachment.media_type)?;
         if self.names.contains(&name) {

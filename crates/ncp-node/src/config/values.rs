@@ -153,12 +153,14 @@ fn rules(root: &Section<'_>) -> (Option<Rules>, BTreeMap<Code, String>) {
         let text = section.item("text").and_then(|item| item.text());
         let to = section.required("to").and_then(|item| recipients(&item));
         let kinds = section.required("kinds").map(|item| all_or_list(&item, Kind::ALL, "a list of kinds, or \"all\""));
-        let handling =
-            section.required("handling").map(|item| all_or_list(&item, Handling::ALL, "a list of H0 to H3, or \"all\""));
+        let handling = section
+            .required("handling")
+            .map(|item| all_or_list(&item, Handling::ALL, "a list of H0 to H3, or \"all\""));
         let approvals = section.required("approvals").and_then(|item| item.number(0..=u64::from(APPROVALS_MAX)));
         section.end();
         let approvals = approvals.and_then(|number| u8::try_from(number).ok());
-        let (Some(name), Some(to), Some(kinds), Some(handling), Some(approvals)) = (name, to, kinds, handling, approvals)
+        let (Some(name), Some(to), Some(kinds), Some(handling), Some(approvals)) =
+            (name, to, kinds, handling, approvals)
         else {
             whole = false;
             continue;

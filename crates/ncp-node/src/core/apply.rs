@@ -113,7 +113,11 @@ impl Applying<'_> {
 
     fn officer_disabled(&mut self, officer: OfficerNumber) -> Result<(), Unreadable> {
         let row = introduced(self.read(&OFFICER, &officer.0)?, "officer")?;
-        OFFICER.put(self.rows, &officer.0, &OfficerRow { standing: Standing::Disabled, disabled: Some(self.event.event.time), ..row });
+        OFFICER.put(
+            self.rows,
+            &officer.0,
+            &OfficerRow { standing: Standing::Disabled, disabled: Some(self.event.event.time), ..row },
+        );
         Ok(())
     }
 

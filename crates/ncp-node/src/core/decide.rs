@@ -12,7 +12,7 @@ mod release;
 mod tick;
 
 pub(super) use inbound::expects_answer;
-pub(super) use outbound::evidence_byte;
+pub(super) use outbound::{asks_for_another_seal, evidence_byte};
 
 use ncp_protocol::event::{Actor, Change, Claim, EnvelopeKey, Event, EvidenceKind, HoldScope, Outcome, Role};
 use ncp_protocol::ids::{Digest, LogName, OfficerNumber, ParticipantId, UnixMillis};

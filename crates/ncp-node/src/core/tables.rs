@@ -331,6 +331,8 @@ pub type EvidenceKey = (ParticipantId, MessageId, ParticipantId, u8);
 pub struct EvidenceRow {
     /// Record that holds the proof.
     pub record: Digest,
+    /// Header of the seal that it speaks of: evidence about a later seal stands beside it in the timeline.
+    pub header: Digest,
     /// Sequence of the event that noted it.
     pub sequence: u64,
 }

@@ -19,12 +19,7 @@ pub(super) struct PublicLog {
 
 impl PublicLog {
     /// Reads the next leaf, watching for entries in the name of `this_node` that are not `own`.
-    pub(super) fn read(
-        &mut self,
-        leaf: &[u8],
-        this_node: ParticipantId,
-        own: &[Digest],
-    ) -> Result<(), PublicRefusal> {
+    pub(super) fn read(&mut self, leaf: &[u8], this_node: ParticipantId, own: &[Digest]) -> Result<(), PublicRefusal> {
         let event = self.reading.read(leaf)?;
         if let Change::EntryAdmitted { participant, version, entry } = &event.change {
             self.admissions.insert((*participant, *version), event.time);

@@ -191,7 +191,8 @@ impl Directory {
             (held.unverified().version, held.digest()) == (timestamp.membership_version, timestamp.membership_digest)
         });
         if !known {
-            let signed_membership = entries.membership.as_deref().and_then(|bytes| SignedMembership::decode(bytes).ok());
+            let signed_membership =
+                entries.membership.as_deref().and_then(|bytes| SignedMembership::decode(bytes).ok());
             let membership = signed_membership.ok_or(LookError::NoMembership)?;
             accept_membership(&self.held.root, &timestamp, self.held.membership(), &membership, now)?;
             self.held.membership = Some(membership);

@@ -20,9 +20,7 @@ pub(super) fn dial(error: &DialError) -> Fault {
         | AttemptError::NotLoopback
         | AttemptError::Connect(_)
         | AttemptError::ConnectTimedOut
-        | AttemptError::Proxy(_) => {
-            ErrorCode::HubUnreachable.with("address", &last.target).with("reason", &last.error)
-        }
+        | AttemptError::Proxy(_) => ErrorCode::HubUnreachable.with("address", &last.target).with("reason", &last.error),
     }
 }
 

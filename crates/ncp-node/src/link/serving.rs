@@ -270,7 +270,10 @@ impl Serving {
     fn answer(&self, answer: Answer) -> Result<(), End> {
         // One question is out at a time, so an answer that finds no room was not asked for.
         self.answers.try_send(answer).map_err(|_| {
-            End::Bye(Some(RejectCode::FrameUnexpected), Some(faults::violation(&"directory data that nobody asked for")))
+            End::Bye(
+                Some(RejectCode::FrameUnexpected),
+                Some(faults::violation(&"directory data that nobody asked for")),
+            )
         })
     }
 

@@ -207,7 +207,8 @@ fn sent(node: &Node, claim: &Claim) -> Result<Sent, ReadError> {
     let bytes = node.reader().record(&envelope_record(claim.header))?;
     let header = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()?.unverified_header().ok());
     if let Some(header) = header {
-        let envelope = EnvelopeKey { originator, message: header.message, recipient: header.recipient, seal: header.seal };
+        let envelope =
+            EnvelopeKey { originator, message: header.message, recipient: header.recipient, seal: header.seal };
         return Ok(Sent::So(envelope, header.not_after));
     }
     let out = OUT.row(&node.reader().view(), &message)?;

@@ -90,11 +90,7 @@ pub(super) enum Inflow {
     /// One chunk of this length and root.
     Inline { length: usize, root: Digest },
     /// An upload of the store.
-    Upload {
-        upload: Box<Upload<RealDisk>>,
-        name: BodyName,
-        length: u64,
-    },
+    Upload { upload: Box<Upload<RealDisk>>, name: BodyName, length: u64 },
 }
 
 /// Looks for the body on the disk. Blocks.

@@ -38,11 +38,7 @@ pub(super) enum Judged {
     /// To be opened.
     Good(Box<Verified>),
     /// Refused, with evidence.
-    Refused {
-        envelope: EnvelopeKey,
-        header: Digest,
-        code: RejectCode,
-    },
+    Refused { envelope: EnvelopeKey, header: Digest, code: RejectCode },
     /// This node stated its outcome before, at this leaf.
     StatedBefore(u64),
     /// Later.
@@ -147,12 +143,7 @@ pub(super) fn key_of(header: &Header) -> EnvelopeKey {
 }
 
 /// R1, under the hub's traffic log key, about exactly this envelope.
-fn acceptance(
-    node: &Node,
-    deliver: &Deliver,
-    header: &Header,
-    digest: Digest,
-) -> Result<VerifiedEvidence, HubFault> {
+fn acceptance(node: &Node, deliver: &Deliver, header: &Header, digest: Digest) -> Result<VerifiedEvidence, HubFault> {
     let Claim { origin, kind, outcome, .. } = unverified_claim(&deliver.acceptance)?;
     if origin.participant != ParticipantId::HUB || kind != EvidenceKind::RelayAcceptance || outcome != Outcome::Done {
         return Err(HubFault::NoAcceptance);
@@ -180,7 +171,9 @@ fn signing_key(desk: &Desk, known: &KnownEntry, header: &Header, accepted: UnixM
         let Some(signing) = entry.keys.signing.filter(|signing| signing.key.id() == header.originator_key) else {
             continue;
         };
-        if !signing.is_valid_at(accepted) {
+        // As the hub judges it: what was released in time may arrive later. Whether the key still stood when the hub took
+        // the envelope is asked below.
+        if !signing.is_valid_at(header.created) {
             continue;
         }
         if entry.version == newest {

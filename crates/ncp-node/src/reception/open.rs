@@ -48,11 +48,8 @@ pub(super) fn open(node: &Node, verified: Verified, body: &Body) -> Result<Opene
     };
     let name = content_record(key.originator, key.message, 0);
     let content = opened.content();
-    let stored = StoredContent::received(
-        opened.wrap_content().cek.clone(),
-        *content.r(),
-        content.manifest_bytes().to_vec(),
-    );
+    let stored =
+        StoredContent::received(opened.wrap_content().cek.clone(), *content.r(), content.manifest_bytes().to_vec());
     let header = opened.header_digest();
     let inline = match body {
         Body::Inline(bytes) => Some(Record { name: body_record(root), bytes: bytes.clone() }),
@@ -71,9 +68,10 @@ pub(super) fn open(node: &Node, verified: Verified, body: &Body) -> Result<Opene
 /// A body that does not open and no longer has its root went bad on this disk: nobody else's fault, and fatal.
 fn check_disk(body: &Body, root: Digest) -> Result<(), ReadError> {
     match body {
-        Body::Stored(stored) if stored.root()? != root => {
-            Err(ReadError::Disk(std::io::Error::new(std::io::ErrorKind::InvalidData, "a body on the disk has gone bad")))
-        }
+        Body::Stored(stored) if stored.root()? != root => Err(ReadError::Disk(std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            "a body on the disk has gone bad",
+        ))),
         Body::Stored(_) | Body::Inline(_) => Ok(()),
     }
 }

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use ncp_api::message::{
-    ApprovalView, ContentState, ContributionView, Direction, FormContent, MessageName, MessageView, PartView, RecipientState,
-    ReleaseNeed, TaskView,
+    ApprovalView, ContentState, ContributionView, Direction, FormContent, MessageName, MessageView, PartView,
+    RecipientState, ReleaseNeed, TaskView,
 };
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::event::{Change, Event};
@@ -14,6 +14,8 @@ use ncp_protocol::manifest::Manifest;
 use super::{awaits_acknowledgement, due_in, officer_of, state};
 use crate::content::{self, ContentKey, FORM_PART, TEXT_PART};
 use crate::contributions;
+use ncp_store::state::Unreadable;
+
 use crate::core::tables::{CONVERSATION, IN, InRow, MessageKey, OUT, OutRow, TASK, TaskRow, conversation_key};
 use crate::faults::Failed;
 use crate::history;
@@ -25,7 +27,7 @@ use crate::vault::StoredContent;
 /// # Errors
 /// [`ErrorCode::MessageUnknown`], damage, or the store's failure.
 pub fn message(node: &Node, key: MessageKey) -> Result<MessageView, Failed> {
-    let unknown = || Fault::from(ErrorCode::MessageUnknown.with("message", key.1));
+    let unknown = || ErrorCode::MessageUnknown.with("message", key.1);
     if key.0 == node.participant() {
         let row = OUT.row(&node.reader().view(), &key.1)?.ok_or_else(unknown)?;
         return sent(node, &row);
@@ -202,7 +204,7 @@ fn named(node: &Node, message: Option<MessageId>) -> Result<Option<MessageName>,
 ///
 /// # Errors
 /// [`ncp_store::state::Unreadable`].
-pub fn reference(node: &Node, key: MessageKey) -> Result<Option<Reference>, Failed> {
+pub fn reference(node: &Node, key: MessageKey) -> Result<Option<Reference>, Unreadable> {
     let view = node.reader().view();
     if key.0 == node.participant() {
         return Ok(OUT.row(&view, &key.1)?.map(|row| row.draft.reference));
@@ -253,13 +255,7 @@ fn tasks(node: &Node, (originator, message): MessageKey) -> Result<Vec<TaskView>
     Ok(tasks)
 }
 
-fn task_view(
-    node: &Node,
-    message: MessageKey,
-    task: u16,
-    row: TaskRow,
-    events: &[Event],
-) -> Result<TaskView, Failed> {
+fn task_view(node: &Node, message: MessageKey, task: u16, row: TaskRow, events: &[Event]) -> Result<TaskView, Failed> {
     let mut contributions = Vec::new();
     for record in &row.contributions {
         contributions.push(contribution(node, *record, events)?);

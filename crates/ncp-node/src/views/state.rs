@@ -55,12 +55,7 @@ pub fn due_out(view: &impl View, row: &OutRow) -> Result<Option<UnixMillis>, Unr
     Ok(nearest)
 }
 
-fn of_envelope(
-    row: &OutRow,
-    participant: ParticipantId,
-    envelope: Option<&EnvelopeRow>,
-    held: bool,
-) -> RecipientState {
+fn of_envelope(row: &OutRow, participant: ParticipantId, envelope: Option<&EnvelopeRow>, held: bool) -> RecipientState {
     let plain = |state| RecipientState { participant, state, reject: None };
     let Some(envelope) = envelope else { return plain(before_release(row.state)) };
     match envelope.stage {

@@ -83,6 +83,7 @@ pub(crate) struct Hub {
     pub(crate) membership: SignedMembership,
     pub(crate) entries: Vec<SignedEntry>,
     pub(crate) address: SocketAddr,
+    listener: Option<Listener>,
     arrivals: Option<mpsc::Receiver<Arrival>>,
     /// Changes what the timestamp states of `public`, for a hub that lies.
     pub(crate) stated_root: Option<Digest>,
@@ -92,10 +93,20 @@ impl Hub {
     pub(crate) fn new(party: Party, membership: SignedMembership) -> Self {
         let log = |log, key: &SigningKey| Log { origin: party.origin(log), key: key.clone(), events: Vec::new() };
         let (traffic, public) = (log(LogName::Traffic, &party.log), log(LogName::Public, &party.public_log));
-        // Bound once to learn a free port, and again when a test first wants a link: before that the node is refused.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        Self { party, public, traffic, membership, entries: Vec::new(), address, arrivals: None, stated_root: None }
+        // Until a test wants a link, what dials waits in the kernel.
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), ListenerLimits::default()).unwrap();
+        let (address, listener) = (listener.local_addr(), Some(listener));
+        Self {
+            party,
+            public,
+            traffic,
+            membership,
+            entries: Vec::new(),
+            address,
+            listener,
+            arrivals: None,
+            stated_root: None,
+        }
     }
 
     pub(crate) fn admit(&mut self, signed: SignedEntry) {
@@ -147,7 +158,7 @@ impl Hub {
         let network = self.membership.unverified().network;
         let arrivals = self.arrivals.get_or_insert_with(|| {
             let settings = TlsSettings::new(&self.party.tls.material, network).unwrap();
-            let listener = Listener::bind(self.address, ListenerLimits::default()).unwrap();
+            let listener = self.listener.take().unwrap();
             let (sender, arrivals) = mpsc::channel(8);
             tokio::spawn(listener.run(SharedTls::new(settings), Arc::new(|_| Vec::new()), sender));
             arrivals
@@ -227,6 +238,16 @@ impl HubLink {
     pub(crate) async fn raw(&mut self) -> Option<Frame> {
         let raw = self.reader.next().await.ok()??;
         Some(Frame::decode(raw.kind, &raw.payload).unwrap())
+    }
+
+    /// The next frame that is no checkpoint.
+    pub(crate) async fn raw_past_housekeeping(&mut self) -> Frame {
+        loop {
+            match self.raw().await.expect("the node closed the link") {
+                Frame::Checkpoint(_) => {}
+                other => return other,
+            }
+        }
     }
 
     /// The next frame that is neither a question about the directory, which is answered, nor housekeeping.

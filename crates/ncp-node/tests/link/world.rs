@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64ct::{Base64, Encoding as _};
 use ncp_node::config::Config;
 use ncp_node::core::command::{Ask, Done, Refusal};
 use ncp_node::core::tables::{ENVELOPE, EnvelopeRow};
@@ -14,13 +15,12 @@ use ncp_protocol::directory::{
     SignedMembership, ValidKey,
 };
 use ncp_protocol::event::Actor;
-use ncp_protocol::ids::{Epoch, KeyId, LogName, LogOrigin, MessageId, NetworkId, ParticipantId, UnixMillis};
+use ncp_protocol::ids::{Epoch, KeyId, LogName, LogOrigin, MessageId, NetworkId, ParticipantId, UnixMillis, certificate_uri};
 use ncp_protocol::keys::{SigningKey, sha256};
 use ncp_protocol::limits::{DAY_MS, OPEN_AFTER_SEAL_MS};
-use ncp_protocol::root::{NetworkClass, Role, Roles, RootOfTrust, SignedRoot, TrustedRoot};
+use ncp_protocol::root::{NetworkClass, Role, Roles, RootOfTrust, SignedRoot};
 use ncp_protocol::wrap::SealingKey;
 use ncp_store::keyfiles::{self, KeyUse};
-use ncp_transport::identity::certificate_uri;
 use ncp_transport::tls::TlsMaterial;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
@@ -53,7 +53,6 @@ fn key() -> SigningKey {
 pub(crate) struct Party {
     pub(crate) id: ParticipantId,
     pub(crate) identity: SigningKey,
-    pub(crate) recovery: SigningKey,
     pub(crate) signing: SigningKey,
     pub(crate) sealing_seed: [u8; 32],
     pub(crate) log: SigningKey,
@@ -110,19 +109,7 @@ impl Party {
             suite_floor: 1,
         };
         let entry = SignedEntry::sign(entry, &identity).unwrap();
-        Self {
-            id,
-            identity,
-            recovery,
-            signing,
-            sealing_seed,
-            log,
-            public_log,
-            witness,
-            timestamp,
-            tls,
-            entry,
-        }
+        Self { id, identity, signing, sealing_seed, log, public_log, witness, timestamp, tls, entry }
     }
 
     pub(crate) fn sealing(&self) -> SealingKey {
@@ -233,10 +220,6 @@ impl World {
         world
     }
 
-    pub(crate) fn trusted(&self) -> TrustedRoot {
-        self.root.verify_first().unwrap()
-    }
-
     /// A new membership statement, in which XB is suspended for this reason if there is one.
     pub(crate) fn suspend_xb(&mut self, version: u32, reason: Option<&str>) {
         let mut statement = membership(self.network, &self.membership_key, version, &[&self.hub.party, &self.xa, &self.xb])
@@ -298,7 +281,7 @@ impl World {
             data = self.data().display(),
             socket = self.folder.path().join("api.sock").display(),
             hub = self.hub.address,
-            key = base64ct::Encoding::encode_string(&key().verifying_key().to_bytes()),
+            key = Base64::encode_string(&key().verifying_key().to_bytes()),
         );
         let text = text.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");
         Config::parse(&[("node.toml".into(), text)]).unwrap()

@@ -1,12 +1,11 @@
 //! The index as a `BTreeMap`: for the simulator and tests. It lives in its [`MemoryPlace`], so that what a daemon's index
 //! does at a restart (survive, vanish, fall behind) can be chosen by whoever holds the place.
 
-use core::ops::ControlFlow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Index;
-use crate::state::{Rows, Unreadable, View};
+use crate::state::{Rows, Unreadable, View, Visit};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -36,12 +35,7 @@ impl View for MemoryIndex {
         Ok(self.0.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Unreadable> {
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Unreadable> {
         use core::ops::Bound::{Excluded, Included};
         if from >= to {
             return Ok(());

@@ -4,14 +4,13 @@
 //! refuses or panics over. So every error and every panic while opening means one thing: set it aside, build anew.
 //! Values stay below [`ROW_MAX`](crate::state::ROW_MAX), which keeps sled from its unsynced `blobs` folder.
 
-use core::ops::ControlFlow;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use super::Index;
 use crate::limits::INDEX_CACHE_BYTES;
-use crate::state::{Rows, Unreadable, View};
+use crate::state::{Rows, Unreadable, View, Visit};
 
 /// Where a [`SledIndex`] lives.
 #[derive(Debug, Clone)]
@@ -32,12 +31,7 @@ impl View for SledIndex {
         Ok(self.db.get(key).map_err(|e| unreadable(&e))?.map(|value| value.to_vec()))
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Unreadable> {
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Unreadable> {
         if from >= to {
             return Ok(());
         }

@@ -161,7 +161,7 @@ impl View for Broken {
     fn row(&self, _: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
         Err(Unreadable("broken".to_owned()))
     }
-    fn scan(&self, _: &[u8], _: &[u8], _: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<(), Unreadable> {
+    fn scan(&self, _: &[u8], _: &[u8], _: &mut Visit<'_>) -> Result<(), Unreadable> {
         Err(Unreadable("broken".to_owned()))
     }
 }

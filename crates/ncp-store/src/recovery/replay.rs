@@ -146,12 +146,12 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
     /// Whether the event belongs to a log of this daemon, and opens it under the daemon's key.
     fn check_log(&self, event: &Event) -> Result<(), OpenError> {
         let log = self.base.logs.get(&event.log).ok_or(OpenError::OtherLog(event.log))?;
-        match &event.change {
-            Change::LogOpened { origin, key, .. } if *origin != log.origin || *key != log.key.verifying_key().id() => {
-                Err(OpenError::OtherLog(event.log))
-            }
-            _ => Ok(()),
+        if let Change::LogOpened { origin, key, .. } = &event.change
+            && (*origin != log.origin || *key != log.key.verifying_key().id())
+        {
+            return Err(OpenError::OtherLog(event.log));
         }
+        Ok(())
     }
 
     fn grow(&mut self, group: &Group) -> Result<BTreeMap<LogName, SignedCheckpoint>, OpenError> {

@@ -126,6 +126,7 @@ impl Core for Toy {
     }
 
     fn apply(&self, view: &dyn View, placed: Placed<'_>, rows: &mut Rows) -> Result<(), Unreadable> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the toy knows four events")]
         match &placed.event.change {
             Change::ContributionAdded { message, task, record, .. } => {
                 NOTES.put(rows, &(*message, *task), record);

@@ -90,6 +90,31 @@ fn every_command_takes_json_and_has_a_known_schema() {
     }
 }
 
+/// The commands that a text tells people to run: what follows `ncpctl`, as far as it is words.
+fn advised(text: &str) -> Vec<Vec<String>> {
+    let words = |rest: &str| {
+        let word = |text: &&str| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !text.starts_with('-');
+        rest.split_whitespace().take_while(word).map(ToOwned::to_owned).collect()
+    };
+    text.split("ncpctl ").skip(1).map(words).collect()
+}
+
+#[test]
+fn errors_advise_only_commands_that_exist() {
+    for code in ncp_api::ErrorCode::ALL {
+        for path in advised(code.remedy()) {
+            let mut tree = Cli::command();
+            for word in &path {
+                if tree.get_subcommands().next().is_none() {
+                    break;
+                }
+                let found = tree.find_subcommand(word).cloned();
+                tree = found.unwrap_or_else(|| panic!("{code} advises ncpctl {}", path.join(" ")));
+            }
+        }
+    }
+}
+
 #[test]
 fn json_and_plain_exclude_each_other() {
     assert!(Cli::try_parse_from(["ncpctl", "inbox", "--json", "--plain"]).is_err());

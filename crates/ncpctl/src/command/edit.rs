@@ -1,7 +1,7 @@
 //! `edit`: changes a message that is not released. What is not named stays; all approvals are void.
 
 use clap::Args;
-use ncp_api::message::{Direction, MessageName, MessageState, MessageView, NewMessage, PartView};
+use ncp_api::message::{Attachment, Direction, MessageName, MessageState, MessageView, NewMessage, PartView};
 use ncp_api::{ErrorCode, FORM_PART, TEXT_PART};
 
 use crate::compose::{self, Content, Delivery, Document, form_of, read_text, upload_all};
@@ -48,10 +48,10 @@ impl Edit {
         }
         let document = Document::read(content.file.as_deref())?;
         let attached = upload_all(context, &client, &content.attach).await?;
+        let attached = attached.into_iter().map(|attached| attached.attachment);
         let message = NewMessage {
             to: to.unwrap_or_else(|| view.recipients.iter().map(|recipient| recipient.participant).collect()),
-            attachments: attached.into_iter().map(|attached| attached.attachment).collect(),
-            keep_parts: kept(&view, &self.drop)?,
+            attachments: kept(&view, &self.drop)?.into_iter().chain(attached).collect(),
             ..changed(&view, content, document)?
         };
         let edited = client.edit(&self.name, &message).await?;
@@ -61,8 +61,8 @@ impl Edit {
     }
 }
 
-/// Numbers of the attachments that stay.
-fn kept(view: &MessageView, drop: &[String]) -> Result<Vec<u16>, Error> {
+/// The attachments that stay.
+fn kept(view: &MessageView, drop: &[String]) -> Result<Vec<Attachment>, Error> {
     let attachments = || view.parts.iter().filter(|part| part.name != TEXT_PART && part.name != FORM_PART);
     for name in drop {
         if !attachments().any(|part| part.name == *name) {
@@ -71,7 +71,7 @@ fn kept(view: &MessageView, drop: &[String]) -> Result<Vec<u16>, Error> {
         }
     }
     let stays = |part: &&PartView| !drop.contains(&part.name);
-    Ok(attachments().filter(stays).map(|part| part.number).collect())
+    Ok(attachments().filter(stays).map(Attachment::kept).collect())
 }
 
 /// The message as it is, with what options and document say over it; recipients and parts are the caller's.
@@ -109,7 +109,6 @@ fn changed(view: &MessageView, content: Content, document: Document) -> Result<N
         reason: view.reason.clone(),
         also_sent_through: if channels.is_empty() { view.also_sent_through.clone() } else { channels },
         contributions: Vec::new(),
-        keep_parts: Vec::new(),
         national_ref: content.national_ref.or(document.national_ref).or(view.national_ref.clone()),
     })
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use ncp_api::message::{MessageName, MessageState, MessageView};
-use ncp_api::{CURSOR_NEWEST, Client, ErrorCode};
+use ncp_api::{Client, ErrorCode};
 use tokio::time::Instant;
 
 use crate::error::Error;
 
-/// A look at the feed lasts no longer: an event between two looks is seen by asking for the state again.
-const LOOK_SECONDS: u64 = 2;
+/// How long the daemon keeps one question open; below the client's own limit for an answer.
+const LOOK_SECONDS: u64 = 20;
 
 /// The step that is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,21 +57,26 @@ pub(crate) async fn until(
     timeout: Duration,
 ) -> Result<MessageView, Error> {
     let end = Instant::now() + timeout;
+    // Taken before the state is looked at: what happens between the two is in the feed after the cursor.
+    let mut cursor = client.newest_cursor().await?;
     loop {
         let view = client.message(name).await?;
+        let left = end.saturating_duration_since(Instant::now());
         match wait.reached(view.state) {
             Reached::Yes => return Ok(view),
             Reached::Never => {
                 let fault = ErrorCode::MessageStateWrong.with("action", "waiting").with("reference", view.reference);
                 return Err(fault.with("state", view.state).into());
             }
-            Reached::NotYet if Instant::now() >= end => {
+            Reached::NotYet if left.is_zero() => {
                 let fault = ErrorCode::WaitTimeout.with("reference", view.reference).with("state", view.state);
                 return Err(fault.with("seconds", timeout.as_secs()).into());
             }
             Reached::NotYet => {
-                let left = end.saturating_duration_since(Instant::now()).as_secs().clamp(1, LOOK_SECONDS);
-                client.events(Some(CURSOR_NEWEST), left).await?;
+                let events = client.events(Some(&cursor), left.as_secs().clamp(1, LOOK_SECONDS)).await?;
+                if let Some(last) = events.last() {
+                    cursor.clone_from(&last.id);
+                }
             }
         }
     }

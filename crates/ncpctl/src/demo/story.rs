@@ -251,8 +251,9 @@ async fn approve(desk: &Desk, client: &Client, name: &MessageName) -> Result<Mes
 async fn until_released(client: &Client, name: &MessageName) -> Result<(), Error> {
     // A person takes the time that it takes.
     loop {
+        let cursor = client.newest_cursor().await?;
         match client.message(name).await?.state {
-            MessageState::WaitingForRelease | MessageState::Draft => client.events(Some(ncp_api::CURSOR_NEWEST), 2).await?,
+            MessageState::WaitingForRelease | MessageState::Draft => client.events(Some(&cursor), 20).await?,
             MessageState::Queued
             | MessageState::Held
             | MessageState::Accepted
@@ -320,7 +321,6 @@ fn new_message(kind: Kind, to: &[ParticipantId], subject: &str) -> NewMessage {
         reason: None,
         also_sent_through: Vec::new(),
         contributions: Vec::new(),
-        keep_parts: Vec::new(),
         national_ref: None,
     }
 }

@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use ncp_api::{ErrorCode, Problem};
 
-use crate::{Desk, text, values, write};
+use crate::desk::{Desk, text, write};
+use crate::values;
 
 #[test]
 fn a_missing_daemon_is_unavailable() {

@@ -1,82 +1,16 @@
 //! The program itself against a daemon that answers from a table and records what it was asked.
 
+#[cfg(test)]
 mod daemon;
+#[cfg(test)]
+mod desk;
+#[cfg(test)]
 mod errors;
+#[cfg(test)]
 mod messages;
+#[cfg(test)]
 mod output;
+#[cfg(test)]
 mod release;
+#[cfg(test)]
 mod values;
-
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-
-use daemon::Daemon;
-
-/// A daemon, an officer's key without passphrase, and the program.
-struct Desk {
-    folder: tempfile::TempDir,
-    daemon: Daemon,
-}
-
-impl Desk {
-    /// A desk of officer 7 whose daemon answers `/v1/health`.
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("folder");
-        let daemon = Daemon::start(&folder.path().join("api.sock"));
-        daemon.answer("GET", "/v1/health", 200, &values::health());
-        let desk = Self { folder, daemon };
-        let made = desk.run(&["keys", "init", "--officer", "7", "--no-passphrase"]);
-        assert!(made.status.success(), "{}", text(&made.stderr));
-        desk
-    }
-
-    fn key(&self) -> PathBuf {
-        self.path("officer.key")
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ncpctl"));
-        command
-            .args(arguments)
-            .env_clear()
-            .env("NCPCTL_NODE", self.path("api.sock"))
-            .env("NCPCTL_OFFICER_KEY", self.key())
-            .env("TERM", "xterm-256color")
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("runs")
-    }
-
-    /// Runs it and expects this exit code; returns standard output.
-    fn expect(&self, code: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}{}", text(&output.stdout), text(&output.stderr));
-        text(&output.stdout)
-    }
-
-    /// Runs it and expects this error with this exit code; returns standard error.
-    fn refused(&self, code: i32, error: &str, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        assert!(said.starts_with(&format!("error[{error}]: ")), "{arguments:?}: {said}");
-        assert!(said.contains("\n  cause: ") && said.contains("\n  try:   "), "{said}");
-        said
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
-
-fn write(path: &Path, bytes: &[u8]) -> String {
-    std::fs::write(path, bytes).expect("written");
-    path.to_str().expect("UTF-8").to_owned()
-}

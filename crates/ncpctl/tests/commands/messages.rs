@@ -6,7 +6,8 @@ use ncp_protocol::codes::{Handling, Kind, Precedence};
 use ncp_protocol::ids::Digest;
 use ncp_protocol::keys::sha256;
 
-use crate::{Desk, values, write};
+use crate::desk::{Desk, write};
+use crate::values;
 
 fn drafting() -> Desk {
     let desk = Desk::new();
@@ -176,11 +177,33 @@ fn an_edit_keeps_what_is_not_named() {
     let message: NewMessage = serde_json::from_slice(&desk.daemon.asked("PATCH", &path)[0].body).expect("a message");
     assert_eq!(message.subject, "White van");
     assert_eq!(message.text.as_deref(), Some(values::TEXT));
-    assert_eq!(message.keep_parts, [2], "the attachment stays, the text is sent anew");
+    let blobs: Vec<&str> = message.attachments.iter().map(|attachment| attachment.blob.as_str()).collect();
+    assert_eq!(blobs, ["part:2"], "the attachment stays, the text is sent anew");
     desk.expect(0, &["edit", values::OUT, "--drop", "photo.jpg"]);
     let message: NewMessage = serde_json::from_slice(&desk.daemon.asked("PATCH", &path)[1].body).expect("a message");
-    assert!(message.keep_parts.is_empty());
+    assert!(message.attachments.is_empty());
 
     desk.daemon.answer("GET", &path, 200, &values::message(values::OUT, MessageState::Accepted));
     desk.refused(65, &ErrorCode::MessageStateWrong.to_string(), &["edit", values::OUT, "--subject", "x"]);
+}
+
+#[test]
+fn waiting_follows_the_feed_from_the_cursor_of_now() {
+    let desk = drafting();
+    desk.daemon.answer_bytes("GET", "/v1/events", 200, b"");
+    let id = values::message(values::OUT, MessageState::Queued).message;
+    desk.daemon.answer("GET", &format!("/v1/messages/{id}"), 200, &values::message(values::OUT, MessageState::Queued));
+    let send = ["send", "--to", "XB", "--subject", "x", "--text", "y", "--handling", "H0", "--wait", "delivered"];
+    let arguments: Vec<&str> = send.iter().copied().chain(["--timeout", "0s"]).collect();
+    let said = desk.refused(75, "NCP-E3201", &arguments);
+    assert!(said.contains("XA-2026-000417 is queued"), "{said}");
+    desk.daemon.answer("GET", &format!("/v1/messages/{id}"), 200, &values::message(values::OUT, MessageState::Failed));
+    desk.refused(65, "NCP-E4302", &send);
+    desk.daemon.answer(
+        "GET",
+        &format!("/v1/messages/{id}"),
+        200,
+        &values::message(values::OUT, MessageState::Answered),
+    );
+    assert!(desk.expect(0, &send).contains("created  XA-2026-000417, answered"));
 }

@@ -6,7 +6,8 @@ use ncp_api::health::CheckResult;
 use ncp_api::message::MessageState;
 use serde_json::Value;
 
-use crate::{Desk, text, values};
+use crate::desk::{Desk, text};
+use crate::values;
 
 /// A desk whose daemon answers everything.
 fn desk() -> Desk {

@@ -5,7 +5,8 @@ use ncp_api::release::{Approve, Reject, ReleaseView};
 use ncp_protocol::approval::Decision;
 use ncp_protocol::keys::VerifyingKey;
 
-use crate::{Desk, values};
+use crate::desk::Desk;
+use crate::values;
 
 const SHOW: &str = "/v1/release/XA-2026-000417";
 const APPROVE: &str = "/v1/release/XA-2026-000417:approve";

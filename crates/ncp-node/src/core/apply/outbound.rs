@@ -7,7 +7,7 @@ use ncp_protocol::reject::RejectCode;
 use ncp_store::state::Unreadable;
 
 use super::{Applying, introduced};
-use crate::core::decide::{evidence_byte, expects_answer};
+use crate::core::decide::{asks_for_another_seal, evidence_byte, expects_answer};
 use crate::core::tables::{
     Clock, DUE, ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, EvidenceRow, HUB_SEEN, HubSeenRow, OUT, OutRow,
     PAIR_OPEN, PAIR_VOIDED, QUEUE, lane_byte, queue_key,
@@ -48,7 +48,7 @@ impl Applying<'_> {
     ) -> Result<(), Unreadable> {
         let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
         let key = (originator, message, recipient, evidence_byte(claim.kind));
-        EVIDENCE.put(self.rows, &key, &EvidenceRow { record, sequence: self.event.sequence });
+        EVIDENCE.put(self.rows, &key, &EvidenceRow { record, header: claim.header, sequence: self.event.sequence });
         if claim.origin.participant == ParticipantId::HUB
             && self.read(&HUB_SEEN, &())?.is_none_or(|seen| index > seen.index)
         {
@@ -85,6 +85,17 @@ impl Applying<'_> {
                 }
             }
             EvidenceKind::ContentHandover => self.end(message, recipient, EnvelopeStage::HandedOver)?,
+            EvidenceKind::ContentConsignmentFailure if asks_for_another_seal(claim) => {
+                if row.header == Some(claim.header) && !row.stage.has_ended() {
+                    let out = self.own(message)?;
+                    self.queue(&out, recipient, true);
+                    ENVELOPE.put(
+                        self.rows,
+                        &(message, recipient),
+                        &EnvelopeRow { stage: EnvelopeStage::Released, ..row },
+                    );
+                }
+            }
             EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure => {
                 // `duplicate` says that another seal of the same message was consigned: no failure.
                 let stage = match claim.outcome {

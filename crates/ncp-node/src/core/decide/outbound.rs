@@ -1,14 +1,22 @@
 //! An envelope of this node on its way: sealed, accepted, delivered, or refused.
 
-use ncp_protocol::event::{Change, EnvelopeKey, EvidenceKind};
+use ncp_protocol::event::{Change, Claim, EnvelopeKey, EvidenceKind, Outcome};
 use ncp_protocol::reject::{Permanence, RejectCode};
 
 use super::{Deciding, Stop};
 use crate::core::command::{Done, Effect, Noted, Refusal, Sealed};
 use crate::core::tables::{ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, OUT, OutState};
 
-/// How often one envelope is sealed again before it is given up: a directory that changes faster is not one to follow.
+/// How often one envelope is sealed before it is given up: a directory that changes faster is not one to follow.
 const SEALS_MAX: u32 = 16;
+
+/// Whether the recipient says that it does not have the key any more to which the envelope is sealed: the same message
+/// goes under another seal.
+pub(in crate::core) fn asks_for_another_seal(claim: &Claim) -> bool {
+    claim.kind == EvidenceKind::ContentConsignmentFailure
+        && claim.outcome == Outcome::Rejected(RejectCode::RecipientKeyUnknown)
+        && claim.envelope.seal.0 < SEALS_MAX
+}
 
 impl Deciding<'_> {
     pub(super) fn seal(&mut self, sealed: Sealed) -> Result<Done, Stop> {
@@ -50,7 +58,7 @@ impl Deciding<'_> {
             return Err(Refusal::UnknownMessage.into());
         }
         let key = (originator, message, recipient, evidence_byte(claim.kind));
-        if EVIDENCE.row(self.view, &key)?.is_some() {
+        if EVIDENCE.row(self.view, &key)?.is_some_and(|known| known.header == claim.header) {
             return Ok(Done::Noted);
         }
         // Evidence for something forgotten is kept too: it is somebody's signed word.
@@ -61,6 +69,9 @@ impl Deciding<'_> {
             record: noted.record.name.id,
         });
         self.records.push(noted.record);
+        if asks_for_another_seal(&claim) {
+            self.effects.push(Effect::SealEnvelope { message, recipient });
+        }
         self.effects.push(Effect::Announce);
         Ok(Done::Noted)
     }

@@ -152,8 +152,9 @@ fn services_contribute_until_the_request_is_answered() {
     consign(&mut world, arrival(1, Kind::Request, 1)).unwrap();
     let key = (id("XB"), message(1));
     let services: Vec<_> = ["border-police", "customs"].map(|text| text.parse().unwrap()).to_vec();
-    let assign =
-        |world: &mut World| world.ask(officer(DRAFTER), Ask::Assign { message: key, services: services.clone(), notes: Vec::new() });
+    let assign = |world: &mut World| {
+        world.ask(officer(DRAFTER), Ask::Assign { message: key, services: services.clone(), notes: Vec::new() })
+    };
     assert_eq!(assign(&mut world), Ok(Done::Tasks { first: 1 }));
     assert!(row(&world, 1).unwrap().handover.is_some(), "who assigns has opened it");
     assert_eq!(assign(&mut world), Ok(Done::Tasks { first: 3 }));

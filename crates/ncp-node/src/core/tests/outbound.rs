@@ -93,6 +93,23 @@ fn changed_recipient_key_seals_again_under_the_next_number_and_the_same_sequence
 }
 
 #[test]
+fn recipient_without_the_key_gets_another_seal_and_its_word_on_each() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
+    let unknown = Outcome::Rejected(RejectCode::RecipientKeyUnknown);
+    for seal in 2..4 {
+        world.effects.clear();
+        world.hear("XB", EvidenceKind::ContentConsignmentFailure, message, "XB", unknown).unwrap();
+        assert!(world.effects.contains(&Effect::SealEnvelope { message, recipient: id("XB") }));
+        assert_eq!((world.envelope(message, "XB").stage, queued(&world)), (EnvelopeStage::Released, 1));
+        world.seal(message, "XB").unwrap();
+        assert_eq!(world.envelope(message, "XB").seal.0, seal);
+    }
+    world.hear("XB", EvidenceKind::ContentConsignment, message, "XB", Outcome::Done).unwrap();
+    assert_eq!((world.envelope(message, "XB").stage, queued(&world)), (EnvelopeStage::Delivered, 0));
+}
+
+#[test]
 fn numbers_of_a_pair_are_filled_or_voided() {
     let (mut world, first) = sent(1, Kind::Notice, &["XB"]);
     let second = draft(2, Kind::Notice, &["XB"]);

@@ -1,7 +1,6 @@
 //! A node as its core sees it: rows in a map, a journal in a vector, commands one after the other.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use ncp_policy::{Recipients, Rule, Rules};
 use ncp_protocol::approval::{ApprovalCode, Decision as Verdict};
@@ -53,7 +52,7 @@ impl View for Map {
         &self,
         from: &[u8],
         to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut ncp_store::state::Visit<'_>,
     ) -> Result<(), Unreadable> {
         for (key, value) in self.0.range(from.to_vec()..to.to_vec()) {
             if visit(key, value).is_break() {

@@ -1,7 +1,6 @@
 //! A hub in memory: rows, journal and spool, moved by decisions alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ncp_protocol::codes::Precedence;
@@ -37,7 +36,7 @@ impl View for Table {
         &self,
         from: &[u8],
         to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut ncp_store::state::Visit<'_>,
     ) -> Result<(), Unreadable> {
         for (key, value) in self.0.range(from.to_vec()..to.to_vec()) {
             if visit(key, value).is_break() {

@@ -1,0 +1,389 @@
+//! The checks of `doctor` and of the health list: stable ids, four results, a cause and what to do.
+//!
+//! None changes anything. A check that rests on a failed one is skipped and names it. What asks the hub has a time limit;
+//! everything else looks at this machine alone.
+
+mod storage;
+
+use core::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
+
+use ncp_api::health::{Check, CheckResult};
+use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::event::Role;
+use ncp_protocol::ids::{ParticipantId, UnixMillis};
+use ncp_protocol::keys::Purpose;
+use ncp_protocol::limits::DAY_MS;
+use ncp_protocol::root::NetworkClass;
+use ncp_store::keyfiles::{self, KeyFileError, KeyUse};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use crate::clock;
+use crate::core::tables::Standing;
+use crate::holds;
+use crate::node::Node;
+use crate::officer_auth::officers;
+
+/// Signs and verifies a canary: the keys work.
+pub const CANARY: &str = "K02";
+/// Room on the disk.
+pub const SPACE: &str = "S01";
+/// The link to the hub.
+const LINK: &str = "N02";
+/// How long the hub may take to answer a ping.
+const PING_LIMIT: Duration = Duration::from_secs(5);
+/// From when on an end that comes is a warning.
+const SOON_MS: u64 = 30 * DAY_MS;
+
+/// What a check found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// As it should be.
+    Ok(String),
+    /// Works, but somebody should look.
+    Warn(String, Fault),
+    /// Does not work.
+    Fail(String, Fault),
+    /// Not configured yet, or skipped.
+    Unset(String),
+}
+
+/// The checks that cost next to nothing: for health and readiness.
+#[must_use]
+pub fn quick(node: &Node) -> Vec<Check> {
+    vec![
+        check(CANARY, || canary(node)),
+        check("K03", || certificate(node)),
+        check("K04", || sealing_key(node)),
+        check(LINK, || link(node)),
+        check("N04", || timestamp(node)),
+        check("P03", || held(node)),
+        check(SPACE, || storage::space(node)),
+        check("S03", || storage::clocks(node)),
+    ]
+}
+
+/// All checks, by id.
+pub async fn all(node: &Arc<Node>) -> Vec<Check> {
+    let mut checks = node
+        .blocking(|node| {
+            let mut checks = quick(node);
+            checks.extend([
+                check("C01", || configuration(node)),
+                check("C02", || network(node)),
+                check("K01", || key_files(node)),
+                check("K05", || signing_key(node)),
+                check("N01", || addresses(node)),
+                check("N03", || hub_entry(node)),
+                check("P01", || rules(node)),
+                check("P02", || people(node)),
+                check("P04", || unpinned(node)),
+                check("S02", || storage::journal(node)),
+                check("S04", || storage::folder(node)),
+                check("S05", || storage::undelivered(node)),
+                check("I01", || services(node)),
+            ]);
+            checks
+        })
+        .await;
+    checks.push(round_trip(node).await);
+    checks.sort_by(|a, b| a.id.cmp(&b.id));
+    checks
+}
+
+/// Runs one check and times it.
+fn check(id: &'static str, look: impl FnOnce() -> Found) -> Check {
+    let begun = Instant::now();
+    let found = look();
+    shown(id, found, begun.elapsed())
+}
+
+fn shown(id: &'static str, found: Found, took: Duration) -> Check {
+    let (result, title, fault) = match found {
+        Found::Ok(title) => (CheckResult::Ok, title, None),
+        Found::Warn(title, fault) => (CheckResult::Warn, title, Some(fault)),
+        Found::Fail(title, fault) => (CheckResult::Fail, title, Some(fault)),
+        Found::Unset(title) => (CheckResult::Unset, title, None),
+    };
+    Check {
+        id: id.to_owned(),
+        title,
+        result,
+        code: fault.as_ref().map(|fault| fault.code.to_string()),
+        cause: fault.as_ref().map(Fault::cause),
+        remedy: fault.as_ref().map(Fault::remedy),
+        millis: u64::try_from(took.as_millis()).ok(),
+    }
+}
+
+/// A store that cannot be read fails the check that met it.
+pub(crate) fn unread(title: &str, error: &dyn core::fmt::Display) -> Found {
+    Found::Fail(title.to_owned(), ErrorCode::StoreStopped.with("reason", error))
+}
+
+fn configuration(node: &Node) -> Found {
+    Found::Ok(format!("configuration of {}, {} rules", node.participant(), node.config.rules.rules().len()))
+}
+
+fn network(node: &Node) -> Found {
+    let label = node.network.id().label();
+    let expires = node.network.root.root().expires;
+    let class = match node.network.class() {
+        NetworkClass::Test => "test, on this machine alone",
+        NetworkClass::Live => "live",
+    };
+    let title = format!("network {label}, class {class}");
+    ending(title, "root of trust", expires, clock::now())
+}
+
+/// Something that ends: an end that has passed fails, one that is near warns.
+fn ending(title: String, what: &str, until: UnixMillis, now: UnixMillis) -> Found {
+    let fault = || ErrorCode::KeyExpired.with("what", what).with("until", ncp_api::time::Time(until));
+    if until <= now {
+        return Found::Fail(format!("{title}: the {what} has expired"), fault());
+    }
+    let days = until.millis_since(now) / DAY_MS;
+    if until.millis_since(now) <= SOON_MS {
+        return Found::Warn(format!("{title}: the {what} ends in {days} d"), fault());
+    }
+    Found::Ok(title)
+}
+
+/// The files as they lie now: what was fine at the start may have been opened to others since.
+fn key_files(node: &Node) -> Found {
+    let folder = &node.config.data_dir;
+    let mut files = [KeyUse::Signing, KeyUse::Witness, KeyUse::Storage].map(keyfiles::key_path).to_vec();
+    files.push(keyfiles::log_key_path(node.identity.origin.log, node.identity.origin.epoch));
+    files.push(keyfiles::sealing_key_path(1));
+    files.push(Path::new(keyfiles::TLS_KEY).to_owned());
+    for file in &files {
+        if let Err(error) = keyfiles::read_private(&folder.join(file)) {
+            return Found::Fail("key files".to_owned(), key_fault(&error));
+        }
+    }
+    Found::Ok(format!("{} key files, closed to others", files.len()))
+}
+
+fn key_fault(error: &KeyFileError) -> Fault {
+    crate::keys::fault("private key", error)
+}
+
+fn canary(node: &Node) -> Found {
+    let bytes: [u8; 32] = clock::random();
+    let network = node.network.id();
+    let works = |key: &ncp_protocol::keys::SigningKey| {
+        let signature = key.sign(Purpose::Canary, &network, &bytes);
+        key.verifying_key().verify(Purpose::Canary, &network, &bytes, &signature).is_ok()
+    };
+    if works(&node.keys.signing) && works(&node.keys.log) {
+        return Found::Ok("signing key and log key work".to_owned());
+    }
+    let fault = ErrorCode::InternalFault.with("reason", "a canary that was just signed does not verify");
+    Found::Fail("signing".to_owned(), fault)
+}
+
+fn certificate(node: &Node) -> Found {
+    let settings = node.keys.tls.load();
+    let until = settings.own().expires;
+    let now = clock::now();
+    let title = format!("certificate of {} until {}", settings.own().participant, ncp_api::time::Time(until));
+    if until > now
+        && let Err(error) = settings.check_own(now)
+    {
+        let fault = ErrorCode::PeerCertificateUntrusted.with("peer", "the own certificate").with("reason", error);
+        return Found::Fail(title, fault);
+    }
+    ending(title, "certificate", until, now)
+}
+
+fn sealing_key(node: &Node) -> Found {
+    let until = node.network.own_chain.entry().keys.sealing.iter().map(|key| key.seal_until).max();
+    let until = until.unwrap_or(UnixMillis(0));
+    ending(format!("others can seal to this node until {}", ncp_api::time::Time(until)), "sealing key", until, clock::now())
+}
+
+fn signing_key(node: &Node) -> Found {
+    let until = node.network.own_chain.entry().keys.signing.map_or(UnixMillis(0), |key| key.until);
+    ending(format!("envelopes are signed until {}", ncp_api::time::Time(until)), "signing key", until, clock::now())
+}
+
+/// Whether a name or address of the hub can be dialled from here at all.
+fn addresses(node: &Node) -> Found {
+    use std::net::ToSocketAddrs as _;
+    let mut found = Vec::new();
+    for host in &node.config.hub_addresses {
+        let resolved = host.to_string().to_socket_addrs().map(Iterator::count);
+        match resolved {
+            Ok(count) if count > 0 => found.push(host.to_string()),
+            Ok(_) | Err(_) if node.config.proxy.is_some() => found.push(host.to_string()),
+            Ok(_) => return unresolved(host, &"no address"),
+            Err(error) => return unresolved(host, &error),
+        }
+    }
+    Found::Ok(format!("hub at {}", found.join(", ")))
+}
+
+fn unresolved(host: &ncp_transport::address::HostPort, reason: &dyn core::fmt::Display) -> Found {
+    let fault = ErrorCode::HubUnreachable.with("address", host).with("reason", reason);
+    Found::Fail("the hub's name does not resolve".to_owned(), fault)
+}
+
+fn link(node: &Node) -> Found {
+    let status = node.link.borrow().clone();
+    if status.connected {
+        return Found::Ok(format!("linked with the hub at {}", status.address));
+    }
+    let fault = status.failure.unwrap_or_else(|| {
+        ErrorCode::HubUnreachable.with("address", &status.address).with("reason", "no attempt has ended yet")
+    });
+    Found::Fail("not linked with the hub".to_owned(), fault)
+}
+
+fn hub_entry(node: &Node) -> Found {
+    let directory = node.directory.load();
+    match directory.entry(ParticipantId::HUB) {
+        Some(known) if known.is_usable() => {
+            Found::Ok(format!("the hub's entry, version {}, leads back to the pinned one", known.newest().version))
+        }
+        Some(_) | None => {
+            let fault = ErrorCode::EntrySubstituted.with("participant", ParticipantId::HUB);
+            Found::Fail("the hub's entry".to_owned(), fault)
+        }
+    }
+}
+
+fn timestamp(node: &Node) -> Found {
+    let statements = node.statements.load();
+    let Some(timestamp) = &statements.timestamp else {
+        return Found::Unset("no timestamp of the directory yet".to_owned());
+    };
+    let until = timestamp.expires;
+    if until <= clock::now() {
+        let fault = ErrorCode::DirectoryStale.with("until", ncp_api::time::Time(until));
+        return Found::Fail("the directory is too old".to_owned(), fault);
+    }
+    Found::Ok(format!("directory vouched for until {}", ncp_api::time::Time(until)))
+}
+
+/// One ping over the link, if it stands.
+async fn round_trip(node: &Arc<Node>) -> Check {
+    let begun = Instant::now();
+    let found = if node.link.borrow().connected {
+        ping(node).await
+    } else {
+        Found::Unset(format!("round trip to the hub: skipped because of {LINK}"))
+    };
+    shown("N05", found, begun.elapsed())
+}
+
+async fn ping(node: &Arc<Node>) -> Found {
+    match ping_hub(node, PING_LIMIT).await {
+        Ok(millis) => Found::Ok(format!("round trip to the hub, {millis} ms")),
+        Err(fault) => Found::Fail("the hub does not answer".to_owned(), fault),
+    }
+}
+
+/// Asks the hub for an answer over the link; milliseconds.
+///
+/// # Errors
+/// [`ErrorCode::PingUnanswered`], or why the link does not stand.
+pub async fn ping_hub(node: &Arc<Node>, limit: Duration) -> Result<u64, Fault> {
+    let unanswered = |reason: &str| ErrorCode::PingUnanswered.with("peer", ParticipantId::HUB).with("reason", reason);
+    let (answer, asked) = oneshot::channel();
+    let exchange = async {
+        node.hints.hub_ping.send(answer).await.map_err(|_| unanswered("the link has ended"))?;
+        asked.await.map_err(|_| unanswered("the link broke"))?
+    };
+    timeout(limit, exchange).await.map_err(|_| unanswered("no answer in time"))?
+}
+
+fn rules(node: &Node) -> Found {
+    let count = node.config.rules.rules().len();
+    if count > 0 {
+        return Found::Ok(format!("{count} rules say what may leave"));
+    }
+    let fault = ErrorCode::DeniedByDefault.with("kind", "anything").with("handling", "any handling").with("recipient", "anybody");
+    Found::Warn("no rule: nothing leaves".to_owned(), fault)
+}
+
+/// Release takes a drafter and another officer; the officer table takes two supervisors.
+fn people(node: &Node) -> Found {
+    let all = match officers(&node.reader().view()) {
+        Ok(all) => all,
+        Err(error) => return unread("officers", &error),
+    };
+    let active = |role| {
+        let able = all.iter().filter(|(_, row)| row.standing == Standing::Active && row.roles.contains(&role));
+        able.count()
+    };
+    let (drafters, releasers, supervisors) = (active(Role::Drafter), active(Role::Releaser), active(Role::Supervisor));
+    let title = format!("{drafters} drafters, {releasers} releasers, {supervisors} supervisors");
+    if drafters == 0 || releasers == 0 || supervisors < 2 {
+        let fault = ErrorCode::OfficerSecondNeeded.with("action", "daily work and the officer table");
+        return Found::Warn(title, fault.with("count", supervisors));
+    }
+    Found::Ok(title)
+}
+
+fn held(node: &Node) -> Found {
+    match holds::all(&node.reader().view()) {
+        Ok(holds) => match holds.first() {
+            None => Found::Ok("no hold".to_owned()),
+            Some(hold) => {
+                let officer = hold.officer.map_or_else(|| "of the daemon".to_owned(), |officer| officer.to_string());
+                let fault = ErrorCode::HoldActive
+                    .with("officer", officer)
+                    .with("scope", ncp_api::release::HoldScope::from(hold.scope))
+                    .with("since", ncp_api::time::Time(hold.since));
+                Found::Warn(format!("{} holds stop what would leave", holds.len()), fault)
+            }
+        },
+        Err(error) => unread("holds", &error),
+    }
+}
+
+fn unpinned(node: &Node) -> Found {
+    let directory = node.directory.load();
+    let mut waiting = directory.iter().filter(|(_, known)| known.row.pinned.is_none()).map(|(id, _)| *id);
+    match waiting.next() {
+        None => Found::Ok(format!("{} participants, all pinned", directory.iter().count())),
+        Some(first) => {
+            let title = format!("{} fingerprints were not compared yet", 1 + waiting.count());
+            Found::Warn(title, ErrorCode::ParticipantNotPinned.with("participant", first))
+        }
+    }
+}
+
+fn services(node: &Node) -> Found {
+    match node.config.services.len() {
+        0 => Found::Unset("no national service is configured yet".to_owned()),
+        count => Found::Ok(format!("{count} national services")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(found: &Found) -> CheckResult {
+        match found {
+            Found::Ok(_) => CheckResult::Ok,
+            Found::Warn(..) => CheckResult::Warn,
+            Found::Fail(..) => CheckResult::Fail,
+            Found::Unset(_) => CheckResult::Unset,
+        }
+    }
+
+    #[test]
+    fn an_end_warns_before_it_comes() {
+        let now = UnixMillis(100 * DAY_MS);
+        for (days, expected) in
+            [(99, CheckResult::Fail), (100, CheckResult::Fail), (120, CheckResult::Warn), (131, CheckResult::Ok)]
+        {
+            let found = ending("x".to_owned(), "certificate", UnixMillis(days * DAY_MS), now);
+            assert_eq!(result(&found), expected, "{days}");
+        }
+    }
+}

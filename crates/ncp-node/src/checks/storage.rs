@@ -1,0 +1,103 @@
+//! Checks of disk, journal and clocks.
+
+use std::ops::ControlFlow;
+
+use ncp_api::ErrorCode;
+use ncp_protocol::checkpoint::SignedCheckpoint;
+use ncp_protocol::codes::Precedence;
+use ncp_protocol::ids::{LogName, UnixMillis};
+use ncp_store::keyfiles;
+
+use super::{Found, unread};
+use crate::clock;
+use crate::core::tables::QUEUE;
+use crate::node::Node;
+use crate::space;
+
+/// From when on waiting mail is worth a look: urgent, other.
+const WAITS_LONG_MS: [u64; 2] = [10 * 60 * 1_000, 8 * 60 * 60 * 1_000];
+
+/// Room for evidence of what is under way, and for new work.
+pub(super) fn space(node: &Node) -> Found {
+    let Some(free) = space::free_bytes(&node.config.data_dir) else {
+        let fault = ErrorCode::StoreIo.with("folder", node.config.data_dir.display());
+        return Found::Fail("free space".to_owned(), fault.with("reason", "the system does not say how much is free"));
+    };
+    let title = format!("{} MiB free", free >> 20);
+    match space::check(node, 0) {
+        Err(fault) => Found::Fail(title, fault),
+        Ok(()) => match space::check(node, node.config.limits.free_min_bytes) {
+            Err(fault) => Found::Warn(title, fault),
+            Ok(()) => Found::Ok(title),
+        },
+    }
+}
+
+/// The newest checkpoint verifies under the key that others know, and its root follows from what is stored.
+pub(super) fn journal(node: &Node) -> Found {
+    let Some(newest) = node.reader().checkpoint(LogName::Node) else {
+        return Found::Unset("the journal is empty".to_owned());
+    };
+    let (size, root) = (newest.checkpoint().size, newest.checkpoint().root);
+    let origin = node.identity.origin;
+    let key = node.keys.log.verifying_key();
+    if let Err(error) = SignedCheckpoint::open(newest.note(), &origin, &key) {
+        let fault = ErrorCode::CheckpointBad.with("origin", origin).with("reason", error);
+        return Found::Fail("newest checkpoint".to_owned(), fault);
+    }
+    match node.reader().root(LogName::Node, size) {
+        Ok(Some(computed)) if computed == root => Found::Ok(format!("journal of {size} events, checkpoint verified")),
+        Ok(_) => {
+            let fault = ErrorCode::LogDamaged.with("origin", origin).with("index", size);
+            Found::Fail("journal".to_owned(), fault.with("reason", "the root is not the one that was signed"))
+        }
+        Err(error) => unread("journal", &error),
+    }
+}
+
+/// Expiry and clocks rest on a wall clock that runs evenly.
+pub(super) fn clocks(node: &Node) -> Found {
+    if *node.clocks_agree.borrow() {
+        return Found::Ok("wall clock runs evenly".to_owned());
+    }
+    let fault = ErrorCode::InternalFault.with("reason", "the wall clock jumped; nothing expires until it has run evenly");
+    Found::Warn("wall clock jumped".to_owned(), fault)
+}
+
+/// The data folder is closed to others.
+pub(super) fn folder(node: &Node) -> Found {
+    let folder = &node.config.data_dir;
+    match keyfiles::check_folder(folder) {
+        Ok(()) => Found::Ok(format!("data folder {}, closed to others", folder.display())),
+        Err(error) => {
+            let fault = ErrorCode::DataFolderUnusable.with("folder", folder.display());
+            Found::Fail("data folder".to_owned(), fault.with("reason", error))
+        }
+    }
+}
+
+/// Mail that the hub has not accepted for long.
+pub(super) fn undelivered(node: &Node) -> Found {
+    let now = clock::now();
+    let (mut waiting, mut late) = (0u64, None);
+    let scanned = QUEUE.scan(&node.reader().view(), &(), |(rank, released, _, _), ()| {
+        waiting += 1;
+        let limit = if rank == 0 { WAITS_LONG_MS[0] } else { WAITS_LONG_MS[1] };
+        if now.millis_since(UnixMillis(released)) > limit {
+            late = late.or(Some(if rank == 0 { Precedence::Urgent } else { Precedence::Routine }));
+        }
+        ControlFlow::Continue(())
+    });
+    if let Err(error) = scanned {
+        return unread("queue", &error);
+    }
+    match late {
+        None => Found::Ok(format!("{waiting} envelopes wait for the hub")),
+        Some(precedence) => {
+            let address = node.link.borrow().address.clone();
+            let reason = format!("{precedence} mail waits longer than it should");
+            let fault = ErrorCode::HubUnreachable.with("address", address).with("reason", reason);
+            Found::Warn(format!("{waiting} envelopes wait for the hub"), fault)
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The directory: believed only as far as it adds up.
+
+use ncp_node::core::command::Ask;
+use ncp_protocol::directory::SignedEntry;
+use ncp_protocol::ids::{Digest, ParticipantId};
+
+use crate::craft::{Letter, send};
+use crate::world::{World, id, soon};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_are_known_at_once_and_used_only_when_pinned() {
+    let mut world = World::new();
+    world.start().await;
+    let mut link = world.link().await;
+    world.know_xb(&mut link).await;
+    let node = world.node();
+    let known = node.directory.load();
+    assert!(known.entry(ParticipantId::HUB).unwrap().is_usable());
+    assert!(known.entry(id("XA")).unwrap().is_usable());
+    assert!(!known.entry(id("XB")).unwrap().is_usable());
+    assert_eq!(known.entry(id("XB")).unwrap().chain.fingerprint(), world.xb.fingerprint());
+    world.pin_xb().await;
+    let (message, _) = send(&world, b"text").await;
+    assert_eq!(link.submit(&world.hub).await.unverified_header().unwrap().message, message);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn root_that_the_leaves_do_not_have_is_refused_until_they_do() {
+    let mut world = World::new();
+    world.hub.stated_root = Some(Digest([6; 32]));
+    world.start().await;
+    let mut link = world.link().await;
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    assert!(world.node().directory.load().entry(id("XB")).is_none());
+    link.cut();
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn substituted_entry_is_not_taken() {
+    let (mut world, mut link) = World::linked().await;
+    // The next version of XB's entry, but signed by another's identity key: `public` admits it all the same.
+    let (genuine, _) = world.xb.with_new_signing_key();
+    let forged = SignedEntry::sign(genuine.unverified().clone(), &world.xa.identity).unwrap();
+    world.hub.admit(forged);
+    link.tell_of_news(&world.hub).await;
+    let node = world.node();
+    let read = async {
+        while node.statements.load().timestamp.is_none_or(|timestamp| timestamp.public_size < 4) {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(link.serve_while(&world.hub, read)).await;
+    // What is delivered under the old key is still taken: that entry stays in force.
+    let letter = Letter::new(&world, 1, b"text");
+    let deliver = world.hub.deliver(&letter.seal());
+    link.send(deliver).await;
+    link.until_pong(&world.hub).await;
+    let row = node.directory.load().entry(id("XB")).unwrap().row;
+    assert_eq!((row.version, row.entry), (0, world.xb.entry.digest()));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entry_in_this_nodes_name_that_it_did_not_sign_closes_reception() {
+    let (mut world, mut link) = World::linked().await;
+    let (mut entry, _) = world.xa.with_new_signing_key();
+    entry = SignedEntry::sign(entry.unverified().clone(), &world.xb.identity).unwrap();
+    world.hub.admit(entry);
+    link.tell_of_news(&world.hub).await;
+    let node = world.node();
+    let mut changed = node.hints.directory.subscribe();
+    // The reading of `public` is told to all tasks when it grew.
+    soon(link.serve_while(&world.hub, async { changed.changed().await.unwrap() })).await;
+    let letter = Letter::new(&world, 1, b"text");
+    let deliver = world.hub.deliver(&letter.seal());
+    link.send(deliver).await;
+    assert_eq!(link.until_pong(&world.hub).await, [], "no body is asked for");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_outlive_a_restart_so_that_sealing_goes_on_without_the_hub() {
+    let (mut world, link) = World::linked().await;
+    link.cut();
+    world.stop().await;
+    world.start().await;
+    let node = world.node();
+    let mut news = node.hints.news.subscribe();
+    let (message, _) = send(&world, b"text").await;
+    let sealed = async {
+        while world.envelope(message).header.is_none() {
+            news.changed().await.unwrap();
+        }
+    };
+    soon(sealed).await;
+    assert_eq!(node.statements.load().timestamp.unwrap().public_size, 3);
+    world.ask(Ask::Tick).await.unwrap();
+    world.stop().await;
+}

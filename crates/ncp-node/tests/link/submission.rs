@@ -1,0 +1,227 @@
+//! What leaves: in order, the same bytes after a cut, and nothing that a hold stops.
+
+use ncp_node::core::command::Ask;
+use ncp_node::core::tables::{EnvelopeStage, QUEUE};
+use ncp_protocol::event::{Actor, EvidenceKind, HoldScope, Outcome};
+use ncp_protocol::frame::{BodyWanted, Credit, Frame, Recall, Refused};
+use ncp_protocol::ids::{Digest, MessageId, OfficerNumber};
+use ncp_protocol::keys::Signature;
+use ncp_protocol::reject::RejectCode;
+
+use crate::craft::{part_of, send};
+use crate::hub::{HubLink, key_of, receipt};
+use crate::world::{SUPERVISOR, World, id, soon};
+
+fn queued(world: &World) -> usize {
+    let mut count = 0;
+    let node = world.node();
+    QUEUE
+        .scan(&node.reader().view(), &(), |_, ()| {
+            count += 1;
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    count
+}
+
+fn wanted(message: MessageId, root: Digest, from_chunk: u64) -> BodyWanted {
+    BodyWanted { originator: id("XA"), message, root, from_chunk }
+}
+
+fn supervisor() -> Actor {
+    Actor::Officer { number: OfficerNumber(SUPERVISOR), signature: Signature([1; 64]), request: Digest([1; 32]) }
+}
+
+/// Waits until the node has committed what `frame` brought, without looking at a clock.
+async fn settled(world: &World, link: &mut HubLink, message: MessageId, stage: EnvelopeStage) {
+    let node = world.node();
+    let mut news = node.hints.news.subscribe();
+    let reached = async {
+        while world.envelope(message).stage != stage {
+            news.changed().await.unwrap();
+        }
+    };
+    soon(link.serve_while(&world.hub, reached)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_cut_the_same_bytes_are_submitted_and_r1_counts_once() {
+    let (mut world, mut link) = World::linked().await;
+    let (message, chunks) = send(&world, b"text").await;
+    let first = link.submit(&world.hub).await;
+    let header = first.unverified_header().unwrap();
+    assert_eq!((header.message, header.recipient), (message, id("XB")));
+    assert!(first.verify(&world.network, &id("XA"), &world.xa.signing.verifying_key()).is_ok());
+    link.send(wanted(message, header.ciphertext_root, 0)).await;
+    let chunk = link.chunk(&world.hub).await;
+    assert_eq!((chunk.index, &chunk.bytes), (0, &chunks[0]));
+    link.cut();
+
+    let mut link = world.link().await;
+    assert_eq!(link.submit(&world.hub).await, first, "fixed bytes stand for ever");
+    assert_eq!(queued(&world), 1);
+    let proof = world.hub.accept(&first);
+    link.send(receipt(1, proof.clone())).await;
+    assert_eq!(link.stored(&world.hub).await, 1);
+    assert_eq!((world.envelope(message).stage, queued(&world)), (EnvelopeStage::Accepted, 0));
+
+    let events = |world: &World| world.node().reader().events(0, 10_000).unwrap().len();
+    let before = events(&world);
+    link.send(receipt(1, proof)).await;
+    assert_eq!(link.stored(&world.hub).await, 1);
+    assert_eq!(events(&world), before, "the same evidence again is no event");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_survives_a_restart_of_the_node() {
+    let (mut world, link) = World::linked().await;
+    let (message, _) = send(&world, b"text").await;
+    link.cut();
+    world.stop().await;
+    world.start().await;
+    let mut link = world.link().await;
+    assert_eq!(link.submit(&world.hub).await.unverified_header().unwrap().message, message);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn body_leaves_from_the_chunk_that_the_hub_asks_for_and_within_its_credit() {
+    let (mut world, link) = World::linked().await;
+    link.cut();
+    let mut link = soon(world.hub.link_with(|hello| hello.credit = Credit { envelopes: 1, bytes: 70_000 })).await;
+    let (message, chunks) = send(&world, &part_of(6)).await;
+    send(&world, b"the second one waits for credit").await;
+    let root = link.submit(&world.hub).await.unverified_header().unwrap().ciphertext_root;
+    link.send(wanted(message, root, 4)).await;
+    let chunk = link.chunk(&world.hub).await;
+    assert_eq!((chunk.index, &chunk.bytes), (4, &chunks[4]));
+    assert_eq!(link.until_pong(&world.hub).await, [], "no credit, no byte");
+    link.send(Credit { envelopes: 0, bytes: 1 << 20 }).await;
+    for index in 5..chunks.len() {
+        let chunk = link.chunk(&world.hub).await;
+        assert_eq!((chunk.index, &chunk.bytes), (index as u64, &chunks[index]));
+    }
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    link.send(Credit { envelopes: 1, bytes: 0 }).await;
+    assert_ne!(link.submit(&world.hub).await.unverified_header().unwrap().message, message);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn body_of_nothing_on_its_way_is_not_given() {
+    let (mut world, mut link) = World::linked().await;
+    let scope = HoldScope::All;
+    world.ask(Ask::SetHold(scope)).await.unwrap();
+    let (message, _) = send(&world, b"text").await;
+    let root = {
+        let node = world.node();
+        let row = ncp_node::core::tables::OUT.row(&node.reader().view(), &message).unwrap();
+        row.unwrap().draft.root
+    };
+    link.send(wanted(message, root, 0)).await;
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hold_stops_the_next_envelope_and_the_next_chunk_until_it_is_lifted() {
+    let (mut world, link) = World::linked().await;
+    link.cut();
+    let mut link = soon(world.hub.link_with(|hello| hello.credit = Credit { envelopes: 16, bytes: 140_000 })).await;
+    let (message, chunks) = send(&world, &part_of(6)).await;
+    let root = link.submit(&world.hub).await.unverified_header().unwrap().ciphertext_root;
+    link.send(wanted(message, root, 0)).await;
+    assert_eq!(link.chunk(&world.hub).await.index, 0);
+    assert_eq!(link.chunk(&world.hub).await.index, 1);
+
+    world.ask(Ask::SetHold(HoldScope::All)).await.unwrap();
+    link.send(Credit { envelopes: 0, bytes: 1 << 20 }).await;
+    let (other, _) = send(&world, b"another").await;
+    settled(&world, &mut link, other, EnvelopeStage::Sealed).await;
+    assert_eq!(link.until_pong(&world.hub).await, [], "neither chunk nor envelope");
+
+    world.ask_as(supervisor(), Ask::LiftHold(HoldScope::All)).await.unwrap();
+    let (mut next, mut submitted) = (2, false);
+    while next < chunks.len() as u64 || !submitted {
+        match link.next(&world.hub).await {
+            Frame::BodyChunk(chunk) => {
+                assert_eq!(chunk.index, next, "goes on where it stopped");
+                next += 1;
+            }
+            Frame::Submit(submit) => {
+                assert_eq!(submit.envelope.unverified_header().unwrap().message, other);
+                submitted = true;
+            }
+            frame => panic!("{frame:?}"),
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hold_on_one_recipient_stops_what_goes_there() {
+    let (mut world, mut link) = World::linked().await;
+    world.ask(Ask::SetHold(HoldScope::Recipient(id("XB")))).await.unwrap();
+    let (message, _) = send(&world, b"text").await;
+    settled(&world, &mut link, message, EnvelopeStage::Sealed).await;
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    world.ask_as(supervisor(), Ask::LiftHold(HoldScope::Recipient(id("XB")))).await.unwrap();
+    assert_eq!(link.submit(&world.hub).await.unverified_header().unwrap().message, message);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusal_that_passes_is_tried_again_and_one_that_stays_ends_it() {
+    let (mut world, mut link) = World::linked().await;
+    let (message, _) = send(&world, b"text").await;
+    let envelope = link.submit(&world.hub).await;
+    let key = key_of(&envelope);
+    link.send(Refused { envelope: key, code: RejectCode::MailboxFull }).await;
+    assert_eq!(link.submit(&world.hub).await, envelope, "on the same link, after a while");
+    assert_eq!(world.envelope(message).stage, EnvelopeStage::Sealed);
+    // The clock here says that not-after has not passed, whatever the hub says.
+    link.send(Refused { envelope: key, code: RejectCode::Expired }).await;
+    assert_eq!(link.submit(&world.hub).await, envelope);
+    link.send(Refused { envelope: key, code: RejectCode::BodyTooLarge }).await;
+    settled(&world, &mut link, message, EnvelopeStage::Failed(RejectCode::BodyTooLarge)).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recall_waits_for_what_is_on_its_way() {
+    let (mut world, mut link) = World::linked().await;
+    let (message, _) = send(&world, b"text").await;
+    let envelope = link.submit(&world.hub).await;
+    world.ask_as(supervisor(), Ask::Withdraw { message }).await.unwrap();
+    let recall = Frame::Recall(Recall { message, recipient: id("XB") });
+    assert_eq!(link.next(&world.hub).await, recall);
+    link.send(Refused { envelope: key_of(&envelope), code: RejectCode::NotWaiting }).await;
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    assert_eq!(world.envelope(message).stage, EnvelopeStage::Sealed, "the hub may have it in a moment");
+    let accepted = world.hub.accept(&envelope);
+    link.send(receipt(1, accepted)).await;
+    let mut frames = vec![link.next(&world.hub).await, link.next(&world.hub).await];
+    frames.retain(|frame| !matches!(frame, Frame::ReceiptsStored(_)));
+    assert_eq!(frames, [recall.clone()], "it has it now, and is asked again");
+    let (key, header) = (key_of(&envelope), envelope.header_digest());
+    let recalled = world.hub.claim(EvidenceKind::RelayFailure, key, header, Outcome::Recalled);
+    link.send(receipt(2, recalled)).await;
+    settled(&world, &mut link, message, EnvelopeStage::Recalled { provisional: false }).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recall_that_no_link_carried_goes_out_with_the_next_one_and_the_envelope_does_not() {
+    let (mut world, mut link) = World::linked().await;
+    let (message, _) = send(&world, b"text").await;
+    let envelope = link.submit(&world.hub).await;
+    link.cut();
+    world.ask_as(supervisor(), Ask::Withdraw { message }).await.unwrap();
+    let mut link = world.link().await;
+    assert_eq!(link.next(&world.hub).await, Frame::Recall(Recall { message, recipient: id("XB") }));
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    link.send(Refused { envelope: key_of(&envelope), code: RejectCode::NotWaiting }).await;
+    settled(&world, &mut link, message, EnvelopeStage::Recalled { provisional: false }).await;
+    world.stop().await;
+}

@@ -1,0 +1,159 @@
+//! A network in a folder of its own, made by `hub init`, `keys init`, `hub admit`, `keys install` and `directory pin`.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::ctl::{Ctl, text};
+use crate::node::{Node, NodeFiles};
+use crate::random;
+use crate::relay::Relay;
+
+/// Release rules of every node: requests and answers take a second officer, drills a second and a third, the rest none.
+pub const RULES: &str = r#"
+[[allow]]
+name = "two-officers"
+text = "personal data needs a second officer"
+to = "all"
+kinds = ["request", "response"]
+handling = "all"
+approvals = 1
+
+[[allow]]
+name = "three-officers"
+text = "assistance needs two more officers"
+to = "all"
+kinds = ["assistance-request"]
+handling = "all"
+approvals = 2
+
+[[allow]]
+name = "open-news"
+text = "open information may go at once"
+to = "all"
+kinds = ["notice", "bulletin", "test", "withdrawal"]
+handling = ["H0", "H1", "H2"]
+approvals = 0
+"#;
+
+/// What a network shall be made of.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    running: Vec<&'static str>,
+    puppets: Vec<&'static str>,
+}
+
+impl Plan {
+    /// A network of these nodes, all running.
+    #[must_use]
+    pub fn of(nodes: &[&'static str]) -> Self {
+        Self { running: nodes.to_vec(), puppets: Vec::new() }
+    }
+
+    /// The same with participants that are admitted and pinned but whose daemons do not run: a test speaks for them.
+    #[must_use]
+    pub fn and_puppets(mut self, participants: &[&'static str]) -> Self {
+        self.puppets = participants.to_vec();
+        self
+    }
+
+    /// Makes it and starts it.
+    ///
+    /// # Panics
+    /// If a step fails.
+    pub async fn start(self) -> Network {
+        let network = tokio::task::spawn_blocking(move || Network::make(&self)).await.expect("a network is made");
+        network.pin_all().await;
+        network
+    }
+}
+
+/// A network. Everything of it ends when it is dropped.
+#[derive(Debug)]
+pub struct Network {
+    // Daemons end before their folder goes: fields are dropped in this order.
+    relay: Relay,
+    nodes: BTreeMap<&'static str, Node>,
+    folder: TempDir,
+}
+
+impl Network {
+    fn make(plan: &Plan) -> Self {
+        let folder = crate::folder::fresh();
+        let relay = Relay::init(&folder.path().join("hub"), free_address());
+        relay.start();
+        let mut nodes = BTreeMap::new();
+        for name in plan.running.iter().chain(&plan.puppets) {
+            let files = NodeFiles::make(folder.path(), name, &relay);
+            files.join(&relay);
+            nodes.insert(*name, Node::new(files));
+        }
+        for name in &plan.running {
+            nodes.get(name).expect("it was made").start();
+        }
+        Self { relay, nodes, folder }
+    }
+
+    /// Every running node pins all others, once it has heard of them.
+    async fn pin_all(&self) {
+        for node in self.nodes.values().filter(|node| node.runs()) {
+            for other in self.nodes.values().filter(|other| other.name() != node.name()) {
+                node.until_listed(other.name()).await;
+                node.ctl("directory pin", node.supervisor())
+                    .with(other.name())
+                    .set("--fingerprint", other.fingerprint())
+                    .ok();
+            }
+        }
+    }
+
+    /// The hub.
+    #[must_use]
+    pub fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// A participant's node.
+    ///
+    /// # Panics
+    /// If it is not part of the network.
+    #[must_use]
+    pub fn node(&self, name: &str) -> &Node {
+        self.nodes.get(name).unwrap_or_else(|| panic!("{name} is not part of this network"))
+    }
+
+    /// The folder that holds all of it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// An address of this machine that nobody listens on: a random one of 127.0.0.0/8, so that neither another test nor an
+/// outgoing connection takes it meanwhile. A relay comes back at the same one after a kill.
+///
+/// # Panics
+/// If none is found.
+#[must_use]
+pub fn free_address() -> SocketAddr {
+    for _ in 0..64 {
+        let [a, b, c, d] = random();
+        let port = 20_000 + u16::from_be_bytes([c, d]) % 10_000;
+        let address = SocketAddr::from(([127, a | 1, b, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no free address on loopback");
+}
+
+/// `ncpctl keys init --officer`: returns the public key as the configuration writes it.
+pub(crate) fn make_officer_key(path: &Path, number: u16) -> String {
+    let made = Ctl::new("keys init --no-passphrase")
+        .set("--officer", number.to_string())
+        .set("--officer-key", path)
+        .json();
+    text(&made, "public_key")
+}

@@ -1,0 +1,132 @@
+//! The hub of a test: its operator's folder and its daemon.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ncp_api::Client;
+use ncp_protocol::ids::LogName;
+
+use crate::binaries::Program;
+use crate::ctl::{Ctl, text};
+use crate::process::{Daemon, Ended, Log};
+
+/// The hub.
+#[derive(Debug)]
+pub struct Relay {
+    folder: PathBuf,
+    address: SocketAddr,
+    network: String,
+    daemon: Mutex<Option<Daemon>>,
+}
+
+impl Relay {
+    /// `ncpctl hub init`.
+    pub(crate) fn init(folder: &Path, address: SocketAddr) -> Self {
+        let made = Ctl::new("hub init --class test")
+            .set("--dir", folder)
+            .set("--listen", address.to_string())
+            .json();
+        let network = text(&made, "network");
+        Self { folder: folder.to_owned(), address, network, daemon: Mutex::new(None) }
+    }
+
+    fn daemon(&self) -> MutexGuard<'_, Option<Daemon>> {
+        self.daemon.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the daemon, or starts it again.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    pub fn start(&self) {
+        let started = Daemon::start(Program::Relay, &self.config());
+        let daemon = started.unwrap_or_else(|ended| panic!("the relay ended with {}:\n{}", ended.status, ended.log));
+        *self.daemon() = Some(daemon);
+    }
+
+    /// Stops the daemon as systemd does.
+    ///
+    /// # Panics
+    /// If it does not run or does not end.
+    pub fn stop(&self) -> Ended {
+        let daemon = self.daemon().take();
+        daemon.expect("the relay runs").stop()
+    }
+
+    /// Kills the daemon.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn kill(&self) {
+        let daemon = self.daemon().take();
+        daemon.expect("the relay runs").kill();
+    }
+
+    /// Where nodes connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The network's fingerprint, as people read it out.
+    #[must_use]
+    pub fn network(&self) -> &str {
+        &self.network
+    }
+
+    /// The operator's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The daemon's configuration.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("relay.toml")
+    }
+
+    /// The daemon's data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The socket of its API.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("api.sock")
+    }
+
+    /// A client of its API.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.socket())
+    }
+
+    /// The daemon's log of this run.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        self.daemon().as_ref().expect("the relay runs").log().clone()
+    }
+
+    /// How many leaves its logs `traffic` and `public` have.
+    ///
+    /// # Panics
+    /// If the daemon does not answer.
+    pub async fn sizes(&self) -> (u64, u64) {
+        let head = self.client().audit_head().await.expect("the relay answers");
+        let size = |name| head.logs.iter().find(|log| log.log == name).map_or(0, |log| log.size);
+        (size(LogName::Traffic), size(LogName::Public))
+    }
+
+    /// `ncpctl` at the relay.
+    #[must_use]
+    pub fn ctl(&self, words: &str) -> Ctl {
+        Ctl::new(words).set("--node", self.socket())
+    }
+}
