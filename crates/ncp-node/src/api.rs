@@ -71,9 +71,8 @@ impl Socket {
 /// # Errors
 /// [`ErrorCode::SocketInUse`] if something answers there; [`ErrorCode::SocketFolderUnusable`].
 pub async fn listen(path: &Path) -> Result<Socket, Fault> {
-    let unusable = |error: std::io::Error| {
-        ErrorCode::SocketFolderUnusable.with("path", path.display()).with("reason", error)
-    };
+    let unusable =
+        |error: std::io::Error| ErrorCode::SocketFolderUnusable.with("path", path.display()).with("reason", error);
     if UnixStream::connect(path).await.is_ok() {
         return Err(ErrorCode::SocketInUse.with("path", path.display()).with("key", "api-socket"));
     }

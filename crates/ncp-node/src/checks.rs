@@ -201,7 +201,12 @@ fn certificate(node: &Node) -> Found {
 fn sealing_key(node: &Node) -> Found {
     let until = node.network.own_chain.entry().keys.sealing.iter().map(|key| key.seal_until).max();
     let until = until.unwrap_or(UnixMillis(0));
-    ending(format!("others can seal to this node until {}", ncp_api::time::Time(until)), "sealing key", until, clock::now())
+    ending(
+        format!("others can seal to this node until {}", ncp_api::time::Time(until)),
+        "sealing key",
+        until,
+        clock::now(),
+    )
 }
 
 fn signing_key(node: &Node) -> Found {
@@ -304,7 +309,10 @@ fn rules(node: &Node) -> Found {
     if count > 0 {
         return Found::Ok(format!("{count} rules say what may leave"));
     }
-    let fault = ErrorCode::DeniedByDefault.with("kind", "anything").with("handling", "any handling").with("recipient", "anybody");
+    let fault = ErrorCode::DeniedByDefault
+        .with("kind", "anything")
+        .with("handling", "any handling")
+        .with("recipient", "anybody");
     Found::Warn("no rule: nothing leaves".to_owned(), fault)
 }
 

@@ -99,8 +99,18 @@ fn told(us: ParticipantId, change: &Change) -> Option<Told> {
             let kind = match received.kind {
                 Kind::Test => return None,
                 Kind::Response => FeedType::RequestAnswered,
-                kind if crate::content::starts_clock(kind) => FeedType::RequestReceived,
-                _ => FeedType::MessageReceived,
+                Kind::Request | Kind::AssistanceRequest | Kind::Call | Kind::ConsentRequest => {
+                    FeedType::RequestReceived
+                }
+                Kind::Clarification
+                | Kind::Notice
+                | Kind::AssistanceProposal
+                | Kind::BestPractice
+                | Kind::Bulletin
+                | Kind::ContactCard
+                | Kind::Consent
+                | Kind::Withdrawal
+                | Kind::StatisticsReturn => FeedType::MessageReceived,
             };
             Some(Told::message(kind, originator, message))
         }
@@ -123,12 +133,9 @@ fn told(us: ParticipantId, change: &Change) -> Option<Told> {
         Change::EntryAccepted { participant, .. }
         | Change::EntryPinned { participant, .. }
         | Change::ParticipantSuspended { participant, .. }
-        | Change::ParticipantReinstated { participant } => Some(Told {
-            kind: FeedType::DirectoryChanged,
-            message: None,
-            participant: Some(*participant),
-            code: None,
-        }),
+        | Change::ParticipantReinstated { participant } => {
+            Some(Told { kind: FeedType::DirectoryChanged, message: None, participant: Some(*participant), code: None })
+        }
         Change::HoldSet { .. } | Change::HoldLifted { .. } => {
             Some(Told { kind: FeedType::HealthChanged, message: None, participant: None, code: None })
         }

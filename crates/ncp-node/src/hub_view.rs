@@ -52,7 +52,9 @@ fn sealed_header(node: &Node, header: Digest) -> Result<Option<(Digest, Header)>
 fn future_header(node: &Node, row: &OutRow, recipient: ParticipantId) -> Header {
     let draft = &row.draft;
     let directory = node.directory.load();
-    let key = directory.entry(recipient).and_then(|known| known.newest().sealing_key(clock::now()).map(|key| key.public.id()));
+    let key = directory
+        .entry(recipient)
+        .and_then(|known| known.newest().sealing_key(clock::now()).map(|key| key.public.id()));
     Header {
         version: PROTOCOL_VERSION,
         suite: SUITE,

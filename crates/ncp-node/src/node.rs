@@ -270,9 +270,11 @@ async fn route(node: &Arc<Node>, batch: Vec<Effect>) {
         match effect {
             // A task that has ended needs no hints any more: its receiver is gone.
             Effect::SealEnvelope { message, recipient } => {
-                drop(hints.sealing.send(EnvelopeHint { message, recipient }))
+                let _ = hints.sealing.send(EnvelopeHint { message, recipient });
             }
-            Effect::SendRecall { message, recipient } => drop(hints.recall.send(EnvelopeHint { message, recipient })),
+            Effect::SendRecall { message, recipient } => {
+                let _ = hints.recall.send(EnvelopeHint { message, recipient });
+            }
             Effect::SubmitEnvelope { .. } => bump(&hints.submission),
             Effect::SendReceipts => bump(&hints.receipts),
             Effect::HoldsChanged => bump(&hints.holds),

@@ -2,8 +2,8 @@
 //! or received, under the log key that the pinned directory entry names. What does not verify is shown as bad; what the
 //! journal speaks of and the spool lacks, as missing.
 
+use ncp_api::ErrorCode;
 use ncp_api::timeline::{EntryChain, EnvelopeFacts, EvidenceBundle, EvidenceState, Receipt, ReceiptKind};
-use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::Fingerprint;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::{Change, Claim, EvidenceKind};
@@ -53,14 +53,14 @@ pub fn facts(node: &Node, key: MessageKey, history: &[Recorded]) -> Result<Facts
     let unknown = || ErrorCode::MessageUnknown.with("message", key.1);
     if key.0 == node.participant() {
         let row = OUT.row(&node.reader().view(), &key.1)?.ok_or_else(unknown)?;
-        let sealed = history.iter().filter_map(|recorded| match &recorded.event.change {
-            Change::EnvelopeSealed { envelope, header, .. } => Some(EnvelopeFacts {
+        let sealed = history.iter().filter_map(|recorded| {
+            let Change::EnvelopeSealed { envelope, header, .. } = &recorded.event.change else { return None };
+            Some(EnvelopeFacts {
                 recipient: envelope.recipient,
                 seal: envelope.seal.0,
                 header: *header,
                 not_after: row.draft.not_after,
-            }),
-            _ => None,
+            })
         });
         return Ok(Facts { key, envelopes: sealed.collect(), own: [None, None] });
     }
@@ -88,27 +88,13 @@ fn header_not_after(node: &Node, header: Digest) -> Result<Option<UnixMillis>, F
 pub fn verified(node: &Node, facts: &Facts, history: &[Recorded]) -> Result<Vec<ShownReceipt>, Failed> {
     let mut shown = Vec::new();
     for recorded in history {
-        match &recorded.event.change {
-            Change::EvidenceReceived { claim, stated, record, .. } => {
-                let proof = foreign_proof(node, *record)?;
-                shown.push(judge(node, facts, recorded.sequence, claim, *stated, proof));
-            }
-            Change::Evidence(claim) => {
-                let index = match claim.kind {
-                    EvidenceKind::ContentConsignment => facts.own[0],
-                    EvidenceKind::ContentHandover => facts.own[1],
-                    EvidenceKind::RelayAcceptance
-                    | EvidenceKind::RelayFailure
-                    | EvidenceKind::ContentConsignmentFailure => None,
-                };
-                let proof = match index {
-                    Some(index) => node.reader().evidence(LogName::Node, index)?.map(Proof::Whole),
-                    None => None,
-                };
-                let proof = proof.unwrap_or(Proof::Missing);
-                shown.push(judge(node, facts, recorded.sequence, claim, recorded.event.time, proof));
-            }
-            _ => {}
+        let change = &recorded.event.change;
+        if let Change::EvidenceReceived { claim, stated, record, .. } = change {
+            let proof = foreign_proof(node, *record)?;
+            shown.push(judge(node, facts, recorded.sequence, claim, *stated, proof));
+        } else if let Change::Evidence(claim) = change {
+            let proof = own_proof(node, facts, claim)?;
+            shown.push(judge(node, facts, recorded.sequence, claim, recorded.event.time, proof));
         }
     }
     Ok(shown)
@@ -121,6 +107,18 @@ enum Proof {
     Missing,
 }
 
+/// The proof of what this node stated itself.
+fn own_proof(node: &Node, facts: &Facts, claim: &Claim) -> Result<Proof, Failed> {
+    let [consignment, handover] = facts.own;
+    let index = match claim.kind {
+        EvidenceKind::ContentConsignment => consignment,
+        EvidenceKind::ContentHandover => handover,
+        EvidenceKind::RelayAcceptance | EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure => None,
+    };
+    let Some(index) = index else { return Ok(Proof::Missing) };
+    Ok(node.reader().evidence(LogName::Node, index)?.map_or(Proof::Missing, Proof::Whole))
+}
+
 fn foreign_proof(node: &Node, record: Digest) -> Result<Proof, Failed> {
     let name = RecordName { kind: RecordKind::Evidence, id: record };
     let Some(bytes) = node.reader().record(&name)? else { return Ok(Proof::Missing) };
@@ -128,14 +126,7 @@ fn foreign_proof(node: &Node, record: Digest) -> Result<Proof, Failed> {
     Ok(parsed.map_or(Proof::Damaged, Proof::Whole))
 }
 
-fn judge(
-    node: &Node,
-    facts: &Facts,
-    sequence: u64,
-    claim: &Claim,
-    stated: UnixMillis,
-    proof: Proof,
-) -> ShownReceipt {
+fn judge(node: &Node, facts: &Facts, sequence: u64, claim: &Claim, stated: UnixMillis, proof: Proof) -> ShownReceipt {
     let (state, receipt) = match proof {
         Proof::Missing => (EvidenceState::Missing, None),
         Proof::Damaged => (EvidenceState::Bad, None),

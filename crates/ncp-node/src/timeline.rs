@@ -5,9 +5,9 @@
 
 mod steps;
 
+use ncp_api::ErrorCode;
 use ncp_api::message::Direction;
 use ncp_api::timeline::{EvidenceState, Step, Timeline, TimelineEntry};
-use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::ids::{ParticipantId, UnixMillis};
 
 use crate::core::tables::{ENVELOPE, EnvelopeStage, IN, InRow, MessageKey, OUT, OutRow};

@@ -41,7 +41,8 @@ pub(super) async fn create(State(node): State<Arc<Node>>, request: Request) -> R
 /// Length and digest, which stand before the bytes.
 fn announced(parts: &Parts) -> Result<(u64, Digest), Failed> {
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let missing = |name: &str| ErrorCode::RequestMalformed.with("reason", format!("the header {name} is missing or malformed"));
+    let missing =
+        |name: &str| ErrorCode::RequestMalformed.with("reason", format!("the header {name} is missing or malformed"));
     let length = text(header::CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
     let sha256 = text(BODY_SHA256_HEADER).and_then(|text| text.parse().ok());
     Ok((

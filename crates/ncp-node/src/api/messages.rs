@@ -132,12 +132,7 @@ fn listed(node: &Node, page: &Page) -> Result<MessagePage, Failed> {
 }
 
 /// The page behind the cursor, which is the place of the last row before it.
-pub(super) fn paged(
-    node: &Node,
-    page: &Page,
-    all: Vec<Listed>,
-    with_content: bool,
-) -> Result<MessagePage, Failed> {
+pub(super) fn paged(node: &Node, page: &Page, all: Vec<Listed>, with_content: bool) -> Result<MessagePage, Failed> {
     let after = page.after.as_deref().map(place_of_cursor).transpose()?;
     let rest = all.into_iter().filter(|listed| after.is_none_or(|after| listed.place > after));
     let mut items: Vec<MessageItem> = Vec::new();
@@ -163,9 +158,9 @@ fn cursor_of_place((time, message): (u64, [u8; 16])) -> String {
 }
 
 fn place_of_cursor(cursor: &str) -> Result<(u64, [u8; 16]), Fault> {
-    let parsed = cursor.split_once('-').and_then(|(time, message)| {
-        Some((time.parse().ok()?, message.parse::<MessageId>().ok()?.0))
-    });
+    let parsed = cursor
+        .split_once('-')
+        .and_then(|(time, message)| Some((time.parse().ok()?, message.parse::<MessageId>().ok()?.0)));
     parsed.ok_or_else(|| ErrorCode::CursorUnknown.with("cursor", cursor))
 }
 

@@ -49,9 +49,8 @@ fn shown(number: OfficerNumber, row: OfficerRow, names: &BTreeMap<u16, String>) 
 fn names(node: &Node) -> BTreeMap<u16, String> {
     let Some(file) = &node.config.officer_names_file else { return BTreeMap::new() };
     let table = std::fs::read_to_string(file).map_err(|error| error.to_string());
-    let parsed = table.and_then(|text| {
-        toml::from_str::<BTreeMap<String, String>>(&text).map_err(|error| error.message().to_owned())
-    });
+    let parsed = table
+        .and_then(|text| toml::from_str::<BTreeMap<String, String>>(&text).map_err(|error| error.message().to_owned()));
     match parsed {
         Ok(names) => names.into_iter().filter_map(|(number, name)| Some((number.parse().ok()?, name))).collect(),
         Err(error) => {

@@ -81,9 +81,7 @@ pub(super) async fn contribution_part(
 fn contributed(node: &Node, key: MessageKey, task: u16, contribution: usize, part: usize) -> Result<File, Failed> {
     let row = TASK.row(&node.reader().view(), &(key.0, key.1, task))?;
     let row = row.ok_or_else(|| ErrorCode::TaskUnknown.with("reference", key.1).with("task", task))?;
-    let missing = |reason: &str| {
-        ErrorCode::ContributionMissing.with("reference", key.1).with("reason", reason)
-    };
+    let missing = |reason: &str| ErrorCode::ContributionMissing.with("reference", key.1).with("reason", reason);
     let record = contribution.checked_sub(1).and_then(|index| row.contributions.get(index));
     let record = *record.ok_or_else(|| missing("there is no such contribution"))?;
     let stored = contributions::open(node, record)?.ok_or_else(|| missing("it was erased"))?;
@@ -115,9 +113,8 @@ fn answer(file: File, headers: &HeaderMap) -> Result<Response, Failed> {
         answer = answer.header(header::CONTENT_RANGE, format!("bytes {from}-{last}/{length}"));
     }
     let stretch = file.stretch;
-    let body = streamed(count, move |out| -> io::Result<()> {
-        stretch.read(from, count, &mut |piece| out(piece.to_vec()))
-    });
+    let body =
+        streamed(count, move |out| -> io::Result<()> { stretch.read(from, count, &mut |piece| out(piece.to_vec())) });
     let answer = answer.body(body).map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
     Ok(answer.into_response())
 }

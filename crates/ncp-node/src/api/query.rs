@@ -40,9 +40,11 @@ impl Page {
         let wait = match raw.wait.as_deref() {
             None => 0,
             // `30` and `30s` alike.
-            Some(text) => {
-                text.strip_suffix('s').unwrap_or(text).parse::<u64>().map_err(|_| malformed(&"wait is not a number of seconds"))?
-            }
+            Some(text) => text
+                .strip_suffix('s')
+                .unwrap_or(text)
+                .parse::<u64>()
+                .map_err(|_| malformed(&"wait is not a number of seconds"))?,
         };
         Ok(Self {
             after: raw.after,

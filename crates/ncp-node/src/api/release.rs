@@ -142,7 +142,9 @@ async fn judge(node: &Arc<Node>, key: MessageKey, asked: Signed, word: Word) -> 
     asked.officer.require(Role::Releaser, "release")?;
     let officer = asked.officer.clone();
     let (judgement, reference) = node.blocking(move |node| checked(node, key, &officer, word)).await?;
-    submit(node, &asked.officer, Ask::Judge(judgement), "release", &reference).await.map_err(|error| count(node, error))?;
+    submit(node, &asked.officer, Ask::Judge(judgement), "release", &reference)
+        .await
+        .map_err(|error| count(node, error))?;
     view(node, key).await
 }
 
@@ -189,7 +191,9 @@ fn wrong_code(
     code: ApprovalCode,
 ) -> Result<Fault, Failed> {
     for recorded in history::of(node, key)? {
-        let (Change::MessageDrafted(earlier) | Change::MessageEdited(earlier)) = recorded.event.change else { continue };
+        let (Change::MessageDrafted(earlier) | Change::MessageEdited(earlier)) = recorded.event.change else {
+            continue;
+        };
         let known = node.vault.approval_code(&approval_view(node, &earlier, officer).encode());
         if earlier.revision != row.draft.revision && known == code {
             return Ok(ErrorCode::ReleaseEditedMeanwhile

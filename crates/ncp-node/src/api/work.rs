@@ -53,9 +53,8 @@ fn answer(node: &Node, key: MessageKey, response: NewResponse) -> Result<NewMess
     }
     check_unanswered(node, &row)?;
     let stored = content::stored(node, &ContentKey::of_in(&row))?;
-    let (subject, ground) = stored.map_or((None, None), |(_, manifest)| {
-        (Some(manifest.subject.as_str().to_owned()), manifest.urgent_ground)
-    });
+    let (subject, ground) = stored
+        .map_or((None, None), |(_, manifest)| (Some(manifest.subject.as_str().to_owned()), manifest.urgent_ground));
     let precedence = response.precedence.unwrap_or(received.precedence);
     let asked_subject = subject.unwrap_or_else(|| received.reference.to_string());
     Ok(NewMessage {
@@ -222,7 +221,12 @@ pub(super) async fn withdraw(node: &Arc<Node>, key: MessageKey, asked: Signed) -
     let Withdraw { reason } = asked.json_or_default()?;
     check_words(reason.as_deref(), "reason")?;
     let row = node.blocking(move |node| sent(node, key)).await?;
-    let before = node.blocking({ let row = row.clone(); move |node| stages(node, &row) }).await?;
+    let before = node
+        .blocking({
+            let row = row.clone();
+            move |node| stages(node, &row)
+        })
+        .await?;
     let ask = Ask::Withdraw { message: key.1 };
     let done = submit(node, &asked.officer, ask, "a withdrawal", &row.draft.reference).await?;
     let recipients = steps(&done, &before);

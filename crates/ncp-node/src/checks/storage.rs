@@ -60,7 +60,8 @@ pub(super) fn clocks(node: &Node) -> Found {
     if *node.clocks_agree.borrow() {
         return Found::Ok("wall clock runs evenly".to_owned());
     }
-    let fault = ErrorCode::InternalFault.with("reason", "the wall clock jumped; nothing expires until it has run evenly");
+    let fault =
+        ErrorCode::InternalFault.with("reason", "the wall clock jumped; nothing expires until it has run evenly");
     Found::Warn("wall clock jumped".to_owned(), fault)
 }
 

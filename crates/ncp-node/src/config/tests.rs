@@ -35,7 +35,11 @@ fn shipped_file_is_complete_and_equals_the_defaults() {
     let all: String = SHIPPED
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.starts_with("[[allow]]") || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => rest,
+            Some(rest)
+                if rest.starts_with("[[allow]]") || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) =>
+            {
+                rest
+            }
             _ => line,
         })
         .flat_map(|line| [line, "\n"])
@@ -84,19 +88,22 @@ fn values_have_forms_and_ranges() {
     check(&minimal("services = [\"Border\"]"), &[(ConfigValueInvalid, "services")]);
     check(&minimal("blob-max-mebibytes = 0"), &[(ConfigValueOutOfRange, "blob-max")]);
     check(&minimal("blob-max-mebibytes = 9\nblobs-max-mebibytes = 8"), &[(ConfigConflict, "blobs-max")]);
-    check(&minimal("[[officers]]\nnumber = 1"), &[
-        (ConfigKeyMissing, "officers[0].uid"),
-        (ConfigKeyMissing, "officers[0].public-key"),
-        (ConfigKeyMissing, "officers[0].roles"),
-    ]);
-    check(&minimal("[[allow]]\nname = \"a\"\nto = \"all\"\nkinds = \"all\"\nhandling = [\"H9\"]\napprovals = 1"), &[
-        (ConfigValueInvalid, "allow[0].handling"),
-        (ConfigValueInvalid, "allow"),
-    ]);
-    check(&minimal("[[allow]]\nname = \"a\"\nto = []\nkinds = \"all\"\nhandling = \"all\"\napprovals = 3\nfoo = 1"), &[
-        (ConfigValueOutOfRange, "allow[0].approvals"),
-        (ConfigUnknownKey, "allow[0].foo"),
-    ]);
+    check(
+        &minimal("[[officers]]\nnumber = 1"),
+        &[
+            (ConfigKeyMissing, "officers[0].uid"),
+            (ConfigKeyMissing, "officers[0].public-key"),
+            (ConfigKeyMissing, "officers[0].roles"),
+        ],
+    );
+    check(
+        &minimal("[[allow]]\nname = \"a\"\nto = \"all\"\nkinds = \"all\"\nhandling = [\"H9\"]\napprovals = 1"),
+        &[(ConfigValueInvalid, "allow[0].handling"), (ConfigValueInvalid, "allow")],
+    );
+    check(
+        &minimal("[[allow]]\nname = \"a\"\nto = []\nkinds = \"all\"\nhandling = \"all\"\napprovals = 3\nfoo = 1"),
+        &[(ConfigValueOutOfRange, "allow[0].approvals"), (ConfigUnknownKey, "allow[0].foo")],
+    );
     check("participant = \"HUB\"\nhub-addresses = [\"h:1\"]", &[(ConfigValueInvalid, "participant")]);
 }
 

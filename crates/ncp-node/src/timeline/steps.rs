@@ -77,7 +77,11 @@ impl Telling<'_> {
             }
             Change::MessageReleased { message, .. } => self.released(*message, event.time)?,
             Change::EnvelopeSealed { envelope, .. } => {
-                let detail = if envelope.seal.0 > 1 { format!("sealed again, {}", envelope.seal.0) } else { "sealed".to_owned() };
+                let detail = if envelope.seal.0 > 1 {
+                    format!("sealed again, {}", envelope.seal.0)
+                } else {
+                    "sealed".to_owned()
+                };
                 let recipient = Some(envelope.recipient);
                 self.entries.push(TimelineEntry { recipient, detail, officer: None, ..plain(Step::Queued) });
             }
@@ -111,10 +115,35 @@ impl Telling<'_> {
             Change::DeadlineMoved { recipient, due, reason, .. } => {
                 let detail = reason.as_ref().map(ToString::to_string).unwrap_or_default();
                 let due = Some(*due);
-                self.entries.push(TimelineEntry { recipient: Some(*recipient), due, detail, ..plain(Step::DeadlineMoved) });
+                self.entries.push(TimelineEntry {
+                    recipient: Some(*recipient),
+                    due,
+                    detail,
+                    ..plain(Step::DeadlineMoved)
+                });
             }
             Change::ContentErased { .. } => self.entries.push(plain(Step::Erased)),
-            _ => {}
+            // Steps that nobody waits for, and what never names a message.
+            Change::RequestAlerted { alert: Alert::Unread | Alert::DueSoon, .. }
+            | Change::ConflictNoticed { .. }
+            | Change::LogOpened { .. }
+            | Change::EnvelopeAccepted(_)
+            | Change::EnvelopeOffered(_)
+            | Change::EnvelopeSuperseded(_)
+            | Change::BodyDropped { .. }
+            | Change::EntryAdmitted { .. }
+            | Change::MembershipAdmitted { .. }
+            | Change::ParticipantSuspended { .. }
+            | Change::ParticipantReinstated { .. }
+            | Change::PublicCheckpointRecorded { .. }
+            | Change::OfficerAdded { .. }
+            | Change::OfficerDisabled { .. }
+            | Change::RulesInForce { .. }
+            | Change::HoldSet { .. }
+            | Change::HoldLifted { .. }
+            | Change::SequenceGapNoticed { .. }
+            | Change::EntryAccepted { .. }
+            | Change::EntryPinned { .. } => {}
         }
         Ok(())
     }

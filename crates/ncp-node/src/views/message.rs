@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use ncp_api::ErrorCode;
 use ncp_api::message::{
     ApprovalView, ContentState, ContributionView, Direction, FormContent, MessageName, MessageView, PartView,
     RecipientState, ReleaseNeed, TaskView,
 };
-use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::event::{Change, Event};
 use ncp_protocol::ids::{Digest, MessageId, Reference, UnixMillis};
 use ncp_protocol::manifest::Manifest;
@@ -265,10 +265,9 @@ fn task_view(node: &Node, message: MessageKey, task: u16, row: TaskRow, events: 
 }
 
 fn contribution(node: &Node, record: Digest, events: &[Event]) -> Result<ContributionView, Failed> {
-    let added = events.iter().find(|event| match &event.change {
-        Change::ContributionAdded { record: named, .. } => *named == record,
-        _ => false,
-    });
+    let added = events
+        .iter()
+        .find(|event| matches!(&event.change, Change::ContributionAdded { record: named, .. } if *named == record));
     let (time, officer) = added.map_or((UnixMillis(0), None), |event| (event.time, officer_of(&event.actor)));
     let Some(stored) = contributions::open(node, record)? else {
         return Ok(ContributionView { time, officer: officer.map(|officer| officer.0), text: None, parts: Vec::new() });

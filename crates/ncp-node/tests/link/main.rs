@@ -10,9 +10,9 @@ mod greeting;
 #[cfg(test)]
 mod hub;
 #[cfg(test)]
-mod reception;
-#[cfg(test)]
 mod receipts;
+#[cfg(test)]
+mod reception;
 #[cfg(test)]
 mod submission;
 #[cfg(test)]

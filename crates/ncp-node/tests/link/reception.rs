@@ -174,14 +174,8 @@ async fn what_does_not_open_is_refused_with_its_own_code_and_nothing_is_kept() {
     let cases = [
         (letter().with(|letter| letter.header.recipient_key = other_key.id()), RejectCode::RecipientKeyUnknown),
         (letter().with(|letter| letter.sealed_to = other_key.clone()), RejectCode::WrapUnopened),
-        (
-            letter().with(|letter| letter.wrap.cek = ContentKey::from_bytes(&[1; 32])),
-            RejectCode::BodyUnopened,
-        ),
-        (
-            letter().with(|letter| letter.header.content_commitment = Digest([1; 32])),
-            RejectCode::CommitmentMismatch,
-        ),
+        (letter().with(|letter| letter.wrap.cek = ContentKey::from_bytes(&[1; 32])), RejectCode::BodyUnopened),
+        (letter().with(|letter| letter.header.content_commitment = Digest([1; 32])), RejectCode::CommitmentMismatch),
         (
             Letter::saying(&world, 1, b"text", |manifest| manifest.recipients = vec![id("XC")]),
             RejectCode::ManifestMismatch,

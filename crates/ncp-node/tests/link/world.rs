@@ -15,7 +15,9 @@ use ncp_protocol::directory::{
     SignedMembership, ValidKey,
 };
 use ncp_protocol::event::Actor;
-use ncp_protocol::ids::{Epoch, KeyId, LogName, LogOrigin, MessageId, NetworkId, ParticipantId, UnixMillis, certificate_uri};
+use ncp_protocol::ids::{
+    Epoch, KeyId, LogName, LogOrigin, MessageId, NetworkId, ParticipantId, UnixMillis, certificate_uri,
+};
 use ncp_protocol::keys::{SigningKey, sha256};
 use ncp_protocol::limits::{DAY_MS, OPEN_AFTER_SEAL_MS};
 use ncp_protocol::root::{NetworkClass, Role, Roles, RootOfTrust, SignedRoot};
@@ -152,7 +154,8 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let is_hub = participant == ParticipantId::HUB;
         let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::URI(certificate_uri(network, participant).as_str().try_into().unwrap())];
+        params.subject_alt_names =
+            vec![SanType::URI(certificate_uri(network, participant).as_str().try_into().unwrap())];
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2120, 1, 1);
         params.extended_key_usages =
@@ -222,9 +225,10 @@ impl World {
 
     /// A new membership statement, in which XB is suspended for this reason if there is one.
     pub(crate) fn suspend_xb(&mut self, version: u32, reason: Option<&str>) {
-        let mut statement = membership(self.network, &self.membership_key, version, &[&self.hub.party, &self.xa, &self.xb])
-            .unverified()
-            .clone();
+        let mut statement =
+            membership(self.network, &self.membership_key, version, &[&self.hub.party, &self.xa, &self.xb])
+                .unverified()
+                .clone();
         statement.members[2].suspended = reason.map(|reason| reason.parse().unwrap());
         self.hub.membership = SignedMembership::sign(statement, &self.network, &[&self.membership_key]).unwrap();
     }

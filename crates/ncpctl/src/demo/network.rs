@@ -21,7 +21,7 @@ use crate::clock::system_now;
 use crate::context::fresh;
 use crate::error::{Error, file, internal};
 use crate::joining::entry::{Made, Maker};
-use crate::joining::files::fresh_seed;
+use crate::joining::files::{fresh_seed, make_folder};
 use crate::joining::folder::{HubFolder, make_data_folders};
 use crate::joining::hub::{self, Decision, Plan};
 use crate::joining::request::Request;
@@ -253,10 +253,11 @@ where
 fn make_desk(folder: &Path, player: Player, network: NetworkId, hub: &str) -> Result<Desk, Error> {
     let id = player.participant().map_err(|error| internal(&error))?;
     let own = folder.join(player.id.to_ascii_lowercase());
-    make_data_folders(&own.join("data"))?;
-    let data = own.join("data");
-    let offline = own.join("offline");
-    crate::joining::files::make_folder(&offline)?;
+    let (data, offline) = (own.join("data"), own.join("offline"));
+    for folder in [&own, &offline] {
+        make_folder(folder)?;
+    }
+    make_data_folders(&data)?;
     let maker = Maker { data: &data, offline: &offline, network, participant: id, now: system_now() };
     let made: Made = maker.node()?;
     Request::write(&own.join("joining.json"), &made)?;

@@ -23,14 +23,20 @@ const FIRST: usize = 5;
 pub(super) fn of(node: &Node, officer: &Officer) -> Result<Me, Failed> {
     let mut needs = Vec::new();
     let now = clock::now();
-    let incoming: Vec<InRow> = views::received(node, 0, usize::MAX)?.into_iter().filter_map(|(_, listed)| match listed.row {
-        Row::In(row) => Some(*row),
-        Row::Out(_) => None,
-    }).collect();
-    let outgoing: Vec<OutRow> = views::sent(node)?.into_iter().filter_map(|listed| match listed.row {
-        Row::Out(row) => Some(*row),
-        Row::In(_) => None,
-    }).collect();
+    let incoming: Vec<InRow> = views::received(node, 0, usize::MAX)?
+        .into_iter()
+        .filter_map(|(_, listed)| match listed.row {
+            Row::In(row) => Some(*row),
+            Row::Out(_) => None,
+        })
+        .collect();
+    let outgoing: Vec<OutRow> = views::sent(node)?
+        .into_iter()
+        .filter_map(|listed| match listed.row {
+            Row::Out(row) => Some(*row),
+            Row::In(_) => None,
+        })
+        .collect();
     let open = |row: &&InRow| views::due_in(row).is_some();
     let due = |row: &InRow| (row.received.reference, views::due_in(row));
     let is_overdue = |row: &&InRow| views::due_in(row).is_some_and(|due| due <= now);
@@ -42,12 +48,16 @@ pub(super) fn of(node: &Node, officer: &Officer) -> Result<Me, Failed> {
                 && !row.drafters.contains(&officer.number)
                 && !row.approved_by.contains(&officer.number)
         });
-        needs.push(need(NeedKind::Release, waiting.map(|row| (row.draft.reference, Some(row.draft.not_after))).collect()));
+        needs.push(need(
+            NeedKind::Release,
+            waiting.map(|row| (row.draft.reference, Some(row.draft.not_after))).collect(),
+        ));
     }
     needs.push(need(NeedKind::DueSoon, incoming.iter().filter(is_soon).map(due).collect()));
     needs.push(need(NeedKind::Unread, incoming.iter().filter(|row| row.handover.is_none()).map(due).collect()));
-    let returned =
-        outgoing.iter().filter(|row| row.state == OutState::ReturnedToDrafter && row.drafters.contains(&officer.number));
+    let returned = outgoing
+        .iter()
+        .filter(|row| row.state == OutState::ReturnedToDrafter && row.drafters.contains(&officer.number));
     needs.push(need(NeedKind::Rejected, returned.map(|row| (row.draft.reference, None)).collect()));
     let mut contributed = Vec::new();
     for row in incoming.iter().filter(open) {
