@@ -124,7 +124,8 @@ impl Ran {
     /// If it is something else.
     #[must_use]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("ncpctl {}: {error}\n{}", self.words, self.stdout))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("ncpctl {}: {error}\n{}", self.words, self.stdout))
     }
 
     /// Its output as JSON Lines.

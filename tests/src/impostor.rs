@@ -8,23 +8,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ncp_protocol::checkpoint::Checkpoint;
-use ncp_protocol::event::Event;
+use ncp_protocol::directory::{SignedEntry, SignedTimestamp, Timestamp};
+use ncp_protocol::event::{Actor, Change, Claim, Event, EvidenceKind, Outcome};
 use ncp_protocol::frame::{
     BodyChunk, Credit, Cursor, Entries, Frame, Hello, Ping, Pong, PublicGet, PublicLog, ReceiptsStored,
 };
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{Digest, Epoch, LogName, MessageId, NetworkId, ParticipantId};
-use ncp_protocol::limits::PROTOCOL_VERSION;
+use ncp_protocol::limits::{DAY_MS, PROTOCOL_VERSION};
 use ncp_protocol::merkle::{Frontier, leaf_hash};
+use ncp_protocol::proof::LogProof;
 use ncp_transport::connection::{Connection, LinkWriter};
 use ncp_transport::frame::{FrameError, IdleLimit, RawFrame};
 use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
 use ncp_transport::tls::{SharedTls, TlsSettings};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::craft::Crafted;
 use crate::material::{HubMaterial, Tls};
-use crate::{PATIENCE, soon};
+use crate::peer::Truth;
+use crate::{PATIENCE, now, random, soon};
 
 /// What the hub says.
 #[derive(Debug, Clone)]
@@ -63,10 +67,71 @@ impl HubMaterial {
     }
 }
 
+impl Script {
+    /// A hub that tells the truth about the directory and nothing else.
+    #[must_use]
+    pub fn honest(hub: &HubMaterial, truth: &Truth) -> Self {
+        Self {
+            network: hub.network,
+            public: truth.leaves.clone(),
+            checkpoint: hub.checkpoint(LogName::Public, &truth.leaves),
+            entries: truth.entries.clone(),
+            send: Vec::new(),
+            bodies: BTreeMap::new(),
+        }
+    }
+}
+
+impl Truth {
+    /// Adds the admission of an entry to `public` and shows the entry, under a new timestamp statement of the hub.
+    ///
+    /// # Panics
+    /// If there was no timestamp statement before.
+    pub fn admit(&mut self, hub: &HubMaterial, signed: &SignedEntry) {
+        let entry = signed.unverified();
+        let change =
+            Change::EntryAdmitted { participant: entry.participant, version: entry.version, entry: signed.digest() };
+        self.leaves.push(event(LogName::Public, change));
+        let old = self.entries.timestamp.as_ref().expect("a timestamp");
+        let old = *SignedTimestamp::decode(old).expect("a timestamp").unverified();
+        let new = Timestamp {
+            issued: now(),
+            expires: now().plus_millis(DAY_MS / 2),
+            public_size: self.leaves.len() as u64,
+            public_root: root_of(&self.leaves),
+            ..old
+        };
+        let signed_timestamp = SignedTimestamp::sign(new, &hub.network, &[&hub.timestamp]).expect("a statement");
+        self.entries.timestamp = Some(signed_timestamp.encode());
+        self.entries.entries = vec![signed.encode()];
+    }
+}
+
+/// R1 about an envelope, in a log `traffic` that holds nothing else.
+#[must_use]
+pub fn acceptance(hub: &HubMaterial, crafted: &Crafted) -> LogProof {
+    let claim = Claim {
+        origin: hub.origin(LogName::Traffic),
+        key: hub.traffic.verifying_key().id(),
+        kind: EvidenceKind::RelayAcceptance,
+        envelope: crafted.key(),
+        header: crafted.envelope.header_digest(),
+        outcome: Outcome::Done,
+    };
+    let leaf = event(LogName::Traffic, Change::Evidence(claim));
+    let checkpoint_note = hub.checkpoint(LogName::Traffic, core::slice::from_ref(&leaf));
+    LogProof { event: leaf, index: 0, hashes: Vec::new(), checkpoint_note }
+}
+
+fn event(log: LogName, change: Change) -> Vec<u8> {
+    Event { log, time: now(), actor: Actor::Daemon, salt: random(), change }.encode()
+}
+
 /// The running hub. It ends when dropped.
 #[derive(Debug)]
 pub struct Impostor {
     frames: mpsc::UnboundedReceiver<Frame>,
+    sending: broadcast::Sender<Frame>,
     running: JoinHandle<()>,
 }
 
@@ -81,6 +146,8 @@ impl Impostor {
         let limits = ListenerLimits { idle: IdleLimit::fixed(PATIENCE), ..ListenerLimits::default() };
         let listener = Listener::bind(address, limits).expect("the address is free");
         let (seen, frames) = mpsc::unbounded_channel();
+        let sending = broadcast::Sender::new(64);
+        let told = sending.clone();
         let running = tokio::spawn(async move {
             let (sender, mut arrivals) = mpsc::channel(4);
             let listening = listener.run(SharedTls::new(settings), Arc::new(|_| Vec::new()), sender);
@@ -88,13 +155,21 @@ impl Impostor {
                 while let Some(arrival) = arrivals.recv().await {
                     if let Arrival::Connected(connection) = arrival {
                         // A node that ends the link comes again, or not: both are for the test to judge.
-                        let _ = serve(*connection, script.clone(), &seen).await;
+                        let _ = serve(*connection, script.clone(), &seen, told.subscribe()).await;
                     }
                 }
             };
             tokio::join!(listening, serving);
         });
-        Self { frames, running }
+        Self { frames, sending, running }
+    }
+
+    /// Sends a frame over the link that stands.
+    ///
+    /// # Panics
+    /// If none stands.
+    pub fn send(&self, frame: Frame) {
+        self.sending.send(frame).expect("a link stands");
     }
 
     /// The next frame of the node that `pick` makes something of.
@@ -124,9 +199,18 @@ async fn serve(
     connection: Connection,
     script: Script,
     seen: &mpsc::UnboundedSender<Frame>,
+    mut told: broadcast::Receiver<Frame>,
 ) -> Result<(), FrameError> {
     let Connection { mut reader, mut writer, .. } = connection;
-    while let Some(raw) = reader.next().await? {
+    loop {
+        let raw = tokio::select! {
+            raw = reader.next() => raw?,
+            Ok(frame) = told.recv() => {
+                send(&mut writer, &frame).await?;
+                continue;
+            }
+        };
+        let Some(raw) = raw else { return Ok(()) };
         let frame = Frame::decode(raw.kind, &raw.payload).expect("the node speaks the protocol");
         for answer in answers(&script, &frame) {
             send(&mut writer, &answer).await?;
@@ -134,7 +218,6 @@ async fn serve(
         // The test may have seen enough.
         let _ = seen.send(frame);
     }
-    Ok(())
 }
 
 fn answers(script: &Script, frame: &Frame) -> Vec<Frame> {
@@ -196,13 +279,4 @@ fn hello(script: &Script) -> Hello {
 async fn send(writer: &mut LinkWriter, frame: &Frame) -> Result<(), FrameError> {
     let (kind, payload) = frame.encode();
     writer.send(&RawFrame { kind, payload }).await
-}
-
-/// The events of leaves.
-///
-/// # Panics
-/// If a leaf is no event.
-#[must_use]
-pub fn events(leaves: &[Vec<u8>]) -> Vec<Event> {
-    leaves.iter().map(|leaf| Event::decode(leaf).expect("an event")).collect()
 }

@@ -160,6 +160,7 @@ fn seed(folder: &Path, name: &str) -> [u8; 32] {
     *read(folder, name).last_chunk::<32>().expect("a key file ends with its seed")
 }
 
-fn signing_key(folder: &Path, name: &str) -> SigningKey {
+/// The private key in a key file of an Ed25519 key.
+pub(crate) fn signing_key(folder: &Path, name: &str) -> SigningKey {
     SigningKey::from_seed(&seed(folder, name))
 }

@@ -1,5 +1,6 @@
 //! A network in a folder of its own, made by `hub init`, `keys init`, `hub admit`, `keys install` and `directory pin`.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -37,6 +38,9 @@ kinds = ["notice", "bulletin", "test", "withdrawal"]
 handling = ["H0", "H1", "H2"]
 approvals = 0
 "#;
+
+/// How old the keys of puppets are, so that their envelopes can be of some age too.
+pub const PUPPET_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// What a network shall be made of.
 #[derive(Debug, Clone, Default)]
@@ -85,8 +89,9 @@ impl Network {
         let relay = Relay::init(&folder.path().join("hub"), free_address());
         relay.start();
         let mut nodes = BTreeMap::new();
-        for name in plan.running.iter().chain(&plan.puppets) {
-            let files = NodeFiles::make(folder.path(), name, &relay);
+        let ages = [(&plan.running, Duration::ZERO), (&plan.puppets, PUPPET_AGE)];
+        for (name, age) in ages.into_iter().flat_map(|(names, age)| names.iter().map(move |name| (name, age))) {
+            let files = NodeFiles::make(folder.path(), name, &relay, age);
             files.join(&relay);
             nodes.insert(*name, Node::new(files));
         }
@@ -151,9 +156,7 @@ pub fn free_address() -> SocketAddr {
 
 /// `ncpctl keys init --officer`: returns the public key as the configuration writes it.
 pub(crate) fn make_officer_key(path: &Path, number: u16) -> String {
-    let made = Ctl::new("keys init --no-passphrase")
-        .set("--officer", number.to_string())
-        .set("--officer-key", path)
-        .json();
+    let made =
+        Ctl::new("keys init --no-passphrase").set("--officer", number.to_string()).set("--officer-key", path).json();
     text(&made, "public_key")
 }

@@ -1,5 +1,6 @@
 //! A participant of a test: folder, officers, daemon, clients.
 
+use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use base64ct::{Base64, Encoding as _};
 use ncp_api::Client;
 use ncp_api::client::{Fresh, OfficerIdentity};
+use ncp_protocol::directory::SignedEntry;
 use ncp_protocol::ids::{NetworkId, OfficerNumber, ParticipantId, hex};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::root::SignedRoot;
@@ -47,17 +49,21 @@ pub struct NodeFiles {
 }
 
 impl NodeFiles {
-    /// `keys init` for the participant and its officers, and a configuration.
-    pub(crate) fn make(above: &Path, name: &'static str, relay: &Relay) -> Self {
+    /// `keys init` for the participant and its officers, and a configuration. The keys are as old as `age` says.
+    pub(crate) fn make(above: &Path, name: &'static str, relay: &Relay, age: Duration) -> Self {
         let folder = above.join(name.to_ascii_lowercase());
         fs::create_dir(&folder).expect("a folder can be made");
-        let made = Ctl::new("keys init")
+        let init = Ctl::new("keys init")
             .set("--participant", name)
             .set("--network", relay.network())
             .set("--dir", folder.join("data"))
             .set("--offline", folder.join("offline"))
-            .set("--out", folder.join("request.json"))
-            .json();
+            .set("--out", folder.join("request.json"));
+        let mut made = init.json();
+        if !age.is_zero() {
+            back_date(&folder, age);
+            made = init.json();
+        }
         let fingerprint = text(&made, "fingerprint");
         let mut sections = String::new();
         let mut officers = Vec::new();
@@ -108,6 +114,27 @@ impl NodeFiles {
     fn socket(&self) -> PathBuf {
         self.folder.join("api.sock")
     }
+}
+
+/// Puts a participant's first entry back in time, with the participant's own identity key, as if it had been made then. The
+/// same command again makes the joining request of it.
+fn back_date(folder: &Path, age: Duration) {
+    let age = u64::try_from(age.as_millis()).expect("not so old");
+    let path = folder.join("data/network/entry-0");
+    let signed = SignedEntry::decode(&fs::read(&path).expect("keys init made it")).expect("a signed entry");
+    let mut entry = signed.unverified().clone();
+    entry.created.0 -= age;
+    for key in &mut entry.keys.sealing {
+        key.seal_until.0 -= age;
+        key.open_until.0 -= age;
+    }
+    if let Some(key) = &mut entry.keys.signing {
+        key.from.0 -= age;
+    }
+    let identity = crate::material::signing_key(folder, "offline/identity.key");
+    let signed = SignedEntry::sign(entry, &identity).expect("it agrees with itself");
+    fs::write(&path, signed.encode()).expect("the entry can be written");
+    fs::remove_file(folder.join("request.json")).expect("keys init made it");
 }
 
 /// Reads the private key of an officer's file without passphrase.

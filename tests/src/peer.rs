@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::evidence::unverified_claim;
 use ncp_protocol::frame::{
-    BodyChunk, BodyWanted, Bye, Credit, Cursor, Deliver, Frame, Hello, Ping, Pong, Receipts, ReceiptsStored, Refused,
-    Submit,
+    BodyChunk, BodyWanted, Bye, Credit, Cursor, Deliver, Entries, EntryGet, Frame, Hello, Ping, Pong, PublicGet,
+    Receipts, ReceiptsStored, Refused, Submit,
 };
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{Digest, Epoch, NetworkId, ParticipantId};
@@ -280,4 +280,38 @@ fn about(receipts: &Receipts, key: &EnvelopeKey, header: &Digest) -> Option<LogP
         })
     };
     receipts.proofs.iter().find(speaks).cloned()
+}
+
+/// What the hub says about the directory, as an honest peer learns it.
+#[derive(Debug, Clone)]
+pub struct Truth {
+    /// All leaves of the log `public`.
+    pub leaves: Vec<Vec<u8>>,
+    /// The newest statements.
+    pub entries: Entries,
+}
+
+impl Truth {
+    /// Asks the hub.
+    ///
+    /// # Panics
+    /// If the link ends before all of it came.
+    pub async fn of(material: &Material) -> Self {
+        let mut peer = Peer::connect(material).await;
+        let until = peer.hello.as_ref().expect("greeted").public_size;
+        peer.send(EntryGet { root_version: 1, digests: Vec::new() }).await;
+        peer.send(PublicGet { from: 0, until }).await;
+        let (mut leaves, mut entries) = (None, None);
+        loop {
+            let frame = peer.next().await.unwrap_or_else(|end| panic!("the link ended: {end:?}"));
+            if let Frame::PublicLog(log) = frame {
+                leaves = Some(log.events);
+            } else if let Frame::Entries(answer) = frame {
+                entries = Some(answer);
+            }
+            if let (Some(leaves), Some(entries)) = (&leaves, &entries) {
+                return Self { leaves: leaves.clone(), entries: entries.clone() };
+            }
+        }
+    }
 }

@@ -23,10 +23,7 @@ pub struct Relay {
 impl Relay {
     /// `ncpctl hub init`.
     pub(crate) fn init(folder: &Path, address: SocketAddr) -> Self {
-        let made = Ctl::new("hub init --class test")
-            .set("--dir", folder)
-            .set("--listen", address.to_string())
-            .json();
+        let made = Ctl::new("hub init --class test").set("--dir", folder).set("--listen", address.to_string()).json();
         let network = text(&made, "network");
         Self { folder: folder.to_owned(), address, network, daemon: Mutex::new(None) }
     }
@@ -112,6 +109,15 @@ impl Relay {
     #[must_use]
     pub fn log(&self) -> Log {
         self.daemon().as_ref().expect("the relay runs").log().clone()
+    }
+
+    /// The daemon's process id.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.daemon().as_ref().expect("the relay runs").pid()
     }
 
     /// How many leaves its logs `traffic` and `public` have.

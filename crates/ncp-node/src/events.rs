@@ -84,85 +84,89 @@ fn feed_event(node: &Node, recorded: &Recorded) -> Result<Option<FeedEvent>, Rea
 }
 
 fn told(us: ParticipantId, change: &Change) -> Option<Told> {
-    match change {
-        Change::MessageDrafted(draft) => Some(Told::message(FeedType::MessageCreated, us, draft.message)),
-        Change::MessageReleased { message, .. } => Some(Told::message(FeedType::MessageReleased, us, *message)),
-        Change::MessageWithdrawn { message } => Some(Told::message(FeedType::MessageWithdrawn, us, *message)),
-        Change::EnvelopeFailed { envelope, code } => {
-            let kind = if *code == RejectCode::Expired { FeedType::MessageExpired } else { FeedType::MessageFailed };
-            let told = Told::message(kind, us, envelope.message).about(envelope.recipient);
-            Some(Told { code: Some(views::state::reject(*code)), ..told })
-        }
-        Change::EvidenceReceived { claim, .. } if claim.envelope.originator == us => evidence(claim),
-        Change::MessageReceived(received) => {
-            let (originator, message) = (received.envelope.originator, received.envelope.message);
-            let kind = match received.kind {
-                Kind::Test => return None,
-                Kind::Response => FeedType::RequestAnswered,
-                Kind::Request | Kind::AssistanceRequest | Kind::Call | Kind::ConsentRequest => {
-                    FeedType::RequestReceived
-                }
-                Kind::Clarification
-                | Kind::Notice
-                | Kind::AssistanceProposal
-                | Kind::BestPractice
-                | Kind::Bulletin
-                | Kind::ContactCard
-                | Kind::Consent
-                | Kind::Withdrawal
-                | Kind::StatisticsReturn => FeedType::MessageReceived,
-            };
-            Some(Told::message(kind, originator, message))
-        }
-        Change::Evidence(claim) if claim.kind == EvidenceKind::ContentHandover => {
-            let envelope = claim.envelope;
-            Some(Told::message(FeedType::MessageHandedOver, envelope.originator, envelope.message))
-        }
-        Change::TaskAssigned { originator, message, service, .. } => {
-            let told = Told::message(FeedType::RequestAssigned, *originator, *message);
-            Some(Told { code: Some(service.to_string()), ..told })
-        }
-        Change::RequestAlerted { originator, message, recipient, alert } => {
-            let kind = match alert {
-                Alert::Unread => FeedType::RequestUnread,
-                Alert::DueSoon => FeedType::RequestDueSoon,
-                Alert::Overdue => FeedType::RequestOverdue,
-            };
-            Some(Told::message(kind, *originator, *message).about(*recipient))
-        }
-        Change::EntryAccepted { participant, .. }
-        | Change::EntryPinned { participant, .. }
-        | Change::ParticipantSuspended { participant, .. }
-        | Change::ParticipantReinstated { participant } => {
-            Some(Told { kind: FeedType::DirectoryChanged, message: None, participant: Some(*participant), code: None })
-        }
-        Change::HoldSet { .. } | Change::HoldLifted { .. } => {
-            Some(Told { kind: FeedType::HealthChanged, message: None, participant: None, code: None })
-        }
-        Change::Evidence(_)
-        | Change::EvidenceReceived { .. }
-        | Change::LogOpened { .. }
-        | Change::ConflictNoticed { .. }
-        | Change::EnvelopeAccepted(_)
-        | Change::EnvelopeOffered(_)
-        | Change::EnvelopeSuperseded(_)
-        | Change::BodyDropped { .. }
-        | Change::EntryAdmitted { .. }
-        | Change::MembershipAdmitted { .. }
-        | Change::PublicCheckpointRecorded { .. }
-        | Change::OfficerAdded { .. }
-        | Change::OfficerDisabled { .. }
-        | Change::RulesInForce { .. }
-        | Change::MessageEdited(_)
-        | Change::MessageApproved(_)
-        | Change::ReleaseRejected(_)
-        | Change::EnvelopeSealed { .. }
-        | Change::RecallRequested { .. }
-        | Change::ContributionAdded { .. }
-        | Change::DeadlineMoved { .. }
-        | Change::ContentErased { .. }
-        | Change::SequenceGapNoticed { .. } => None,
+    message_told(us, change).or_else(|| request_told(change)).or_else(|| node_told(change))
+}
+
+/// What happened to a message, sent or received.
+fn message_told(us: ParticipantId, change: &Change) -> Option<Told> {
+    if let Change::MessageDrafted(draft) = change {
+        return Some(Told::message(FeedType::MessageCreated, us, draft.message));
     }
+    if let Change::MessageReleased { message, .. } = change {
+        return Some(Told::message(FeedType::MessageReleased, us, *message));
+    }
+    if let Change::MessageWithdrawn { message } = change {
+        return Some(Told::message(FeedType::MessageWithdrawn, us, *message));
+    }
+    if let Change::EnvelopeFailed { envelope, code } = change {
+        let kind = if *code == RejectCode::Expired { FeedType::MessageExpired } else { FeedType::MessageFailed };
+        let told = Told::message(kind, us, envelope.message).about(envelope.recipient);
+        return Some(Told { code: Some(views::state::reject(*code)), ..told });
+    }
+    if let Change::EvidenceReceived { claim, .. } = change {
+        return evidence(claim).filter(|_| claim.envelope.originator == us);
+    }
+    if let Change::Evidence(claim) = change {
+        let envelope = claim.envelope;
+        let taken = claim.kind == EvidenceKind::ContentHandover;
+        return taken.then(|| Told::message(FeedType::MessageHandedOver, envelope.originator, envelope.message));
+    }
+    if let Change::MessageReceived(received) = change {
+        let envelope = received.envelope;
+        return arrival(received.kind).map(|kind| Told::message(kind, envelope.originator, envelope.message));
+    }
+    None
+}
+
+/// What arrived; a test message reaches no person.
+fn arrival(kind: Kind) -> Option<FeedType> {
+    match kind {
+        Kind::Test => None,
+        Kind::Response => Some(FeedType::RequestAnswered),
+        Kind::Request | Kind::AssistanceRequest | Kind::Call | Kind::ConsentRequest => Some(FeedType::RequestReceived),
+        Kind::Clarification
+        | Kind::Notice
+        | Kind::AssistanceProposal
+        | Kind::BestPractice
+        | Kind::Bulletin
+        | Kind::ContactCard
+        | Kind::Consent
+        | Kind::Withdrawal
+        | Kind::StatisticsReturn => Some(FeedType::MessageReceived),
+    }
+}
+
+/// Work on a request, and its clocks.
+fn request_told(change: &Change) -> Option<Told> {
+    if let Change::TaskAssigned { originator, message, service, .. } = change {
+        let told = Told::message(FeedType::RequestAssigned, *originator, *message);
+        return Some(Told { code: Some(service.to_string()), ..told });
+    }
+    if let Change::RequestAlerted { originator, message, recipient, alert } = change {
+        let kind = match alert {
+            Alert::Unread => FeedType::RequestUnread,
+            Alert::DueSoon => FeedType::RequestDueSoon,
+            Alert::Overdue => FeedType::RequestOverdue,
+        };
+        return Some(Told::message(kind, *originator, *message).about(*recipient));
+    }
+    None
+}
+
+/// What concerns the node as a whole.
+fn node_told(change: &Change) -> Option<Told> {
+    let plain = |kind, participant| Told { kind, message: None, participant, code: None };
+    if let Change::EntryAccepted { participant, .. }
+    | Change::EntryPinned { participant, .. }
+    | Change::ParticipantSuspended { participant, .. }
+    | Change::ParticipantReinstated { participant } = change
+    {
+        return Some(plain(FeedType::DirectoryChanged, Some(*participant)));
+    }
+    if let Change::HoldSet { .. } | Change::HoldLifted { .. } = change {
+        return Some(plain(FeedType::HealthChanged, None));
+    }
+    None
 }
 
 /// What another party's evidence tells about a message of this node.

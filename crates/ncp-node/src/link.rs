@@ -37,6 +37,7 @@ pub(crate) use self::outbound::Outbound;
 use crate::clock;
 use crate::directory::Directory;
 use crate::node::{HubPing, LinkStatus, Node, Work};
+use crate::reception::leftovers;
 use crate::sealing;
 
 /// Talks to the hub until the node stops: seals what is released, submits it, receives, keeps the directory.
@@ -50,6 +51,7 @@ pub async fn run(node: Arc<Node>, work: Work) {
     let Work { sealing, recall, hub_ping } = work;
     let mut tasks = JoinSet::new();
     tasks.spawn(sealing::run(Arc::clone(&desk), sealing));
+    tasks.spawn(leftovers::run(Arc::clone(&node)));
     let linking = Linking {
         dialler: dialler(&node),
         desk,

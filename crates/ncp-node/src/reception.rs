@@ -12,6 +12,7 @@
 
 mod body;
 mod judge;
+pub(crate) mod leftovers;
 mod open;
 
 use std::collections::btree_map::Entry;
@@ -25,6 +26,7 @@ use ncp_protocol::ids::{Digest, MessageId, ParticipantId};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::queue::Source;
 use ncp_store::reader::ReadError;
+use ncp_store::spool::BodyName;
 use ncp_transport::credit::{Credit as Amount, CreditViolation, ReceiveCredit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -46,6 +48,12 @@ pub(crate) struct Reception {
     tasks: JoinSet<()>,
 }
 
+/// A delivery and the credit that returns when it is settled: none for one that is looked at again.
+struct Delivery {
+    deliver: Deliver,
+    credit: Amount,
+}
+
 /// What the deliveries of a link share.
 struct Shared {
     desk: Arc<Desk>,
@@ -58,12 +66,12 @@ struct State {
     credit: ReceiveCredit,
     /// Bytes committed and not granted again.
     returned: u64,
-    /// Bodies that are asked for, by message: where their chunks go.
-    inflows: BTreeMap<MessageOf, mpsc::UnboundedSender<BodyChunk>>,
+    /// Bodies that are asked for, by message: where their chunks go. None once the link has ended.
+    inflows: Option<BTreeMap<MessageOf, mpsc::UnboundedSender<BodyChunk>>>,
     /// Messages that a delivery is busy with, and what waits for it to end.
-    busy: BTreeMap<MessageOf, VecDeque<Box<Deliver>>>,
+    busy: BTreeMap<MessageOf, VecDeque<Box<Delivery>>>,
     /// What could not be judged.
-    unjudged: BTreeMap<Digest, Box<Deliver>>,
+    unjudged: BTreeMap<Digest, Box<Delivery>>,
     /// Headers that are on their way through here, so that the same delivery twice does no work twice.
     seen: BTreeSet<Digest>,
 }
@@ -71,26 +79,26 @@ struct State {
 /// How a delivery gets its turn.
 enum Entered {
     /// At once.
-    First(Box<Deliver>),
+    First(Box<Delivery>),
     /// Behind another one of the same message.
     Behind,
-    /// Never: it is on its way already.
-    Twice,
+    /// Never: it is on its way already. Its credit returns.
+    Twice(Amount),
 }
 
 impl State {
-    fn enter(&mut self, header: Digest, message: MessageOf, deliver: Box<Deliver>) -> Entered {
+    fn enter(&mut self, header: Digest, message: MessageOf, delivery: Box<Delivery>) -> Entered {
         if !self.seen.insert(header) {
-            return Entered::Twice;
+            return Entered::Twice(delivery.credit);
         }
         match self.busy.entry(message) {
             Entry::Occupied(mut queue) => {
-                queue.get_mut().push_back(deliver);
+                queue.get_mut().push_back(delivery);
                 Entered::Behind
             }
             Entry::Vacant(free) => {
                 free.insert(VecDeque::new());
-                Entered::First(deliver)
+                Entered::First(delivery)
             }
         }
     }
@@ -119,7 +127,7 @@ impl Reception {
         let state = State {
             credit,
             returned: 0,
-            inflows: BTreeMap::new(),
+            inflows: Some(BTreeMap::new()),
             busy: BTreeMap::new(),
             unjudged: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -136,7 +144,7 @@ impl Reception {
         while let Some(ended) = self.tasks.try_join_next() {
             resume(ended);
         }
-        self.begin(Box::new(deliver));
+        self.begin(Box::new(Delivery { deliver, credit: ONE }));
         Ok(())
     }
 
@@ -148,7 +156,8 @@ impl Reception {
         let bytes = chunk.bytes.len() as u64;
         let mut state = self.shared.state();
         state.credit.arrived(Amount { envelopes: 0, bytes })?;
-        let inflow = state.inflows.get(&(chunk.originator, chunk.message)).cloned();
+        let message = (chunk.originator, chunk.message);
+        let inflow = state.inflows.as_ref().and_then(|inflows| inflows.get(&message)).cloned();
         drop(state);
         // A chunk of a body that is not wanted any more was on its way: it is dropped.
         if inflow.is_none_or(|inflow| inflow.send(chunk).is_err()) {
@@ -160,22 +169,22 @@ impl Reception {
     /// The directory changed: what could not be judged is judged again.
     pub(crate) fn look_again(&mut self) {
         let again = core::mem::take(&mut self.shared.state().unjudged);
-        for deliver in again.into_values() {
-            self.begin(deliver);
+        for delivery in again.into_values() {
+            self.begin(delivery);
         }
     }
 
     /// Ends with the link: bodies on their way are synced, everything else is delivered again.
     pub(crate) async fn finish(mut self) {
-        self.shared.state().inflows.clear();
+        self.shared.state().inflows = None;
         while let Some(ended) = self.tasks.join_next().await {
             resume(ended);
         }
     }
 
-    fn begin(&mut self, deliver: Box<Deliver>) {
+    fn begin(&mut self, delivery: Box<Delivery>) {
         let shared = Arc::clone(&self.shared);
-        self.tasks.spawn(async move { shared.run(deliver).await });
+        self.tasks.spawn(async move { shared.run(delivery).await });
     }
 }
 
@@ -192,20 +201,21 @@ impl Shared {
     }
 
     /// One delivery, and those of the same message that came meanwhile.
-    async fn run(self: Arc<Self>, deliver: Box<Deliver>) {
-        let digest = deliver.envelope.header_digest();
-        let Ok(header) = deliver.envelope.unverified_header() else {
+    async fn run(self: Arc<Self>, delivery: Box<Delivery>) {
+        let digest = delivery.deliver.envelope.header_digest();
+        let Ok(header) = delivery.deliver.envelope.unverified_header() else {
             tracing::error!(%digest, "the hub delivered a header that cannot be read");
-            return self.give_back(ONE);
+            return self.give_back(delivery.credit);
         };
         let message = (header.originator, header.message);
-        let mut next = match self.state().enter(digest, message, deliver) {
-            Entered::First(deliver) => Some(deliver),
+        let entered = self.state().enter(digest, message, delivery);
+        let mut next = match entered {
+            Entered::First(delivery) => Some(delivery),
             Entered::Behind => return,
-            Entered::Twice => return self.give_back(ONE),
+            Entered::Twice(credit) => return self.give_back(credit),
         };
-        while let Some(deliver) = next {
-            self.settle(deliver).await;
+        while let Some(delivery) = next {
+            self.settle(*delivery).await;
             let mut state = self.state();
             next = state.busy.get_mut(&message).and_then(VecDeque::pop_front);
             if next.is_none() {
@@ -214,21 +224,27 @@ impl Shared {
         }
     }
 
-    async fn settle(&self, deliver: Box<Deliver>) {
+    async fn settle(&self, delivery: Delivery) {
+        let Delivery { deliver, credit } = delivery;
         let digest = deliver.envelope.header_digest();
         let key = deliver.envelope.unverified_header().ok().map(|header| judge::key_of(&header));
-        let outcome = match self.take(&deliver).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                self.desk.node.stop_because(crate::faults::unreadable(&error));
-                Outcome::Cut
+        let outcome = loop {
+            let directory = *self.desk.node.hints.directory.borrow();
+            let outcome = match self.take(&deliver).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    self.desk.node.stop_because(crate::faults::unreadable(&error));
+                    Outcome::Cut
+                }
+            };
+            if !matches!(outcome, Outcome::NotYet) || self.keep_unjudged(digest, &deliver, directory) {
+                break outcome;
             }
         };
         match outcome {
-            Outcome::Settled | Outcome::Cut => {}
+            Outcome::Settled | Outcome::NotYet | Outcome::Cut => {}
             // A link that is ending repeats nothing.
             Outcome::StatedBefore(leaf) => drop(self.resend.send(leaf)),
-            Outcome::NotYet => self.keep_unjudged(digest, deliver),
             Outcome::Left(code) => {
                 if let Some(envelope) = key {
                     self.outbound.send(Refused { envelope, code });
@@ -236,15 +252,23 @@ impl Shared {
             }
         }
         self.state().seen.remove(&digest);
-        self.give_back(ONE);
+        self.give_back(credit);
     }
 
-    /// Keeps what could not be judged; what finds no room comes again with the next link.
-    fn keep_unjudged(&self, header: Digest, deliver: Box<Deliver>) {
+    /// Keeps what could not be judged until the directory changes; false if it has changed since `directory`, and is to be
+    /// looked at again. What finds no room comes again with the next link.
+    fn keep_unjudged(&self, header: Digest, deliver: &Deliver, directory: u64) -> bool {
         let mut state = self.state();
-        if state.unjudged.len() < UNJUDGED_MAX {
-            state.unjudged.insert(header, deliver);
+        // Under the lock: whoever changes the directory has what is kept looked at afterwards.
+        if *self.desk.node.hints.directory.borrow() != directory {
+            return false;
         }
+        if state.unjudged.len() < UNJUDGED_MAX {
+            let again = Delivery { deliver: deliver.clone(), credit: Amount::NONE };
+            state.unjudged.insert(header, Box::new(again));
+        }
+        state.seen.remove(&header);
+        true
     }
 
     async fn take(&self, deliver: &Deliver) -> Result<Outcome, ReadError> {
@@ -276,7 +300,13 @@ impl Shared {
                 return Ok(Outcome::Left(reason.code()));
             }
         };
-        self.consign(*verified, body).await
+        let header = verified.envelope.header();
+        let name = BodyName { originator: header.originator, message: header.message, root: header.ciphertext_root };
+        let outcome = self.consign(*verified, body).await?;
+        if matches!(outcome, Outcome::Settled) {
+            self.desk.node.blocking(move |node| leftovers::drop_refused(node, &name)).await?;
+        }
+        Ok(outcome)
     }
 
     /// Opens on a worker and has the core decide.
@@ -332,14 +362,16 @@ impl Shared {
             body::Found::Wanted(inflow) => inflow,
         };
         let (sender, chunks) = mpsc::unbounded_channel();
-        self.state().inflows.insert(message, sender);
+        self.state().inflows.as_mut().ok_or(Unfetched::LinkEnded)?.insert(message, sender);
         let header = verified.envelope.header();
         let (originator, message_id, root) = (header.originator, header.message, header.ciphertext_root);
         let from_chunk = inflow.next_chunk();
         self.outbound.send(BodyWanted { originator, message: message_id, root, from_chunk });
         let body =
             inflow.receive(&self.desk.node, chunks, |bytes| self.give_back(Amount { envelopes: 0, bytes })).await;
-        self.state().inflows.remove(&message);
+        if let Some(inflows) = &mut self.state().inflows {
+            inflows.remove(&message);
+        }
         body
     }
 

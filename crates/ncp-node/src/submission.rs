@@ -8,14 +8,14 @@
 //! A refusal that may pass is tried again after a delay with full jitter; it never counts as an attempt. One that will not
 //! pass goes to the core. What the hub says about times and keys is compared with what is known here first.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ncp_api::Fault;
 use ncp_protocol::body::{chunk_count, sealed_range};
 use ncp_protocol::codes::Kind;
-use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::{Actor, EnvelopeKey};
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Credit, Frame, Recall, Refused, Submit};
 use ncp_protocol::ids::{MessageId, ParticipantId};
@@ -28,10 +28,11 @@ use ncp_transport::backoff;
 use ncp_transport::credit::{Credit as Amount, CreditViolation, SendCredit, Spend};
 use tokio::time::Instant;
 
+use self::rows::{Look, is_credible, is_held, look, open_body, pending_recalls};
+pub(crate) use self::rows::{read_queue, sealed_key_changed};
 use crate::clock;
-use crate::core::command::{Ask, envelope_record};
-use crate::core::tables::{ENVELOPE, EnvelopeStage, OUT, OutState, QUEUE};
-use crate::holds;
+use crate::core::command::Ask;
+use crate::core::tables::ENVELOPE;
 use crate::link::Desk;
 use crate::link::limits::QUEUE_PAGE;
 use crate::node::{Node, Submission};
@@ -41,8 +42,6 @@ pub(crate) type QueueKey = (u8, u64, MessageId, ParticipantId);
 
 /// Out of this many chunks one goes to the next body in turn even while one of a higher precedence flows.
 const ANY_RANK_EVERY: u64 = 4;
-/// How many messages one look for recalls passes.
-const RECALL_PAGE: usize = 512;
 
 /// Something that the outbox has to know.
 #[derive(Debug)]
@@ -410,148 +409,9 @@ impl Outbox {
     }
 }
 
-/// At most a page of the queue, behind `last` if there is one.
-pub(crate) fn read_queue(node: &Node, last: Option<QueueKey>) -> Result<Vec<QueueKey>, ReadError> {
-    let mut page = Vec::new();
-    let visit = |place, ()| {
-        if Some(place) != last {
-            page.push(place);
-        }
-        if page.len() == QUEUE_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let view = node.reader().view();
-    match last {
-        Some(last) => QUEUE.scan_from(&view, &(), &last, visit)?,
-        None => QUEUE.scan(&view, &(), visit)?,
-    }
-    Ok(page)
-}
-
-/// What is to be done with a place of the queue.
-enum Look {
-    /// Submit these bytes now.
-    Submit { envelope: Box<SealedEnvelope>, key: EnvelopeKey, kind: Kind },
-    /// A hold stops it.
-    Held,
-    /// Nothing: not sealed yet, or not in the queue any more, or to be recalled.
-    Gone,
-}
-
-fn look(node: &Node, place: QueueKey) -> Result<Look, ReadError> {
-    let (_, _, message, recipient) = place;
-    let (out, row) = {
-        let view = node.reader().view();
-        let queued = QUEUE.row(&view, &place)?.is_some();
-        let (out, row) = (OUT.row(&view, &message)?, ENVELOPE.row(&view, &(message, recipient))?);
-        match (out, row) {
-            (Some(out), Some(row)) if queued => (out, row),
-            _ => return Ok(Look::Gone),
-        }
-    };
-    let leaves =
-        out.state == OutState::Released && out.recall_requested.is_none() && row.stage == EnvelopeStage::Sealed;
-    let Some(header) = row.header.filter(|_| leaves) else { return Ok(Look::Gone) };
-    let bytes = node.reader().record(&envelope_record(header))?;
-    let Some(envelope) = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()) else {
-        tracing::error!(%message, %recipient, "a sealed envelope is missing or damaged in the spool");
-        return Ok(Look::Gone);
-    };
-    let kind = out.draft.kind;
-    // Behind every read, so that the look is the last thing before the envelope is written.
-    if is_held(node, &[(recipient, kind)])? {
-        return Ok(Look::Held);
-    }
-    Ok(Look::Submit { envelope: Box::new(envelope), key: row.key(node.participant(), message, recipient), kind })
-}
-
 /// What a look at a chunk brought.
 enum Chunk {
     Next(Vec<u8>),
     Held,
     End,
-}
-
-/// Whether every one of these is stopped by a hold; nobody left counts as stopped.
-fn is_held(node: &Node, recipients: &[(ParticipantId, Kind)]) -> Result<bool, ReadError> {
-    let view = node.reader().view();
-    for (recipient, kind) in recipients {
-        if holds::stopping(&view, *recipient, *kind)?.is_none() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn open_body(node: &Node, name: BodyName) -> Result<Option<BodyReader<RealDisk>>, ReadError> {
-    node.reader().body(&name)
-}
-
-/// Whether what the hub says can be true as far as this node can tell: a hub whose directory or clock is ahead or behind
-/// must not kill a message.
-fn is_credible(node: &Node, envelope: &EnvelopeKey, code: RejectCode) -> Result<bool, ReadError> {
-    let (message, recipient) = (envelope.message, envelope.recipient);
-    if code == RejectCode::Expired {
-        let out = OUT.row(&node.reader().view(), &message)?;
-        return Ok(out.is_none_or(|out| clock::now() >= out.draft.not_after));
-    }
-    if code == RejectCode::RecipientKeyUnknown {
-        return sealed_key_changed(node, message, recipient);
-    }
-    // These say that one side's directory or clock is behind; they pass when both have caught up.
-    let behind = [
-        RejectCode::OriginatorKeyUnknown,
-        RejectCode::PeerUnknown,
-        RejectCode::RecipientUnknown,
-        RejectCode::OriginatorSuspended,
-        RejectCode::CreatedInFuture,
-    ];
-    Ok(!behind.contains(&code))
-}
-
-/// Whether the recipient's newest sealing key is another than the one that the envelope is sealed to.
-pub(crate) fn sealed_key_changed(node: &Node, message: MessageId, recipient: ParticipantId) -> Result<bool, ReadError> {
-    let row = ENVELOPE.row(&node.reader().view(), &(message, recipient))?;
-    let Some(header) = row.and_then(|row| row.header) else { return Ok(true) };
-    let bytes = node.reader().record(&envelope_record(header))?;
-    let header = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()?.unverified_header().ok());
-    let directory = node.directory.load();
-    let newest = directory.entry(recipient).and_then(|known| known.newest().sealing_key(clock::now()));
-    Ok(match (header, newest) {
-        (Some(header), Some(key)) => {
-            header.recipient_key != key.public.id() || header.originator_key != node.keys.signing.verifying_key().id()
-        }
-        (None, _) => true,
-        (Some(_), None) => false,
-    })
-}
-
-/// Envelopes of messages that were withdrawn and whose end is not known.
-fn pending_recalls(node: &Node) -> Result<Vec<(MessageId, ParticipantId)>, ReadError> {
-    let mut recalls = Vec::new();
-    let mut from = MessageId([0; 16]);
-    loop {
-        let (mut passed, mut last) = (0, from);
-        let view = node.reader().view();
-        let mut withdrawn = Vec::new();
-        OUT.scan_from(&view, &(), &from, |message, row| {
-            (passed, last) = (passed + 1, message);
-            if row.recall_requested.is_some() {
-                withdrawn.push((message, row.draft.recipients));
-            }
-            if passed == RECALL_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        for (message, recipients) in withdrawn {
-            for recipient in recipients {
-                let row = ENVELOPE.row(&view, &(message, recipient))?;
-                let open = row.is_some_and(|row| !row.stage.has_ended());
-                if open && !recalls.contains(&(message, recipient)) {
-                    recalls.push((message, recipient));
-                }
-            }
-        }
-        if passed < RECALL_PAGE {
-            return Ok(recalls);
-        }
-        from = last;
-    }
 }

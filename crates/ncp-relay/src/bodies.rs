@@ -7,7 +7,6 @@ use ncp_protocol::frame::{BodyChunk, BodyWanted};
 use ncp_protocol::ids::{MessageId, ParticipantId};
 use ncp_store::bodies::BodyReader;
 use ncp_store::disk::RealDisk;
-use ncp_store::reader::ReadError;
 use ncp_transport::credit::{Credit, Spend};
 use tokio::sync::mpsc;
 
@@ -69,7 +68,7 @@ async fn begin(link: &Link, transfers: &mut VecDeque<Transfer>, asked: BodyWante
         return Ok(());
     };
     // A body that ends between the look and the read is gone like one that ended before.
-    let body = link.hub.read(move |reader| Ok::<_, ReadError>(reader.body(&name)?)).await?;
+    let body = link.hub.read(move |reader| reader.body(&name)).await?;
     let Some(body) = body else { return Ok(()) };
     transfers.retain(|transfer| (transfer.originator, transfer.message) != (originator, message));
     transfers.push_back(Transfer { originator, message, body, next });

@@ -102,7 +102,7 @@ const _: () = assert!(DEDUPLICATION_MS > LIFETIME_MAX_MS && DEDUPLICATION_MS >= 
 const _: () = assert!(CREDIT_BYTES > 2 * CHUNK_SEALED as u64, "the link never idles for credit");
 const _: () = assert!(CREDIT_ENVELOPES as usize >= RECIPIENTS_MAX, "one message to all fits the credit");
 const _: () = assert!(TIMESTAMP_EVERY.as_secs() * 2 < TIMESTAMP_LIFETIME.as_secs(), "two statements may be missed");
-const _: () = assert!(CREDIT_BYTES as usize / BODY_BUCKET_MIN as usize + (CREDIT_ENVELOPES as usize) < INTAKE_MAX);
+const _: () = assert!(CREDIT_BYTES / BODY_BUCKET_MIN + (CREDIT_ENVELOPES as u64) < INTAKE_MAX as u64);
 const _: () = assert!(DECISIONS_MAX + RECEIPTS_PER_FRAME_MAX + OFFER_BATCH_MAX < QUEUE_COMMANDS_PER_SOURCE_MAX);
 const _: () = assert!(FORGET_PER_EVENT_MAX > 3, "more is forgotten than one event makes to be forgotten");
 const _: () = assert!(PING_EVERY.as_secs() * 4 < IDLE.as_secs(), "pings keep a link from falling silent");

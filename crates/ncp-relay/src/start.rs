@@ -152,9 +152,11 @@ fn bind(config: &Config) -> Result<Listener, Fault> {
         idle: IdleLimit::fixed(config.idle_timeout),
         ..ListenerLimits::default()
     };
-    Listener::bind(config.listen, limits).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => ErrorCode::ListenAddressInUse.with("address", config.listen).with("key", "listen"),
-        _ => ErrorCode::ListenAddressUnavailable.with("address", config.listen).with("reason", error),
+    Listener::bind(config.listen, limits).map_err(|error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            return ErrorCode::ListenAddressInUse.with("address", config.listen).with("key", "listen");
+        }
+        ErrorCode::ListenAddressUnavailable.with("address", config.listen).with("reason", error)
     })
 }
 

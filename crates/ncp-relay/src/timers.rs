@@ -37,10 +37,8 @@ pub async fn expire(hub: Arc<Hub>) -> Result<(), Stopping> {
 async fn expire_due(hub: &Hub) -> Result<(), Stopping> {
     loop {
         let committed = hub.submit(Asked::BY_DAEMON, Command::ExpireDue(clock::stamp())).await?;
-        match committed.reply {
-            Reply::Expired(count) if count > 0 => tracing::info!(count, "envelopes expired"),
-            _ => return Ok(()),
-        }
+        let Reply::Expired(count @ 1..) = committed.reply else { return Ok(()) };
+        tracing::info!(count, "envelopes expired");
     }
 }
 

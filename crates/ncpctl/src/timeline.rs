@@ -145,8 +145,8 @@ fn line(timeline: &Timeline, entry: &TimelineEntry, verdicts: &Verdicts, clock: 
         let log = if proved.log == "node" { "log".to_owned() } else { format!("{} log", proved.log) };
         details.push(format!("{}{owner} {log} {}", rank(proved.kind), number(proved.index)));
         details.extend(outcome_words(proved.outcome));
-    }
-    if !entry.detail.is_empty() {
+    } else if !entry.detail.is_empty() {
+        // Where a receipt proves the step, its own words stand; the node's would only repeat them.
         details.push(clean(&entry.detail));
     }
     details.extend(entry.about.map(|about| about.to_string()));

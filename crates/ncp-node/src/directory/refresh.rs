@@ -238,14 +238,14 @@ impl Directory {
             return Err(LookError::Root(timestamp.public_size));
         }
         self.anchor = Some((timestamp.public_size, timestamp.public_root));
+        if let Some(entry) = self.public.foreign() {
+            tracing::error!(%entry, "`public` holds an entry in this node's name that it did not sign: nothing is received");
+            self.desk.close_reception();
+        }
         if **self.desk.admissions.load() != *self.public.admissions() {
             self.desk.admissions.store(Arc::new(self.public.admissions().clone()));
             // What was delivered under an entry of which nothing was known can be judged now.
             self.desk.node.hints.directory.send_modify(|count| *count = count.wrapping_add(1));
-        }
-        if let Some(entry) = self.public.foreign() {
-            tracing::error!(%entry, "`public` holds an entry in this node's name that it did not sign: nothing is received");
-            self.desk.close_reception();
         }
         Ok(())
     }

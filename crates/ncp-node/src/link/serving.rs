@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use ncp_api::Fault;
-use ncp_protocol::frame::{Bye, Checkpoint, Cursor, Frame, Ping, Pong};
+use ncp_protocol::frame::{Bye, Checkpoint, Cursor, Frame, Ping, Pong, Receipts};
 use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::reject::RejectCode;
 use ncp_transport::connection::LinkReader;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::desk::Desk;
 use super::faults;
 use super::hello::{Greeting, keep_hub_note};
-use super::limits::BYE_TIMEOUT;
+use super::limits::{BYE_TIMEOUT, RECEIPT_BYTES_WAITING, RECEIPT_FRAMES_WAITING};
 use super::outbound::{Farewell, Outbound, Writing};
 use crate::directory::{Answer, Directory, Line};
 use crate::node::{EnvelopeHint, HubPing};
@@ -32,7 +33,7 @@ use crate::reception::Reception;
 use crate::submission::{Note, Outbox};
 
 /// How often a checkpoint that grew is sent.
-const CHECKPOINT_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 
 /// What other tasks ask of the hub.
 pub(super) struct Asks {
@@ -64,56 +65,45 @@ pub(super) async fn serve(
         Ok(outbox) => outbox,
         Err(error) => return Some(faults::violation(&error)),
     };
-    let mut tasks = JoinSet::new();
+    // Before the outbox reads the queue, so that nothing that is sealed meanwhile is missed.
+    desk.connect_outbox(note_sender.clone());
     let holds = desk.node.hints.holds.subscribe();
     let writing = Writing { writer, frames: inbound, notes, outbox, holds, farewell: farewell.clone() };
     let mut writing = tokio::spawn(writing.run());
+    let mut tasks = JoinSet::new();
     let (answers, line) = Line::new(outbound.clone());
     tasks.spawn(look_after(Arc::clone(directory), line));
-    let channels = pinned.then(|| {
-        desk.connect_outbox(note_sender.clone());
-        let (acks, acked) = mpsc::unbounded_channel();
-        let (resend, resent) = mpsc::unbounded_channel();
-        let (incoming, received) = mpsc::channel(super::limits::RECEIPT_FRAMES_WAITING);
-        let waiting = Arc::default();
-        let outgoing = receipts::Outgoing::new(Arc::clone(desk), outbound.clone(), receipts, acked, resent);
-        tasks.spawn(outgoing.run());
-        tasks.spawn(receipts::store(Arc::clone(desk), outbound.clone(), received, Arc::clone(&waiting)));
-        tasks.spawn(tell_checkpoints(Arc::clone(desk), outbound.clone()));
-        let reception = Reception::new(Arc::clone(desk), outbound.clone(), resend);
-        Channels { acks, incoming, waiting, reception, notes: note_sender }
-    });
-    let mut serving = Serving {
-        desk: Arc::clone(desk),
-        peer,
-        pinned,
-        outbound,
-        overflow,
-        answers,
-        channels,
-        pings: BTreeMap::new(),
-        nonce: 0,
-    };
+    let channels = pinned.then(|| Channels::open(desk, &outbound, receipts, note_sender, &mut tasks));
+    let pings = BTreeMap::new();
+    let mut serving =
+        Serving { desk: Arc::clone(desk), peer, pinned, outbound, overflow, answers, channels, pings, nonce: 0 };
     let end = serving.read(reader, asks, &mut tasks, &mut writing).await;
     desk.disconnect_outbox();
-    let (code, fault) = match end {
-        End::Bye(code, fault) => (Some(code), fault),
-        End::Gone(fault) => (None, fault),
-    };
     if let Some(channels) = serving.channels.take() {
         // Bodies that are on their way in are synced, so that they resume where they are.
         channels.reception.finish().await;
     }
     tasks.shutdown().await;
-    if let Some(code) = code {
-        farewell.say(code);
-        if timeout(BYE_TIMEOUT, &mut writing).await.is_ok() {
-            return fault;
+    part(end, &farewell, writing).await
+}
+
+/// Says bye if there is still somebody to hear it, and ends the writer.
+async fn part(end: End, farewell: &Farewell, mut writing: tokio::task::JoinHandle<Option<Fault>>) -> Option<Fault> {
+    let fault = match end {
+        End::Gone(fault) => fault,
+        End::Bye(code, fault) => {
+            farewell.say(code);
+            if timeout(BYE_TIMEOUT, &mut writing).await.is_ok() {
+                return fault;
+            }
+            fault
         }
-    }
+    };
     writing.abort();
-    // Aborted, or ended by itself: either way nothing of it is left.
-    let _ = writing.await;
+    if !writing.is_finished() {
+        // Aborted: nothing of it is left after this.
+        let _ = writing.await;
+    }
     fault
 }
 
@@ -139,10 +129,33 @@ async fn tell_checkpoints(desk: Arc<Desk>, outbound: Outbound) -> Option<Fault> 
 /// Where frames of a pinned hub go.
 struct Channels {
     acks: mpsc::UnboundedSender<Cursor>,
-    incoming: mpsc::Sender<ncp_protocol::frame::Receipts>,
-    waiting: Arc<std::sync::atomic::AtomicUsize>,
+    incoming: mpsc::Sender<Receipts>,
+    /// Bytes of frames in `incoming`.
+    waiting: Arc<AtomicUsize>,
     reception: Reception,
     notes: mpsc::UnboundedSender<Note>,
+}
+
+impl Channels {
+    /// Begins the tasks that only a pinned hub is served by.
+    fn open(
+        desk: &Arc<Desk>,
+        outbound: &Outbound,
+        receipts: Cursor,
+        notes: mpsc::UnboundedSender<Note>,
+        tasks: &mut JoinSet<Option<Fault>>,
+    ) -> Self {
+        let (acks, acked) = mpsc::unbounded_channel();
+        let (resend, resent) = mpsc::unbounded_channel();
+        let (incoming, received) = mpsc::channel(RECEIPT_FRAMES_WAITING);
+        let waiting = Arc::default();
+        let outgoing = receipts::Outgoing::new(Arc::clone(desk), outbound.clone(), receipts, acked, resent);
+        tasks.spawn(outgoing.run());
+        tasks.spawn(receipts::store(Arc::clone(desk), outbound.clone(), received, Arc::clone(&waiting)));
+        tasks.spawn(tell_checkpoints(Arc::clone(desk), outbound.clone()));
+        let reception = Reception::new(Arc::clone(desk), outbound.clone(), resend);
+        Self { acks, incoming, waiting, reception, notes }
+    }
 }
 
 struct Serving {
@@ -278,8 +291,6 @@ impl Serving {
     }
 
     fn take_pinned(&mut self, frame: Frame, length: usize) -> Result<(), End> {
-        use core::sync::atomic::Ordering::Relaxed;
-
         let Some(channels) = &mut self.channels else { return Err(unexpected(&frame)) };
         let sent = match frame {
             Frame::BodyWanted(wanted) => channels.notes.send(Note::Wanted(wanted)).is_ok(),
@@ -288,8 +299,8 @@ impl Serving {
             Frame::BodyChunk(chunk) => return channels.reception.chunk(chunk).map_err(|error| exceeded(&error)),
             Frame::Deliver(deliver) => return channels.reception.deliver(deliver).map_err(|error| exceeded(&error)),
             Frame::Receipts(receipts) => {
-                let waiting = channels.waiting.fetch_add(length, Relaxed);
-                if waiting > super::limits::RECEIPT_BYTES_WAITING || channels.incoming.try_send(receipts).is_err() {
+                let waiting = channels.waiting.fetch_add(length, Ordering::Relaxed);
+                if waiting > RECEIPT_BYTES_WAITING || channels.incoming.try_send(receipts).is_err() {
                     let fault = faults::violation(&"receipts faster than they are acknowledged");
                     return Err(End::Bye(Some(RejectCode::RateExceeded), Some(fault)));
                 }

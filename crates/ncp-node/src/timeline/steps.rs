@@ -58,94 +58,84 @@ struct Telling<'a> {
 
 impl Telling<'_> {
     fn tell(&mut self, recorded: &Recorded) -> Result<(), Failed> {
-        let event = &recorded.event;
-        let officer = officer_of(&event.actor).map(|officer| officer.0);
-        let plain = |step| TimelineEntry { time: Some(event.time), officer, ..entry(step) };
-        match &event.change {
-            Change::MessageDrafted(draft) => self.drafted(draft, plain(Step::Created)),
-            Change::MessageEdited(draft) => self.drafted(draft, plain(Step::Edited)),
-            Change::MessageApproved(approval) => {
-                let evidence = self.approval_state(approval, Decision::Approve)?;
-                let officer = Some(approval.officer.0);
-                self.approvals.push(TimelineEntry { officer, evidence, ..plain(Step::Approved) });
-            }
-            Change::ReleaseRejected(approval) => {
-                let evidence = self.approval_state(approval, Decision::Reject)?;
-                self.flush_approvals();
-                let officer = Some(approval.officer.0);
-                self.entries.push(TimelineEntry { officer, evidence, ..plain(Step::Rejected) });
-            }
-            Change::MessageReleased { message, .. } => self.released(*message, event.time)?,
-            Change::EnvelopeSealed { envelope, .. } => {
-                let detail = if envelope.seal.0 > 1 {
-                    format!("sealed again, {}", envelope.seal.0)
-                } else {
-                    "sealed".to_owned()
-                };
-                let recipient = Some(envelope.recipient);
-                self.entries.push(TimelineEntry { recipient, detail, officer: None, ..plain(Step::Queued) });
-            }
-            Change::MessageWithdrawn { .. } => self.entries.push(plain(Step::Withdrawn)),
-            Change::RecallRequested { .. } => self.entries.push(plain(Step::RecallRequested)),
-            Change::EnvelopeFailed { envelope, code } => {
-                let step = if *code == RejectCode::Expired { Step::Expired } else { failed_step(*code) };
-                let detail = views::state::reject(*code);
-                self.entries.push(TimelineEntry { recipient: Some(envelope.recipient), detail, ..plain(step) });
-            }
-            Change::EvidenceReceived { .. } | Change::Evidence(_) => self.evidence(recorded, officer),
-            Change::MessageReceived(received) => {
-                // The arrival itself is told by its evidence; an answer to this message is a step of its own.
-                let (originator, message) = (received.envelope.originator, received.envelope.message);
-                if (originator, message) != self.key {
-                    let detail = received.response_status.map(|status| status.to_string()).unwrap_or_default();
-                    let about = Some(received.reference);
-                    let recipient = Some(originator);
-                    self.entries.push(TimelineEntry { recipient, detail, about, ..plain(Step::Answered) });
-                }
-            }
-            Change::TaskAssigned { task, service, .. } => {
-                self.entries.push(TimelineEntry { detail: format!("task {task}, {service}"), ..plain(Step::Assigned) });
-            }
-            Change::ContributionAdded { task, .. } => {
-                self.entries.push(TimelineEntry { detail: format!("task {task}"), ..plain(Step::Contributed) });
-            }
-            Change::RequestAlerted { recipient, alert: Alert::Overdue, .. } => {
-                self.entries.push(TimelineEntry { recipient: Some(*recipient), ..plain(Step::Overdue) });
-            }
-            Change::DeadlineMoved { recipient, due, reason, .. } => {
-                let detail = reason.as_ref().map(ToString::to_string).unwrap_or_default();
-                let due = Some(*due);
-                self.entries.push(TimelineEntry {
-                    recipient: Some(*recipient),
-                    due,
-                    detail,
-                    ..plain(Step::DeadlineMoved)
-                });
-            }
-            Change::ContentErased { .. } => self.entries.push(plain(Step::Erased)),
-            // Steps that nobody waits for, and what never names a message.
-            Change::RequestAlerted { alert: Alert::Unread | Alert::DueSoon, .. }
-            | Change::ConflictNoticed { .. }
-            | Change::LogOpened { .. }
-            | Change::EnvelopeAccepted(_)
-            | Change::EnvelopeOffered(_)
-            | Change::EnvelopeSuperseded(_)
-            | Change::BodyDropped { .. }
-            | Change::EntryAdmitted { .. }
-            | Change::MembershipAdmitted { .. }
-            | Change::ParticipantSuspended { .. }
-            | Change::ParticipantReinstated { .. }
-            | Change::PublicCheckpointRecorded { .. }
-            | Change::OfficerAdded { .. }
-            | Change::OfficerDisabled { .. }
-            | Change::RulesInForce { .. }
-            | Change::HoldSet { .. }
-            | Change::HoldLifted { .. }
-            | Change::SequenceGapNoticed { .. }
-            | Change::EntryAccepted { .. }
-            | Change::EntryPinned { .. } => {}
+        let officer = officer_of(&recorded.event.actor).map(|officer| officer.0);
+        let plain = |step| TimelineEntry { time: Some(recorded.event.time), officer, ..entry(step) };
+        self.tell_release(&recorded.event.change, recorded.event.time, &plain)?;
+        self.tell_way(&recorded.event.change, &plain);
+        self.tell_work(&recorded.event.change, &plain);
+        if let Change::EvidenceReceived { .. } | Change::Evidence(_) = recorded.event.change {
+            self.evidence(recorded, officer);
         }
         Ok(())
+    }
+
+    /// What officers did before anything left.
+    fn tell_release(
+        &mut self,
+        change: &Change,
+        time: UnixMillis,
+        plain: &impl Fn(Step) -> TimelineEntry,
+    ) -> Result<(), Failed> {
+        if let Change::MessageDrafted(draft) = change {
+            self.drafted(draft, plain(Step::Created));
+        } else if let Change::MessageEdited(draft) = change {
+            self.drafted(draft, plain(Step::Edited));
+        } else if let Change::MessageApproved(approval) = change {
+            let evidence = self.approval_state(approval, Decision::Approve)?;
+            let officer = Some(approval.officer.0);
+            self.approvals.push(TimelineEntry { officer, evidence, ..plain(Step::Approved) });
+        } else if let Change::ReleaseRejected(approval) = change {
+            let evidence = self.approval_state(approval, Decision::Reject)?;
+            self.flush_approvals();
+            let officer = Some(approval.officer.0);
+            self.entries.push(TimelineEntry { officer, evidence, ..plain(Step::Rejected) });
+        } else if let Change::MessageReleased { message, .. } = change {
+            self.released(*message, time)?;
+        }
+        Ok(())
+    }
+
+    /// What became of its envelopes without anybody's evidence, and the answers that came.
+    fn tell_way(&mut self, change: &Change, plain: &impl Fn(Step) -> TimelineEntry) {
+        if let Change::EnvelopeSealed { envelope, .. } = change {
+            let again = envelope.seal.0 > 1;
+            let detail = if again { format!("sealed again, {}", envelope.seal.0) } else { "sealed".to_owned() };
+            let recipient = Some(envelope.recipient);
+            self.entries.push(TimelineEntry { recipient, detail, officer: None, ..plain(Step::Queued) });
+        } else if let Change::EnvelopeFailed { envelope, code } = change {
+            let detail = views::state::reject(*code);
+            let recipient = Some(envelope.recipient);
+            self.entries.push(TimelineEntry { recipient, detail, ..plain(failed_step(*code)) });
+        } else if let Change::MessageReceived(received) = change {
+            // The arrival itself is told by its evidence; an answer to this message is a step of its own.
+            let (originator, message) = (received.envelope.originator, received.envelope.message);
+            if (originator, message) != self.key {
+                let detail = received.response_status.map(|status| status.to_string()).unwrap_or_default();
+                let (about, recipient) = (Some(received.reference), Some(originator));
+                self.entries.push(TimelineEntry { recipient, detail, about, ..plain(Step::Answered) });
+            }
+        } else if let Change::MessageWithdrawn { .. } = change {
+            self.entries.push(plain(Step::Withdrawn));
+        } else if let Change::RecallRequested { .. } = change {
+            self.entries.push(plain(Step::RecallRequested));
+        }
+    }
+
+    /// Work on an answer, and its clock. That something is due soon or unread is an alert, no step.
+    fn tell_work(&mut self, change: &Change, plain: &impl Fn(Step) -> TimelineEntry) {
+        if let Change::TaskAssigned { task, service, .. } = change {
+            self.entries.push(TimelineEntry { detail: format!("task {task}, {service}"), ..plain(Step::Assigned) });
+        } else if let Change::ContributionAdded { task, .. } = change {
+            self.entries.push(TimelineEntry { detail: format!("task {task}"), ..plain(Step::Contributed) });
+        } else if let Change::RequestAlerted { recipient, alert: Alert::Overdue, .. } = change {
+            self.entries.push(TimelineEntry { recipient: Some(*recipient), ..plain(Step::Overdue) });
+        } else if let Change::DeadlineMoved { recipient, due, reason, .. } = change {
+            let detail = reason.as_ref().map(ToString::to_string).unwrap_or_default();
+            let (recipient, due) = (Some(*recipient), Some(*due));
+            self.entries.push(TimelineEntry { recipient, due, detail, ..plain(Step::DeadlineMoved) });
+        } else if let Change::ContentErased { .. } = change {
+            self.entries.push(plain(Step::Erased));
+        }
     }
 
     fn drafted(&mut self, draft: &Draft, entry: TimelineEntry) {
@@ -225,7 +215,13 @@ impl Telling<'_> {
 }
 
 fn failed_step(code: RejectCode) -> Step {
-    if code == RejectCode::Recalled { Step::Recalled } else { Step::Failed }
+    if code == RejectCode::Expired {
+        Step::Expired
+    } else if code == RejectCode::Recalled {
+        Step::Recalled
+    } else {
+        Step::Failed
+    }
 }
 
 fn evidence_step(claim: &Claim) -> Step {

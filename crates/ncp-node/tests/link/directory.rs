@@ -43,21 +43,16 @@ async fn substituted_entry_is_not_taken() {
     // The next version of XB's entry, but signed by another's identity key: `public` admits it all the same.
     let (genuine, _) = world.xb.with_new_signing_key();
     let forged = SignedEntry::sign(genuine.unverified().clone(), &world.xa.identity).unwrap();
+    let digest = forged.digest();
     world.hub.admit(forged);
     link.tell_of_news(&world.hub).await;
-    let node = world.node();
-    let read = async {
-        while node.statements.load().timestamp.is_none_or(|timestamp| timestamp.public_size < 4) {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon(link.serve_while(&world.hub, read)).await;
+    link.until_asked(&world.hub, digest).await;
     // What is delivered under the old key is still taken: that entry stays in force.
     let letter = Letter::new(&world, 1, b"text");
     let deliver = world.hub.deliver(&letter.seal());
     link.send(deliver).await;
-    link.until_pong(&world.hub).await;
-    let row = node.directory.load().entry(id("XB")).unwrap().row;
+    assert_eq!(link.wanted(&world.hub).await.message, letter.header.message);
+    let row = world.node().directory.load().entry(id("XB")).unwrap().row;
     assert_eq!((row.version, row.entry), (0, world.xb.entry.digest()));
     world.stop().await;
 }
@@ -67,12 +62,10 @@ async fn entry_in_this_nodes_name_that_it_did_not_sign_closes_reception() {
     let (mut world, mut link) = World::linked().await;
     let (mut entry, _) = world.xa.with_new_signing_key();
     entry = SignedEntry::sign(entry.unverified().clone(), &world.xb.identity).unwrap();
+    let digest = entry.digest();
     world.hub.admit(entry);
     link.tell_of_news(&world.hub).await;
-    let node = world.node();
-    let mut changed = node.hints.directory.subscribe();
-    // The reading of `public` is told to all tasks when it grew.
-    soon(link.serve_while(&world.hub, async { changed.changed().await.unwrap() })).await;
+    link.until_asked(&world.hub, digest).await;
     let letter = Letter::new(&world, 1, b"text");
     let deliver = world.hub.deliver(&letter.seal());
     link.send(deliver).await;

@@ -1,6 +1,6 @@
 //! A hub that does what the test says: it listens, keeps two logs in memory, and answers questions about the directory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use ncp_protocol::keys::SigningKey;
 use ncp_protocol::limits::PROTOCOL_VERSION;
 use ncp_protocol::merkle::{self, Nodes, leaf_hash, node_hash};
 use ncp_protocol::proof::LogProof;
+use ncp_protocol::reject::RejectCode;
 use ncp_transport::connection::{Connection, LinkReader, LinkWriter};
 use ncp_transport::frame::RawFrame;
 use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
@@ -217,6 +218,8 @@ pub(crate) struct HubLink {
     pub(crate) hello: Hello,
     /// What the node granted, hello included, less what was sent.
     pub(crate) credit: Credit,
+    /// Entries that the node asked for.
+    asked: BTreeSet<Digest>,
     waiting: VecDeque<Frame>,
 }
 
@@ -226,7 +229,7 @@ impl HubLink {
         let raw = soon(reader.next()).await.unwrap().unwrap();
         let Frame::Hello(hello) = Frame::decode(raw.kind, &raw.payload).unwrap() else { panic!("no hello") };
         let credit = hello.credit;
-        Self { reader, writer, hello, credit, waiting: VecDeque::new() }
+        Self { reader, writer, hello, credit, asked: BTreeSet::new(), waiting: VecDeque::new() }
     }
 
     pub(crate) async fn send(&mut self, frame: impl Into<Frame>) {
@@ -243,9 +246,9 @@ impl HubLink {
     /// The next frame that is no checkpoint.
     pub(crate) async fn raw_past_housekeeping(&mut self) -> Frame {
         loop {
-            match self.raw().await.expect("the node closed the link") {
-                Frame::Checkpoint(_) => {}
-                other => return other,
+            let frame = self.raw().await.expect("the node closed the link");
+            if !matches!(frame, Frame::Checkpoint(_)) {
+                return frame;
             }
         }
     }
@@ -268,32 +271,25 @@ impl HubLink {
     }
 
     async fn answer(&mut self, hub: &Hub, frame: Frame) -> Option<Frame> {
-        match frame {
-            Frame::EntryGet(EntryGet { digests, .. }) => {
-                let wanted = |entry: &&SignedEntry| digests.contains(&entry.digest());
-                let entries = hub.entries.iter().filter(wanted).take(8).map(SignedEntry::encode).collect();
-                let (membership, timestamp) = (Some(hub.membership.encode()), Some(hub.timestamp().encode()));
-                self.send(Entries { roots: Vec::new(), membership, timestamp, entries }).await;
-                None
-            }
-            Frame::PublicGet(PublicGet { from, until }) => {
-                let (first, end) = (usize::try_from(from).unwrap(), usize::try_from(until).unwrap());
-                let events = hub.public.events[first..end].iter().take(2).cloned().collect();
-                self.send(PublicLog { from, events, checkpoint: hub.public.note() }).await;
-                None
-            }
-            Frame::Credit(Credit { envelopes, bytes }) => {
-                self.credit.envelopes += envelopes;
-                self.credit.bytes += bytes;
-                None
-            }
-            Frame::Ping(Ping { nonce }) => {
-                self.send(Pong { nonce }).await;
-                None
-            }
-            Frame::Checkpoint(_) => None,
-            other => Some(other),
+        if let Frame::EntryGet(EntryGet { digests, .. }) = frame {
+            self.asked.extend(&digests);
+            let wanted = |entry: &&SignedEntry| digests.contains(&entry.digest());
+            let entries = hub.entries.iter().filter(wanted).take(8).map(SignedEntry::encode).collect();
+            let (membership, timestamp) = (Some(hub.membership.encode()), Some(hub.timestamp().encode()));
+            self.send(Entries { roots: Vec::new(), membership, timestamp, entries }).await;
+        } else if let Frame::PublicGet(PublicGet { from, until }) = frame {
+            let (first, end) = (usize::try_from(from).unwrap(), usize::try_from(until).unwrap());
+            let events = hub.public.events[first..end].iter().take(2).cloned().collect();
+            self.send(PublicLog { from, events, checkpoint: hub.public.note() }).await;
+        } else if let Frame::Credit(Credit { envelopes, bytes }) = frame {
+            self.credit.envelopes += envelopes;
+            self.credit.bytes += bytes;
+        } else if let Frame::Ping(Ping { nonce }) = frame {
+            self.send(Pong { nonce }).await;
+        } else if !matches!(frame, Frame::Checkpoint(_)) {
+            return Some(frame);
         }
+        None
     }
 
     /// Answers until `done`; what else comes is kept for [`HubLink::next`].
@@ -308,6 +304,25 @@ impl HubLink {
                 self.waiting.push_back(frame);
             }
         }
+    }
+
+    async fn until(&mut self, hub: &Hub, reached: impl Fn(&Self) -> bool) {
+        while !reached(self) {
+            let frame = soon(self.raw()).await.expect("the node closed the link");
+            if let Some(frame) = self.answer(hub, frame).await {
+                self.waiting.push_back(frame);
+            }
+        }
+    }
+
+    /// Answers until the node asks for this entry: then it has read `public` so far.
+    pub(crate) async fn until_asked(&mut self, hub: &Hub, entry: Digest) {
+        self.until(hub, |link| link.asked.contains(&entry)).await;
+    }
+
+    /// Answers until the node has granted so much again.
+    pub(crate) async fn until_credit(&mut self, hub: &Hub, credit: Credit) {
+        self.until(hub, |link| link.credit == credit).await;
     }
 
     /// Everything that the node sent before it answered a ping; questions about the directory are answered meanwhile.
@@ -327,39 +342,40 @@ impl HubLink {
         self.send(EntriesChanged { timestamp: hub.timestamp().encode() }).await;
     }
 
+    pub(crate) async fn refused(&mut self, hub: &Hub) -> RejectCode {
+        let frame = self.next(hub).await;
+        let Frame::Refused(refused) = frame else { panic!("{frame:?}") };
+        refused.code
+    }
+
     pub(crate) async fn submit(&mut self, hub: &Hub) -> SealedEnvelope {
-        match self.next(hub).await {
-            Frame::Submit(submit) => submit.envelope,
-            other => panic!("{other:?}"),
-        }
+        let frame = self.next(hub).await;
+        let Frame::Submit(submit) = frame else { panic!("{frame:?}") };
+        submit.envelope
     }
 
     pub(crate) async fn chunk(&mut self, hub: &Hub) -> BodyChunk {
-        match self.next(hub).await {
-            Frame::BodyChunk(chunk) => chunk,
-            other => panic!("{other:?}"),
-        }
+        let frame = self.next(hub).await;
+        let Frame::BodyChunk(chunk) = frame else { panic!("{frame:?}") };
+        chunk
     }
 
     pub(crate) async fn wanted(&mut self, hub: &Hub) -> BodyWanted {
-        match self.next(hub).await {
-            Frame::BodyWanted(wanted) => wanted,
-            other => panic!("{other:?}"),
-        }
+        let frame = self.next(hub).await;
+        let Frame::BodyWanted(wanted) = frame else { panic!("{frame:?}") };
+        wanted
     }
 
     pub(crate) async fn receipts(&mut self, hub: &Hub) -> Receipts {
-        match self.next(hub).await {
-            Frame::Receipts(receipts) => receipts,
-            other => panic!("{other:?}"),
-        }
+        let frame = self.next(hub).await;
+        let Frame::Receipts(receipts) = frame else { panic!("{frame:?}") };
+        receipts
     }
 
     pub(crate) async fn stored(&mut self, hub: &Hub) -> u64 {
-        match self.next(hub).await {
-            Frame::ReceiptsStored(ReceiptsStored { cursor }) => cursor.number,
-            other => panic!("{other:?}"),
-        }
+        let frame = self.next(hub).await;
+        let Frame::ReceiptsStored(ReceiptsStored { cursor }) = frame else { panic!("{frame:?}") };
+        cursor.number
     }
 
     /// Ends without a word.

@@ -6,7 +6,7 @@ use ncp_protocol::body::ContentKey;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::{EvidenceKind, Outcome};
 use ncp_protocol::evidence;
-use ncp_protocol::frame::{BodyChunk, Frame};
+use ncp_protocol::frame::BodyChunk;
 use ncp_protocol::ids::{Digest, LogName, SealNumber};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::limits::LIFETIME_MAX_MS;
@@ -69,8 +69,7 @@ async fn message_is_consigned_with_evidence_and_credit_returns() {
     give_body(&world, &mut link, &letter).await;
     assert_eq!(stated(&world, &mut link, &envelope).await, CONSIGNED);
     assert!(is_here(&world, &letter));
-    link.until_pong(&world.hub).await;
-    assert_eq!(link.credit, granted);
+    link.until_credit(&world.hub, granted).await;
 
     link.send(deliver).await;
     assert_eq!(link.until_pong(&world.hub).await, [], "delivered again: its evidence is on this link already");
@@ -244,10 +243,7 @@ async fn delivery_without_the_hubs_acceptance_is_left_and_never_refused() {
     other.acceptance = world.hub.accept(&Letter::new(&world, 1, b"other").seal());
     for deliver in [forged, other] {
         link.send(deliver).await;
-        match link.next(&world.hub).await {
-            Frame::Refused(refused) => assert_eq!(refused.code, RejectCode::EvidenceInvalid),
-            frame => panic!("{frame:?}"),
-        }
+        assert_eq!(link.refused(&world.hub).await, RejectCode::EvidenceInvalid);
     }
     assert_eq!(link.until_pong(&world.hub).await, []);
     world.stop().await;
@@ -266,10 +262,7 @@ async fn body_that_the_hub_spoilt_is_left_and_taken_later() {
         spoilt.bytes[5] ^= 1;
         link.send(spoilt).await;
     }
-    match link.next(&world.hub).await {
-        Frame::Refused(refused) => assert_eq!(refused.code, RejectCode::BodyRootMismatch),
-        frame => panic!("{frame:?}"),
-    }
+    assert_eq!(link.refused(&world.hub).await, RejectCode::BodyRootMismatch);
     link.send(deliver).await;
     give_body(&world, &mut link, &letter).await;
     assert_eq!(stated(&world, &mut link, &envelope).await, CONSIGNED);

@@ -8,6 +8,7 @@ use base64ct::{Base64, Encoding as _};
 use ncp_node::config::Config;
 use ncp_node::core::command::{Ask, Done, Refusal};
 use ncp_node::core::tables::{ENVELOPE, EnvelopeRow};
+use ncp_node::entries::KnownEntry;
 use ncp_node::node::{Node, Submission};
 use ncp_node::start::{self, Running};
 use ncp_protocol::directory::{
@@ -332,8 +333,15 @@ impl World {
         soon(link.serve_while(&self.hub, known)).await;
     }
 
+    /// Pins XB and waits until all tasks can know.
     pub(crate) async fn pin_xb(&self) {
+        let node = self.node();
+        let mut changed = node.hints.directory.subscribe();
         self.ask(Ask::PinEntry { participant: id("XB"), fingerprint: self.xb.fingerprint().0 }).await.unwrap();
+        let usable = || node.directory.load().entry(id("XB")).is_some_and(KnownEntry::is_usable);
+        while !usable() {
+            soon(changed.changed()).await.unwrap();
+        }
     }
 
     /// Asks in the daemon's name.

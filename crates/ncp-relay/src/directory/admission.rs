@@ -182,11 +182,11 @@ async fn admit_entry(hub: &Hub, signed: &SignedEntry, membership: Digest, actor:
 /// Has an admission decided and puts it in force.
 async fn decide(hub: &Hub, command: Command) -> Result<(), Fault> {
     let committed = hub.submit(Asked::BY_OPERATOR, command).await.map_err(stopping)?;
-    match committed.reply {
-        Reply::Recorded => refresh(hub).await.map_err(stopping),
-        // Admissions go one at a time, so what was verified is what is decided on.
-        other => Err(ErrorCode::InternalFault.with("reason", format!("an admission was answered by {other:?}"))),
+    if let Reply::Recorded = committed.reply {
+        return refresh(hub).await.map_err(stopping);
     }
+    // Admissions go one at a time, so what was verified is what is decided on.
+    Err(ErrorCode::InternalFault.with("reason", format!("an admission was answered by {:?}", committed.reply)))
 }
 
 /// What is in force for a participant now, and where `public` says so.

@@ -44,11 +44,12 @@ pub(super) async fn verify_and_decide(link: Arc<Link>, envelope: SealedEnvelope)
             Err(refused) => return Ok(Settled::Refused(refused)),
         };
         refusal = Some(Refusal::Envelope(verified.key(), RejectCode::Maintenance));
-        match decide(Arc::clone(&link), verified, BodySource::AtHub).await? {
-            // The snapshot that the worker used is behind the index: read it anew, then verify again.
-            Settled::Decided(_, Reply::DirectoryChanged) => directory::refresh(hub).await?,
-            settled => return Ok(settled),
+        let settled = decide(Arc::clone(&link), verified, BodySource::AtHub).await?;
+        if !matches!(settled, Settled::Decided(_, Reply::DirectoryChanged)) {
+            return Ok(settled);
         }
+        // The snapshot that the worker used is behind the index: read it anew, then verify again.
+        directory::refresh(hub).await?;
     }
     // A directory that changes faster than one envelope is verified: the peer tries again later.
     Ok(Settled::Refused(refusal.unwrap_or(Refusal::Unreadable(RejectCode::Maintenance))))
@@ -71,13 +72,12 @@ pub(super) async fn decide(link: Arc<Link>, verified: Arc<Verified>, body: BodyS
         let submission = verified.submission(link.peer, source);
         let command = Command::AcceptSubmission(Box::new(submission));
         let reply = link.hub.submit(asked, command).await?.reply;
-        match reply {
-            Reply::BodyWanted { drops } if drops > 0 && wanted != Some(drops) => {
-                wanted = Some(drops);
-                source = BodySource::AtHub;
-            }
-            reply => return Ok(Settled::Decided(verified, reply)),
+        let Reply::BodyWanted { drops } = reply else { return Ok(Settled::Decided(verified, reply)) };
+        if drops == 0 || wanted == Some(drops) {
+            return Ok(Settled::Decided(verified, reply));
         }
+        wanted = Some(drops);
+        source = BodySource::AtHub;
     }
 }
 
@@ -86,11 +86,10 @@ pub(super) async fn recall(link: Arc<Link>, wish: Recall) -> Result<Settled, Lin
     let (originator, stamp) = (link.peer, clock::stamp());
     let command = Command::Recall(command::Recall { originator, message, recipient, stamp });
     let committed = link.hub.submit(Asked::by(originator, Urgency::Urgent, 0), command).await?;
-    let code = match committed.reply {
-        Reply::RecalledBefore(place) => return Ok(Settled::Recalled(Ok(Some(place)))),
-        Reply::Refused(code) => code,
-        _ => return Ok(Settled::Recalled(Ok(None))),
-    };
+    if let Reply::RecalledBefore(place) = committed.reply {
+        return Ok(Settled::Recalled(Ok(Some(place))));
+    }
+    let Reply::Refused(code) = committed.reply else { return Ok(Settled::Recalled(Ok(None))) };
     let seal = link.hub.look(|view| query::newest_seal(view, originator, message, recipient))?;
     let envelope = EnvelopeKey { originator, message, recipient, seal: seal.unwrap_or(SealNumber(1)) };
     Ok(Settled::Recalled(Err(Refused { envelope, code })))

@@ -148,7 +148,6 @@ impl Pending {
     }
 
     /// Verifies the whole body. Returns what waits for it with where it is now, or with why it is none.
-    #[expect(clippy::type_complexity, reason = "either way the waiting envelopes come back")]
     pub(super) async fn finish(
         self,
         hub: &Hub,

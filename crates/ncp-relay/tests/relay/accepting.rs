@@ -237,7 +237,8 @@ async fn a_used_up_quota_refuses_for_the_time_being() {
         xa.submit(&network, &Message::new(n, 1), &xb).await;
     }
     let third = Message::new(3, 1);
-    check_refused(&network, &mut xa, third.envelope(&network, &xa.participant, &xb), RejectCode::QuotaExceeded).await;
+    let envelope = third.envelope(&network, &xa.participant, &xb);
+    check_refused(&network, &mut xa, envelope, RejectCode::QuotaExceeded).await;
     xa.send(Recall { message: Message::new(1, 1).id, recipient: xb.id }).await;
     xa.expect_receipts().await;
     xa.submit(&network, &third, &xb).await;

@@ -113,9 +113,9 @@ async fn urgent_mail_goes_first_and_credit_bounds_what_goes() {
     hello.credit.envelopes = 2;
     peer.send(hello).await;
     let mut order = Vec::new();
-    let number = |frame: Frame| match frame {
-        Frame::Deliver(deliver) => deliver.envelope.unverified_header().unwrap().message.0[0],
-        other => panic!("{other:?}"),
+    let number = |frame: Frame| {
+        let Frame::Deliver(deliver) = frame else { panic!("{frame:?}") };
+        deliver.envelope.unverified_header().unwrap().message.0[0]
     };
     assert!(matches!(peer.next().await, Frame::Hello(_)));
     for _ in 0..2 {

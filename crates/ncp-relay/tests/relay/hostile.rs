@@ -62,11 +62,12 @@ async fn frames_out_of_place_cut_the_link() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hello_that_does_not_fit_cuts_the_link() {
     let (network, hub, xa, xb) = hub().await;
-    let changes: [(&dyn Fn(&mut ncp_protocol::frame::Hello), RejectCode); 4] = [
-        (&|hello| hello.versions = vec![7], RejectCode::VersionUnsupported),
-        (&|hello| hello.suites = vec![9], RejectCode::SuiteUnsupported),
-        (&|hello| hello.network = NetworkId(Digest([1; 32])), RejectCode::NetworkMismatch),
-        (&|hello| hello.participant = id("XB"), RejectCode::OriginatorMismatch),
+    type Change = fn(&mut ncp_protocol::frame::Hello);
+    let changes: [(Change, RejectCode); 4] = [
+        (|hello| hello.versions = vec![7], RejectCode::VersionUnsupported),
+        (|hello| hello.suites = vec![9], RejectCode::SuiteUnsupported),
+        (|hello| hello.network = NetworkId(Digest([1; 32])), RejectCode::NetworkMismatch),
+        (|hello| hello.participant = id("XB"), RejectCode::OriginatorMismatch),
     ];
     for (change, code) in changes {
         let mut peer = Peer::dial(&network, &xa, hub.address).await;

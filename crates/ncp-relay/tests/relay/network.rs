@@ -1,6 +1,6 @@
 //! A network of class test, as `hub init` and joining would make it, and the hub that serves it.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 

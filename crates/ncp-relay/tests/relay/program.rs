@@ -1,6 +1,6 @@
 //! The program itself: what it says about a configuration or a folder that it cannot use, and how it ends.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -95,10 +95,8 @@ fn a_new_epoch_of_a_nodes_log_counts_from_one() {
     }
     let header = header("XA", 4, "XB");
     world.submit(&header);
-    let mut claim = match &world.consign(&header, 9).changes[0] {
-        Change::EvidenceReceived { claim, .. } => *claim,
-        other => panic!("{other:?}"),
-    };
+    let changes = world.consign(&header, 9).changes;
+    let Change::EvidenceReceived { mut claim, .. } = changes[0] else { panic!("{changes:?}") };
     claim.origin.epoch = Epoch(2);
     let (stamp, stated, proof) = (world.stamp(), NOW, b"epoch 2".to_vec());
     let done =

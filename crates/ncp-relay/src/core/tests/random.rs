@@ -90,7 +90,7 @@ fn outcome_of(kind: EvidenceKind) -> Outcome {
     match kind {
         EvidenceKind::ContentHandover => Outcome::Blind,
         EvidenceKind::ContentConsignmentFailure => Outcome::Rejected(RejectCode::BodyUnopened),
-        _ => Outcome::Done,
+        EvidenceKind::RelayAcceptance | EvidenceKind::ContentConsignment | EvidenceKind::RelayFailure => Outcome::Done,
     }
 }
 

@@ -32,12 +32,7 @@ impl View for Table {
         Ok(self.0.get(key).cloned())
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut ncp_store::state::Visit<'_>,
-    ) -> Result<(), Unreadable> {
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut ncp_store::state::Visit<'_>) -> Result<(), Unreadable> {
         for (key, value) in self.0.range(from.to_vec()..to.to_vec()) {
             if visit(key, value).is_break() {
                 break;

@@ -1,0 +1,120 @@
+//! `doctor`: what it says when all is well, and what each fault looks like.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+
+use ncp_api::health::{Check, CheckResult};
+use ncp_api::release::{HoldScope, NewHold};
+use ncp_node::config::Config;
+use ncp_node::core::command::{Ask, EntryNews};
+use ncp_node::entries::{Statements, entry_record};
+use ncp_protocol::directory::Timestamp;
+use ncp_protocol::ids::{Digest, UnixMillis};
+use ncp_store::keyfiles::{self, KeyUse};
+use ncp_store::spool::Record;
+
+use crate::party::Party;
+use crate::world::{SUPERVISOR, World, soon};
+
+async fn checks(world: &World) -> BTreeMap<String, Check> {
+    let doctor = soon(world.nobody().doctor()).await.unwrap();
+    doctor.checks.into_iter().map(|check| (check.id.clone(), check)).collect()
+}
+
+async fn check(world: &World, id: &str, expected: CheckResult) {
+    let checks = checks(world).await;
+    let found = &checks[id];
+    assert_eq!(found.result, expected, "{found:?}");
+    let explained = found.code.is_some() && found.cause.is_some() && found.remedy.is_some();
+    let faulty = matches!(expected, CheckResult::Warn | CheckResult::Fail);
+    assert_eq!(explained, faulty, "a fault has a code, a cause and a remedy: {found:?}");
+    assert!(!found.cause.as_deref().unwrap_or_default().contains('<'), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_hub_fails_at_the_link_alone() {
+    let world = World::serving().await;
+    let checks = checks(&world).await;
+    let of = |result| {
+        checks.values().filter(|check| check.result == result).map(|check| check.id.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(CheckResult::Fail), ["N02"]);
+    // The certificate of the tests and the people are as they should be; what rests on the link is skipped.
+    assert_eq!(of(CheckResult::Unset), ["N04", "N05"]);
+    assert_eq!(of(CheckResult::Warn), Vec::<&str>::new());
+    assert!(checks["N05"].title.contains("N02"));
+    assert!(checks.len() >= 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_is_found_by_its_check() {
+    let world = World::serving().await;
+    let node = world.node();
+
+    let key = world.data().join(keyfiles::key_path(KeyUse::Storage));
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    check(&world, "K01", CheckResult::Fail).await;
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    check(&world, "K01", CheckResult::Ok).await;
+
+    std::fs::set_permissions(world.data(), std::fs::Permissions::from_mode(0o750)).unwrap();
+    check(&world, "S04", CheckResult::Fail).await;
+    std::fs::set_permissions(world.data(), std::fs::Permissions::from_mode(0o700)).unwrap();
+
+    soon(world.client(SUPERVISOR).set_hold(&NewHold { scope: HoldScope::All })).await.unwrap();
+    check(&world, "P03", CheckResult::Warn).await;
+
+    let stranger = Party::new("XD", &world.trust);
+    let record = Record { name: entry_record(stranger.entry.digest()), bytes: stranger.entry.encode() };
+    world.ask(Ask::AcceptEntries(vec![EntryNews::Entry { participant: stranger.id, version: 0, record }])).await;
+    node.reload_directory().unwrap();
+    check(&world, "P04", CheckResult::Warn).await;
+
+    node.clocks_agree.send_replace(false);
+    check(&world, "S03", CheckResult::Warn).await;
+
+    let timestamp = |expires| Timestamp {
+        network: world.trust.network,
+        issued: UnixMillis(0),
+        expires,
+        membership_version: 1,
+        membership_digest: Digest([0; 32]),
+        public_size: 0,
+        public_root: Digest([0; 32]),
+    };
+    let put = |expires| {
+        let statements = Statements { membership: None, timestamp: Some(timestamp(expires)) };
+        node.statements.store(std::sync::Arc::new(statements));
+    };
+    put(UnixMillis(1));
+    check(&world, "N04", CheckResult::Fail).await;
+    put(ncp_node::clock::now().plus_millis(60_000));
+    check(&world, "N04", CheckResult::Ok).await;
+
+    node.link.send_modify(|status| status.connected = true);
+    check(&world, "N02", CheckResult::Ok).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_configured_is_said() {
+    let mut world = World::installed(ncp_protocol::root::NetworkClass::Test);
+    let text = world.config_text();
+    let bare: String = text
+        .lines()
+        .take_while(|line| !line.starts_with("[["))
+        .filter(|line| !line.starts_with("services"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let bare = format!("{bare}free-min-mebibytes = {}\n", 1 << 20);
+    world.start_with(Config::parse(&[("node.toml".into(), bare)]).unwrap()).await;
+    for (id, expected) in [
+        ("P01", CheckResult::Warn),
+        ("P02", CheckResult::Warn),
+        ("I01", CheckResult::Unset),
+        ("S01", CheckResult::Fail),
+    ] {
+        check(&world, id, expected).await;
+    }
+    let health = soon(world.nobody().health()).await.unwrap();
+    assert!(!health.ready, "without room nothing new can be stored");
+}
