@@ -130,14 +130,14 @@ async fn another_officers_key_releases_nothing() {
     // The request is officer 3's, the approval inside is signed by officer 4.
     let outcome = node.client(3).approve(&name, &Approve { code: shown.code, signature: foreign }).await;
     check(&network, reference, outcome, ErrorCode::ApprovalSignatureBad).await;
+    let approval = Approve { code: shown.code, signature: foreign };
     // The request itself names officer 3 and is signed by officer 4.
-    let outcome =
-        node.client_with(3, &node.officer(4).key).approve(&name, &Approve { code: shown.code, signature: foreign });
-    check(&network, reference, outcome.await, ErrorCode::OfficerKeyOfAnother).await;
+    let outcome = node.client_with(3, &node.officer(4).key).approve(&name, &approval).await;
+    check(&network, reference, outcome, ErrorCode::OfficerKeyOfAnother).await;
     // A key that nobody here knows.
     let stranger = ncp_protocol::keys::SigningKey::from_seed(&[9; 32]);
-    let outcome = node.client_with(3, &stranger).approve(&name, &Approve { code: shown.code, signature: foreign });
-    check(&network, reference, outcome.await, ErrorCode::OfficerSignatureBad).await;
+    let outcome = node.client_with(3, &stranger).approve(&name, &approval).await;
+    check(&network, reference, outcome, ErrorCode::OfficerSignatureBad).await;
 }
 
 #[tokio::test]
@@ -183,5 +183,5 @@ async fn what_no_rule_allows_is_denied() {
     secret.restriction = Some("for your eyes".to_owned());
     let error = network.node("XB").client(1).create(&secret, &fresh_key()).await.expect_err("default deny");
     assert!(error.is(ErrorCode::DeniedByDefault), "{error}");
-    assert_eq!(error.exit().code(), 77);
+    assert_eq!(error.exit().number(), 77);
 }

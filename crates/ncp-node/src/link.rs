@@ -1,9 +1,9 @@
 //! The link to the hub: dialled, greeted, served, dialled again.
 //!
-//! A node only ever dials out. Each connection passes from `AwaitingHello` to `Serving` ([`hello`], [`serving`]); when it
-//! ends, for whatever reason, the next one is dialled after a delay with full jitter, for ever. Nothing here counts as an
-//! attempt of a message and nothing is lost with a connection: what is to be sent follows from the index, bodies resume at
-//! the last synced chunk, receipts at the hub's cursor.
+//! A node only ever dials out. Each connection passes from `AwaitingHello` (`link/hello.rs`) to `Serving`
+//! (`link/serving.rs`); when it ends, for whatever reason, the next one is dialled after a delay with full jitter, for ever.
+//! Nothing here counts as an attempt of a message and nothing is lost with a connection: what is to be sent follows from
+//! the index, bodies resume at the last synced chunk, receipts at the hub's cursor.
 //!
 //! Fatal is one thing: a hub that holds a checkpoint of this node's log that the log does not have. Then this data folder
 //! is older than what was signed before, and the daemon stops before it signs anything more.

@@ -219,9 +219,9 @@ impl Network {
     pub(crate) fn membership(&mut self, suspended: &[&str]) -> Vec<u8> {
         self.membership_version += 1;
         let reason: Code = "drill".parse().unwrap();
-        let members = self.members.iter().cloned().map(|member| Member {
+        let members = self.members.iter().map(|member| Member {
             suspended: suspended.contains(&member.participant.as_str()).then(|| reason.clone()),
-            ..member
+            ..member.clone()
         });
         let statement = Membership {
             network: self.id,

@@ -33,7 +33,7 @@ async fn evidence_is_the_same_bytes_after_a_restart_and_without_the_index() {
         let mut peer = Peer::resume(&network, &xa, hub.address, 1).await;
         assert_eq!(peer.submit(&network, &message, &xb).await, first);
         let mut peer = Peer::connect(&network, &xa, hub.address).await;
-        assert_eq!(peer.expect_receipts().await.proofs, [first.clone()]);
+        assert_eq!(peer.expect_receipts().await.proofs, std::slice::from_ref(&first));
         let mut recipient = Peer::connect(&network, &xb, hub.address).await;
         let delivery = recipient.expect_delivery().await;
         assert_eq!(delivery.acceptance, first);

@@ -216,7 +216,9 @@ async fn logs_and_receipts_of_an_honest_network_verify() {
     assert_eq!(sizes, [(LogName::Traffic, 2), (LogName::Public, 1)]);
     let node = verify(&world.node()).expect("sound");
     assert_eq!((node.receipts, node.newer, node.logs.len()), (1, 0, 1));
-    assert_eq!(node.in_words(), "log node: 2 events under 3 checkpoints; 1 receipts verify");
+    // How many signed checkpoints lie there depends on when `signed` was written last.
+    let words = node.in_words();
+    assert!(words.starts_with("log node: 2 events under ") && words.ends_with("; 1 receipts verify"), "{words}");
     let verified = judge_proof(&world.node(), &proof).expect("judged by the node's directory");
     assert_eq!(*verified.claim(), world.claim());
 }
