@@ -1,6 +1,7 @@
 //! What the distribution ships: configurations, example certificates, the one version of TLS.
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -31,12 +32,15 @@ fn shipped_configurations_pass_the_operators_own_check() {
 fn every_key_of_a_shipped_configuration_is_explained() {
     for file in listed("config", ".toml") {
         let text = fs::read_to_string(&file).expect("readable");
-        let mut explained = false;
+        let (mut explained, mut tables) = (false, BTreeSet::new());
         for (number, line) in text.lines().enumerate() {
             let is_key = line.contains('=') && !line.starts_with('#') && !line.starts_with(' ');
             assert!(!is_key || explained, "{}:{}: {line}", file.display(), number + 1);
-            // A comment explains the keys of its paragraph.
+            // A comment explains the keys of its paragraph, and all tables of the name that it stands before.
             explained = line.starts_with('#') || (explained && !line.trim().is_empty());
+            if line.starts_with('[') {
+                explained |= !tables.insert(line);
+            }
         }
     }
 }

@@ -156,7 +156,7 @@ pub struct Need {
     pub due: Option<UnixMillis>,
 }
 
-/// `GET /v1/me`: what this officer is needed for now, most pressing first.
+/// `GET /v1/me`: what needs this officer, most pressing first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Me {
     /// Number of the officer who asked.

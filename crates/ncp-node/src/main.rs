@@ -2,7 +2,7 @@
 //! would and changes nothing. Errors go to standard error in three lines; the exit code is that of the error.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -45,14 +45,22 @@ enum ConfigCommand {
 fn main() -> ExitCode {
     let Arguments { config, check_config, command } = Arguments::parse();
     let outcome = match command {
-        Some(Command::Config(ConfigCommand::Check { file })) => Config::load(&file.unwrap_or(config)).map(drop),
-        None if check_config => Config::load(&config).map(drop),
+        Some(Command::Config(ConfigCommand::Check { file })) => check(&file.unwrap_or(config)),
+        None if check_config => check(&config),
         None => Config::load(&config).and_then(|config| run(config).map_err(|fault| vec![fault])),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(faults) => report(&faults),
     }
+}
+
+/// Reads a configuration as the daemon would, and says so if it is good.
+fn check(file: &Path) -> Result<(), Vec<Fault>> {
+    Config::load(file)?;
+    // Nobody to tell if standard output is closed; the exit code says it too.
+    let _ = writeln!(std::io::stdout(), "{}: ok", file.display());
+    Ok(())
 }
 
 /// Prints every fault; the first decides the exit code.

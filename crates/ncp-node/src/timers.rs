@@ -43,7 +43,11 @@ impl ClockWatch {
         let elapsed = u64::try_from(monotonic.saturating_sub(last_monotonic).as_millis()).unwrap_or(u64::MAX);
         let expected = last_wall.plus_millis(elapsed);
         if wall.0.abs_diff(expected.0) > JUMP_MAX_MS {
-            tracing::warn!(wall = wall.0, expected = expected.0, "the wall clock jumped; nothing expires for now");
+            tracing::warn!(
+                wall = wall.0,
+                expected = expected.0,
+                "the wall clock jumped; nothing expires until clocks agree"
+            );
             self.trusted_from = monotonic.saturating_add(DISTRUST);
         }
         self.last = (wall, monotonic);

@@ -87,6 +87,11 @@ pub(crate) async fn play(context: &Context, options: &Options) -> Result<Played,
     if outcome.is_ok() && options.afterwards == Afterwards::Kept {
         return outcome;
     }
+    if outcome.is_err() {
+        for obituary in network.obituaries() {
+            context.output.note(&obituary);
+        }
+    }
     // A play that failed leaves nothing running either; its own error is the one that counts.
     let stopped = network.stop().await;
     let removed = remove_folder(&folder);
@@ -115,12 +120,7 @@ async fn perform(context: &Context, options: &Options, network: &mut Network) ->
 }
 
 /// The request's life as its officers see it, each receipt verified here.
-async fn show_timeline(
-    context: &Context,
-    network: &Network,
-    script: &Script<'_>,
-    deeds: &Deeds,
-) -> Result<(), Error> {
+async fn show_timeline(context: &Context, network: &Network, script: &Script<'_>, deeds: &Deeds) -> Result<(), Error> {
     script.act("the request, as XA sees it")?;
     let client = network.desk(&cast::XA)?.drafter();
     let name = MessageName::from(deeds.request);
@@ -129,7 +129,10 @@ async fn show_timeline(
     let tally = timeline::tally(&timeline, &verdicts);
     script.show(&timeline::render(&timeline, &verdicts, &context.clock.again(), context.output.style))?;
     if tally.bad > 0 || tally.missing > 0 || tally.good < 3 {
-        return Err(internal(&format!("{} receipts verify, {} do not, {} are missing", tally.good, tally.bad, tally.missing)));
+        return Err(internal(&format!(
+            "{} receipts verify, {} do not, {} are missing",
+            tally.good, tally.bad, tally.missing
+        )));
     }
     Ok(())
 }

@@ -24,7 +24,6 @@ mod tests;
 
 use ncp_protocol::directory::Fingerprint;
 
-
 /// A fingerprint as people read it to each other: two lines of eight groups.
 pub(crate) fn fingerprint_lines(fingerprint: &Fingerprint) -> String {
     let text = fingerprint.to_string();

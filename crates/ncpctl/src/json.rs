@@ -194,10 +194,7 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
     ("ncp.officer-added/1", &["entered", "needed"]),
     ("ncp.ping/1", &["to", "reference", "steps"]),
     ("ncp.officer-key/1", &["officer", "public_key", "path", "protected"]),
-    (
-        "ncp.hub-init/1",
-        &["network", "class", "hub_fingerprint", "listen", "config", "data_dir", "authority", "offline", "api_socket"],
-    ),
+    ("ncp.hub-init/1", &["network", "class", "hub_fingerprint", "config", "data_dir", "authority", "offline"]),
     (
         "ncp.hub-admit/1",
         &["participant", "class", "fingerprint", "membership_version", "entry_version", "public_index", "answer"],

@@ -1,5 +1,5 @@
 //! Daily work on a request: answer, assign, contribute; withdrawing and retrying what was sent; what an officer is needed
-//! for now.
+//! at this moment.
 
 mod needs;
 

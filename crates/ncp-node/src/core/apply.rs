@@ -5,8 +5,9 @@ mod inbound;
 mod message;
 mod outbound;
 
-use ncp_protocol::event::{Actor, Change};
+use ncp_protocol::event::{Actor, Change, Role};
 use ncp_protocol::ids::{Digest, MessageId, OfficerNumber, ParticipantId};
+use ncp_protocol::keys::VerifyingKey;
 use ncp_store::state::{Key, Placed, Rows, Table, Unreadable, View};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,17 +44,7 @@ impl Applying<'_> {
                 self.evidence_received(claim, *index, *stated, *record)?;
             }
             Change::ConflictNoticed { originator, message, .. } => self.remember(*originator, *message),
-            Change::OfficerAdded { officer, key, uid, roles } => {
-                let row = OfficerRow {
-                    key: *key,
-                    uid: *uid,
-                    roles: roles.clone(),
-                    standing: Standing::Active,
-                    since: self.event.event.time,
-                    disabled: None,
-                };
-                OFFICER.put(self.rows, &officer.0, &row);
-            }
+            Change::OfficerAdded { officer, key, uid, roles } => self.officer_added(*officer, *key, *uid, roles),
             Change::OfficerDisabled { officer } => self.officer_disabled(*officer)?,
             Change::RulesInForce { rules } => RULES.put(self.rows, &(), rules),
             Change::HoldSet { scope } => {
@@ -109,6 +100,18 @@ impl Applying<'_> {
             }
         }
         Ok(())
+    }
+
+    fn officer_added(&mut self, officer: OfficerNumber, key: VerifyingKey, uid: u32, roles: &[Role]) {
+        let row = OfficerRow {
+            key,
+            uid,
+            roles: roles.to_vec(),
+            standing: Standing::Active,
+            since: self.event.event.time,
+            disabled: None,
+        };
+        OFFICER.put(self.rows, &officer.0, &row);
     }
 
     fn officer_disabled(&mut self, officer: OfficerNumber) -> Result<(), Unreadable> {

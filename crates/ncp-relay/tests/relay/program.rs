@@ -61,7 +61,7 @@ async fn what_keeps_it_from_starting_has_a_code_each() {
     let network = Network::new();
     let loopback = write_config(&network, "127.0.0.1:0");
     let set_mode = |path: &str, mode| {
-        std::fs::set_permissions(network.data().join(path), PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::set_permissions(network.data().join(path), Permissions::from_mode(mode)).unwrap();
     };
 
     set_mode("keys/timestamp.key", 0o644);

@@ -37,9 +37,11 @@ impl Folder {
     /// # Errors
     /// A fault that names the file.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let disk = RealDisk::open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ErrorCode::FileMissing.with("file", path.display()),
-            _ => ErrorCode::FileUnusable.with("file", path.display()).with("reason", error),
+        let disk = RealDisk::open(path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                return ErrorCode::FileMissing.with("file", path.display());
+            }
+            ErrorCode::FileUnusable.with("file", path.display()).with("reason", error)
         })?;
         check_format(path)?;
         let root = read_roots(path)?.ok_or_else(|| missing(path, &keyfiles::root_path(1)))?;
@@ -48,9 +50,8 @@ impl Folder {
         if let Some(bytes) = read_public(&path.join(keyfiles::HUB_ENTRY), "entry of the hub")? {
             entries.push(SignedEntry::decode(&bytes).map_err(|error| invalid(ParticipantId::HUB, 0, &error))?);
         }
-        let signed = signed::read(&disk).map_err(|error| {
-            ErrorCode::StoreDamaged.with("folder", path.display()).with("reason", error)
-        })?;
+        let signed = signed::read(&disk)
+            .map_err(|error| ErrorCode::StoreDamaged.with("folder", path.display()).with("reason", error))?;
         Ok(Self { path: path.to_owned(), disk, root: root.newest, own, entries, signed })
     }
 

@@ -212,8 +212,8 @@ enum Mismatch {
 fn judge(log: &Log, note: Option<&str>, size: u64, root: &Digest) -> Result<(), Mismatch> {
     let note = note.ok_or_else(|| Mismatch::Signature("there is none".to_owned()))?;
     let key = log.key.ok_or_else(|| Mismatch::Signature("the own entry names no key for it".to_owned()))?;
-    let signed = SignedCheckpoint::open(note, &log.origin, &key)
-        .map_err(|error| Mismatch::Signature(error.to_string()))?;
+    let signed =
+        SignedCheckpoint::open(note, &log.origin, &key).map_err(|error| Mismatch::Signature(error.to_string()))?;
     let stated = signed.checkpoint();
     if stated.size != size {
         return Err(Mismatch::Head(format!("it states {} events, the journal has {size} there", stated.size)));

@@ -66,7 +66,8 @@ fn name(change: &Change) -> &'static str {
 /// Events of every daemon.
 fn shared(change: &Change) -> Option<String> {
     Some(if let Change::LogOpened { origin, key, previous } = change {
-        let before = previous.map_or_else(String::new, |(size, _)| format!(", after {size} events of the epoch before"));
+        let before =
+            previous.map_or_else(String::new, |(size, _)| format!(", after {size} events of the epoch before"));
         format!("{origin}, key {}{before}", key.0.short())
     } else if let Change::Evidence(claim) = change {
         claim_words(claim)

@@ -63,7 +63,9 @@ impl Daemon {
     /// The daemon that a file's name or, failing that, its keys point to.
     fn of(path: &Path, text: &str) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
-        let sets = |key: &str| text.lines().any(|line| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('=')));
+        let sets = |key: &str| {
+            text.lines().any(|line| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('=')))
+        };
         if name.contains("relay") {
             Some(Self::Relay)
         } else if name.contains("node") || sets("participant") {
@@ -117,19 +119,24 @@ impl Check {
         // A file that cannot be read is the daemon's to complain about, if it is known which daemon's.
         let text = std::fs::read_to_string(&self.file).unwrap_or_default();
         let daemon = self.daemon.or_else(|| Daemon::of(&self.file, &text)).ok_or_else(|| {
-            usage(format!("{} may be of the node or of the relay", self.file.display()), "say --daemon node or --daemon relay")
+            usage(
+                format!("{} may be of the node or of the relay", self.file.display()),
+                "say --daemon node or --daemon relay",
+            )
         })?;
         let program = beside(daemon.program())?;
         let failed = |error: std::io::Error| file(&program, &error);
         let said = Command::new(&program).arg("--config").arg(&self.file).arg("--check-config").output().await;
         let said = said.map_err(failed)?;
         let exit = said.status.code().and_then(|code| u8::try_from(code).ok());
-        let exit = exit.ok_or_else(|| Error::from(ErrorCode::InternalFault.with("reason", "the daemon's program was killed")))?;
+        let exit = exit
+            .ok_or_else(|| Error::from(ErrorCode::InternalFault.with("reason", "the daemon's program was killed")))?;
         let words = String::from_utf8_lossy(&said.stderr) + String::from_utf8_lossy(&said.stdout);
         let words = clean_block(&words);
         let checked =
             Checked { file: self.file, daemon: daemon.program(), ok: exit == 0, exit, faults: faults(&words) };
-        Ok(Report::object(SCHEMA, &checked)?.human(format!("{words}\n")).plain(plain(&checked)).exit(exit_of(exit)))
+        let human = if exit == 0 { format!("{}: ok\n", checked.file.display()) } else { format!("{words}\n") };
+        Ok(Report::object(SCHEMA, &checked)?.human(human).plain(plain(&checked)).exit(exit_of(exit)))
     }
 }
 

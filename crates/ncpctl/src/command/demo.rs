@@ -72,7 +72,8 @@ impl Demo {
         let end = if self.keep { "the network goes on running" } else { "nothing is left behind" };
         let human = format!("\nall of it in {:.1} s; {end}\n", played.seconds);
         let folder = played.folder.as_deref().map(|folder| folder.display().to_string()).unwrap_or_default();
-        let plain = format!("{}\t{}\t{}\t{}\t{folder}\n", played.request, played.answer, played.bulletin, played.survivor);
+        let plain =
+            format!("{}\t{}\t{}\t{}\t{folder}\n", played.request, played.answer, played.bulletin, played.survivor);
         let report = Report::object(SCHEMA, &played)?.human(human).plain(plain);
         if self.keep {
             return Ok(report.hint("ncpctl demo down"));

@@ -167,9 +167,11 @@ fn result(receipt: &Judged) -> Cell {
 
 fn read(path: &Path) -> Result<String, Error> {
     use std::io::Read as _;
-    let opened = std::fs::File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => ErrorCode::FileMissing.with("file", path.display()).into(),
-        _ => file(path, &error),
+    let opened = std::fs::File::open(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return Error::from(ErrorCode::FileMissing.with("file", path.display()));
+        }
+        file(path, &error)
     })?;
     let mut text = String::new();
     opened.take(FILE_MAX.max(NOTE_MAX as u64)).read_to_string(&mut text).map_err(|error| file(path, &error))?;

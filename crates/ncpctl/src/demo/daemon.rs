@@ -108,6 +108,12 @@ impl Daemon {
         self.child.id()
     }
 
+    /// The last lines of its log, if it ended although nobody asked it to.
+    pub(super) fn obituary(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten()?;
+        Some(format!("{} ended with {status}{}", self.log.display(), last_lines(&self.log)))
+    }
+
     /// Ends it without a warning, as a power cut would end it.
     pub(super) async fn kill(&mut self) -> Result<(), Error> {
         self.child.kill().await.map_err(|error| internal(&error))

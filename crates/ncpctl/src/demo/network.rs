@@ -165,8 +165,7 @@ impl Network {
     /// As `hub admit` and `keys install` do it.
     async fn admit(&self, desk: &Desk) -> Result<(), Error> {
         let request = desk.folder.join("joining.json");
-        let decision =
-            Decision { fingerprint: desk.fingerprint, class: desk.player.class, role_keys: Vec::new() };
+        let decision = Decision { fingerprint: desk.fingerprint, class: desk.player.class, role_keys: Vec::new() };
         let admitted = hub::admit(&self.hub, &request, &decision, system_now())?;
         let relay = Client::new(self.hub.test_socket());
         crate::joining::hub::tell_relay(&relay, &admitted).await?;
@@ -218,6 +217,12 @@ impl Network {
     pub(super) fn pids(&self) -> Vec<u32> {
         let relay = self.relay.as_ref().and_then(Daemon::pid);
         relay.into_iter().chain(self.desks.iter().filter_map(Desk::pid)).collect()
+    }
+
+    /// What is known of daemons that ended although nobody asked them to.
+    pub(super) fn obituaries(&mut self) -> Vec<String> {
+        let nodes = self.desks.iter_mut().filter_map(|desk| desk.daemon.as_mut());
+        nodes.chain(self.relay.as_mut()).filter_map(Daemon::obituary).collect()
     }
 
     /// Ends all daemons, nodes first.

@@ -65,7 +65,8 @@ fn kept_networks() -> Result<Vec<PathBuf>, Error> {
 
 fn is_ours(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    std::fs::symlink_metadata(folder).is_ok_and(|folder| folder.is_dir() && folder.uid() == rustix::process::getuid().as_raw())
+    std::fs::symlink_metadata(folder)
+        .is_ok_and(|folder| folder.is_dir() && folder.uid() == rustix::process::getuid().as_raw())
 }
 
 fn end(folder: &Path) -> Result<Ended, Error> {

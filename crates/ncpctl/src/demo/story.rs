@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ncp_api::client::PageQuery;
 use ncp_api::message::{
-    Assign, Attachment, Confirm, ConfirmStatus, Contribute, FormContent, MessageName, MessageState, MessageView, NewMessage, NewResponse,
+    Assign, Attachment, Confirm, ConfirmStatus, Contribute, FormContent, MessageName, MessageState, MessageView,
+    NewMessage, NewResponse,
 };
 use ncp_api::release::Approve;
 use ncp_api::{Client, ErrorCode};
@@ -64,7 +65,8 @@ async fn request(network: &Network, script: &Script<'_>, part: Part) -> Result<R
     message.precedence = Precedence::Priority;
     message.handling = Handling::H2;
     message.form = Some(vehicle_form()?);
-    message.text = Some("Seen at 02:40 near the crossing, lights off. Who owns it, and has it crossed before?\n".to_owned());
+    message.text =
+        Some("Seen at 02:40 near the crossing, lights off. Who owns it, and has it crossed before?\n".to_owned());
     message.attachments = vec![attach(&drafter, &photo, "image/svg+xml").await?];
     let drafted = drafter.create(&message, &random_key()).await?;
     let name = MessageName::from(drafted.reference);
@@ -101,7 +103,8 @@ async fn answer(network: &Network, script: &Script<'_>, request: Reference) -> R
     let name = MessageName::from(request);
     let services = ["border-police", "customs"];
     let codes: Result<Vec<_>, _> = services.iter().map(|service| service.parse()).collect();
-    let assign = Assign { services: codes.map_err(|error| internal(&error))?, note: Some("By noon, please.".to_owned()) };
+    let assign =
+        Assign { services: codes.map_err(|error| internal(&error))?, note: Some("By noon, please.".to_owned()) };
     let assigned = drafter.assign(&name, &assign).await?;
     let tasks: Vec<u16> = assigned.tasks.iter().map(|task| task.task).collect();
     let found = [
@@ -201,7 +204,8 @@ async fn cut_once(network: &mut Network, script: &Script<'_>) -> Result<Option<R
     message.attachments = vec![attach(&drafter, &path, "application/octet-stream").await?];
     let sent = drafter.create(&message, &random_key()).await?;
     let name = MessageName::from(sent.reference);
-    let accepted = |state| !matches!(state, MessageState::Queued | MessageState::Held | MessageState::WaitingForRelease);
+    let accepted =
+        |state| !matches!(state, MessageState::Queued | MessageState::Held | MessageState::WaitingForRelease);
     let begun = until("the first chunk to arrive at the hub", || async {
         if holds_bytes(&incoming) {
             return Ok(Some(true));
@@ -276,8 +280,7 @@ async fn take(desk: &Desk, reference: Reference) -> Result<(), Error> {
         Ok(inbox.items.iter().any(|item| item.reference == reference).then_some(()))
     })
     .await?;
-    let confirm =
-        Confirm { status: ConfirmStatus::Processed, national_ref: None, restriction_acknowledged: false };
+    let confirm = Confirm { status: ConfirmStatus::Processed, national_ref: None, restriction_acknowledged: false };
     client.confirm(&name, &confirm).await?;
     Ok(())
 }

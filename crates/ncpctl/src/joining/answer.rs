@@ -137,11 +137,8 @@ impl Answer {
         let member = self.membership.unverified().member(entry.participant);
         let member = member.filter(|member| member.fingerprint == Fingerprint(own.digest()));
         let member = member.ok_or_else(|| for_another(&"other keys", &"the holder of the keys in this folder"))?;
-        let subject = Subject {
-            network: entry.network,
-            class: self.root.newest.root().class,
-            participant: entry.participant,
-        };
+        let subject =
+            Subject { network: entry.network, class: self.root.newest.root().class, participant: entry.participant };
         let certificate = authority::check_certificate(&self.certificate, &self.authority, &subject, now)
             .map_err(|error| invalid(path, &error))?;
         if !entry.pins(&certificate.key) {

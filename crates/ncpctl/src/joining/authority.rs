@@ -13,7 +13,8 @@ use ncp_protocol::limits::DAY_MS;
 use ncp_protocol::root::NetworkClass;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, date_time_ymd,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    date_time_ymd,
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -243,9 +244,9 @@ fn x509(pem: &Pem) -> Result<X509Certificate<'_>, CertificateFault> {
 fn parse(certificate: &X509Certificate<'_>) -> Result<Parsed, CertificateFault> {
     let malformed = |_| CertificateFault::Malformed;
     let names = certificate.subject_alternative_name().map_err(malformed)?;
-    let uris = names.into_iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
-        GeneralName::URI(uri) => Some((*uri).to_owned()),
-        _ => None,
+    let uris = names.into_iter().flat_map(|names| &names.value.general_names).filter_map(|name| {
+        let GeneralName::URI(uri) = name else { return None };
+        Some((*uri).to_owned())
     });
     let usage = certificate.extended_key_usage().map_err(malformed)?.map(|usage| usage.value);
     let serves = usage.map_or_else(Vec::new, |usage| {
@@ -277,7 +278,11 @@ fn uri(network: NetworkId, participant: ParticipantId) -> Result<SanType, Fault>
 }
 
 fn purpose(participant: ParticipantId) -> ExtendedKeyUsagePurpose {
-    if participant == ParticipantId::HUB { ExtendedKeyUsagePurpose::ServerAuth } else { ExtendedKeyUsagePurpose::ClientAuth }
+    if participant == ParticipantId::HUB {
+        ExtendedKeyUsagePurpose::ServerAuth
+    } else {
+        ExtendedKeyUsagePurpose::ClientAuth
+    }
 }
 
 /// 126 random bits (RFC 5280, section 4.1.2.2: positive, at most 20 octets).

@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use ncp_api::{ErrorCode, Fault};
-use ncp_protocol::directory::{
-    Chain, Entry, EntryKeys, Fingerprint, LogKey, SealingEntryKey, SignedEntry, ValidKey,
-};
+use ncp_protocol::directory::{Chain, Entry, EntryKeys, Fingerprint, LogKey, SealingEntryKey, SignedEntry, ValidKey};
 use ncp_protocol::ids::{Epoch, KeyId, LogName, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::limits::{DAY_MS, OPEN_AFTER_SEAL_MS, SEAL_PERIOD_MAX_MS};
@@ -103,7 +101,8 @@ impl Maker<'_> {
         let identity = make_signing_key(&offline_path(self.offline, KeyUse::Identity), KeyUse::Identity)?;
         let recovery = make_signing_key(&offline_path(self.offline, KeyUse::Recovery), KeyUse::Recovery)?;
         let tls = self.tls_key()?;
-        let pin = authority::key_id(&authority::read_key(tls.as_bytes(), &self.data.join(keyfiles::TLS_KEY).display())?);
+        let pin =
+            authority::key_id(&authority::read_key(tls.as_bytes(), &self.data.join(keyfiles::TLS_KEY).display())?);
         if let Some(entry) = made_before {
             return self.check_pin(&entry, pin).map(|()| Made { entry, tls });
         }

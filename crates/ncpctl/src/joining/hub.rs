@@ -117,8 +117,7 @@ fn make_or_read_root(plan: &Plan) -> Result<InstalledRoot, Fault> {
     let offline = folder.offline();
     let keys = make_role(&offline, KeyUse::Root, plan.root)?;
     let membership = make_role(&offline, KeyUse::Membership, plan.membership)?;
-    let timestamp =
-        make_signing_key(&folder.data().join(keyfiles::key_path(KeyUse::Timestamp)), KeyUse::Timestamp)?;
+    let timestamp = make_signing_key(&folder.data().join(keyfiles::key_path(KeyUse::Timestamp)), KeyUse::Timestamp)?;
     let root_plan = RootPlan {
         class: plan.class,
         root_threshold: plan.root.threshold,
@@ -324,10 +323,7 @@ pub(crate) struct Admitted {
 /// # Errors
 /// That the relay is not there, or what it finds wrong.
 pub(crate) async fn tell_relay(relay: &Client, admitted: &Admitted) -> Result<HubRecorded, ClientError> {
-    let request = HubAdmit {
-        entry: admitted.entry.encode(),
-        membership: admitted.answer.membership.encode(),
-        roots: Vec::new(),
-    };
+    let request =
+        HubAdmit { entry: admitted.entry.encode(), membership: admitted.answer.membership.encode(), roots: Vec::new() };
     relay.hub_admit(&request).await
 }

@@ -97,8 +97,7 @@ impl Request {
 
 /// A file of joining as JSON, with its line end.
 pub(super) fn to_json<T: Serialize>(wire: &T) -> Result<Vec<u8>, Fault> {
-    let mut bytes =
-        serde_json::to_vec_pretty(wire).map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
+    let mut bytes = serde_json::to_vec_pretty(wire).map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

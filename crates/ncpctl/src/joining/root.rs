@@ -57,9 +57,10 @@ impl core::str::FromStr for RoleSize {
 
     /// Reads `3/5` and `3-of-5`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed = text.split_once('/').or_else(|| text.split_once("-of-")).and_then(|(threshold, keys)| {
-            Some(Self { threshold: threshold.parse().ok()?, keys: keys.parse().ok()? })
-        });
+        let parsed = text
+            .split_once('/')
+            .or_else(|| text.split_once("-of-"))
+            .and_then(|(threshold, keys)| Some(Self { threshold: threshold.parse().ok()?, keys: keys.parse().ok()? }));
         parsed
             .filter(|size| (1..=size.keys).contains(&size.threshold) && usize::from(size.keys) <= ROLE_KEYS_MAX)
             .ok_or("a role is written THRESHOLD/KEYS, such as 3/5, with at most 20 keys")
@@ -91,7 +92,8 @@ pub(crate) fn keys_at_hand(
     role: &Role,
 ) -> Result<Vec<SigningKey>, Fault> {
     let mut found: Vec<SigningKey> = Vec::new();
-    let numbered = (1..=u16::try_from(ROLE_KEYS_MAX).unwrap_or(u16::MAX)).map(|i| (role_key_path(offline, key, i), true));
+    let numbered =
+        (1..=u16::try_from(ROLE_KEYS_MAX).unwrap_or(u16::MAX)).map(|i| (role_key_path(offline, key, i), true));
     for (path, may_be_absent) in numbered.chain(named.iter().map(|path| (path.clone(), false))) {
         let seed = match keyfiles::read_key(&path, key) {
             Err(KeyFileError::Missing(_)) if may_be_absent => continue,

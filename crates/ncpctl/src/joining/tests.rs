@@ -215,7 +215,9 @@ fn a_live_network_refuses_weak_roles() {
     }
     // Two thirds of seven are five: the protocol's own rule.
     assert_eq!(weak("4/7", "2/3"), Err(ErrorCode::RootInvalid));
-    assert!("0/1".parse::<RoleSize>().is_err() && "2/1".parse::<RoleSize>().is_err() && "3".parse::<RoleSize>().is_err());
+    assert!(
+        "0/1".parse::<RoleSize>().is_err() && "2/1".parse::<RoleSize>().is_err() && "3".parse::<RoleSize>().is_err()
+    );
 }
 
 #[test]
@@ -309,7 +311,8 @@ fn another_participants_answer_is_refused() {
     let path = world.answer(&network);
     world.node("XB", network.root.network());
     let answer = Answer::read(&path, NOW).expect("verifies");
-    let check = |folder: &str| answer.check_node(&path, &world.path(folder), NOW).map(|_| ()).map_err(|fault| fault.code);
+    let check =
+        |folder: &str| answer.check_node(&path, &world.path(folder), NOW).map(|_| ()).map_err(|fault| fault.code);
     assert_eq!(check("XB"), Err(ErrorCode::AnswerForAnother));
     // The same participant with keys made a second time.
     world.try_node("second", "XA", network.root.network()).expect("keys");
@@ -327,8 +330,7 @@ fn a_changed_answer_is_refused() {
     let wire: serde_json::Value = serde_json::from_str(&good).expect("JSON");
     let theirs = World::new();
     let their_path = theirs.answer(&theirs.network(NetworkClass::Test));
-    let their_wire: serde_json::Value =
-        serde_json::from_slice(&fs::read(&their_path).expect("file")).expect("JSON");
+    let their_wire: serde_json::Value = serde_json::from_slice(&fs::read(&their_path).expect("file")).expect("JSON");
     let data = world.path("XA");
     let outcome = |member: &str, value: serde_json::Value| {
         let mut changed = wire.clone();
@@ -374,9 +376,8 @@ fn a_request_whose_parts_do_not_agree_is_refused() {
     let network = world.network(NetworkClass::Test).root.network();
     let (xa, xb) = (world.node("XA", network), world.node("XB", network));
     let (xa_path, xb_path) = (world.request(&xa), world.request(&xb));
-    let read = |path: &Path| -> serde_json::Value {
-        serde_json::from_slice(&fs::read(path).expect("file")).expect("JSON")
-    };
+    let read =
+        |path: &Path| -> serde_json::Value { serde_json::from_slice(&fs::read(path).expect("file")).expect("JSON") };
     let (xa_wire, xb_wire) = (read(&xa_path), read(&xb_path));
     let check = |change: &dyn Fn(&mut serde_json::Value)| {
         let mut wire = xa_wire.clone();

@@ -1,4 +1,4 @@
-//! What an officer is needed for now: `ncpctl` without a word shows it.
+//! What needs an officer at this moment: `ncpctl` without a word shows it.
 
 use std::ops::ControlFlow;
 

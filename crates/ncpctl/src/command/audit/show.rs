@@ -66,7 +66,8 @@ struct Chosen {
 
 impl Visitor for Chosen {
     fn leaf(&mut self, leaf: &Leaf) {
-        let is_wanted = self.log.is_none_or(|log| log == leaf.event.log) && self.from.is_none_or(|from| leaf.index >= from);
+        let is_wanted =
+            self.log.is_none_or(|log| log == leaf.event.log) && self.from.is_none_or(|from| leaf.index >= from);
         if is_wanted {
             self.shown.push_back(show(leaf));
         }

@@ -72,17 +72,15 @@ impl Verify {
 }
 
 fn log(head: &Head) -> Log {
-    Log {
-        origin: head.origin.to_string(),
-        size: head.size,
-        root: head.root.to_string(),
-        checkpoints: head.checkpoints,
-    }
+    Log { origin: head.origin.to_string(), size: head.size, root: head.root.to_string(), checkpoints: head.checkpoints }
 }
 
 fn human(judged: &Judged, audited: &Audited, style: Style) -> String {
     let mut facts = Facts::default();
-    facts.add("folder of", format!("{} in network {}", judged.participant, judged.network.get(..16).unwrap_or_default()));
+    facts.add(
+        "folder of",
+        format!("{} in network {}", judged.participant, judged.network.get(..16).unwrap_or_default()),
+    );
     for head in &audited.logs {
         facts.add(
             &format!("log {}", head.log),

@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ncp_api::directory::MemberClass;
 use ncp_api::Client;
+use ncp_api::directory::MemberClass;
 use ncp_protocol::directory::Fingerprint;
 use serde::Serialize;
 
 use crate::context::{Context, blocking};
 use crate::error::{Error, usage};
+use crate::joining::fingerprint_lines;
 use crate::joining::folder::HubFolder;
 use crate::joining::hub::{Admitted, Decision, admit, tell_relay};
-use crate::joining::fingerprint_lines;
 use crate::output::{Facts, Report};
 
 pub(super) const SCHEMA: &str = "ncp.hub-admit/1";
@@ -68,8 +68,7 @@ impl Admit {
         let fingerprint = self.fingerprint(context)?;
         let folder = HubFolder::new(&self.dir, None);
         let client = relay(context, &folder);
-        let decision =
-            Decision { fingerprint, class: self.class.into(), role_keys: self.role_keys.clone() };
+        let decision = Decision { fingerprint, class: self.class.into(), role_keys: self.role_keys.clone() };
         let (file, now) = (self.file.clone(), context.clock.now);
         let admitted = blocking(move || Ok(admit(&folder, &file, &decision, now)?)).await?;
         let recorded = tell_relay(&client, &admitted).await?;
@@ -77,15 +76,19 @@ impl Admit {
         let answer = admitted.answer.clone();
         let path = out.clone();
         blocking(move || Ok(answer.write(&path)?)).await?;
-        report(&Taken {
-            participant: recorded.participant.to_string(),
-            class: self.class,
-            fingerprint: fingerprint.to_string(),
-            membership_version: recorded.membership_version,
-            entry_version: recorded.entry_version,
-            public_index: recorded.public_index,
-            answer: out,
-        }, &admitted, context)
+        report(
+            &Taken {
+                participant: recorded.participant.to_string(),
+                class: self.class,
+                fingerprint: fingerprint.to_string(),
+                membership_version: recorded.membership_version,
+                entry_version: recorded.entry_version,
+                public_index: recorded.public_index,
+                answer: out,
+            },
+            &admitted,
+            context,
+        )
     }
 
     fn fingerprint(&self, context: &Context) -> Result<Fingerprint, Error> {
@@ -130,5 +133,8 @@ fn report(taken: &Taken, admitted: &Admitted, context: &Context) -> Result<Repor
         .human(facts.render(context.output.style))
         .plain(plain.plain())
         .hint(format!("send {} to {}, which runs  ncpctl keys install", path(&taken.answer), taken.participant))
-        .hint(format!("at every other node, after a call:  ncpctl directory pin {} --fingerprint …", taken.participant)))
+        .hint(format!(
+            "at every other node, after a call:  ncpctl directory pin {} --fingerprint …",
+            taken.participant
+        )))
 }

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::context::{Context, blocking};
 use crate::error::{Error, usage};
-use crate::joining::folder::{HubFolder, LIVE_SOCKET};
 use crate::joining::fingerprint_lines;
+use crate::joining::folder::{HubFolder, LIVE_SOCKET};
 use crate::joining::hub::{Network, Plan, make_network};
 use crate::joining::root::{RoleSize, network_fingerprint};
 use crate::output::{Facts, Report};
@@ -22,8 +22,8 @@ pub(super) const SCHEMA: &str = "ncp.hub-init/1";
 
 const EXAMPLES: &str = "\
 Examples:
-  ncpctl hub init --dir hub --class test --listen 127.0.0.1:7400
-  ncpctl hub init --dir /srv/ncp-authority --data-dir /var/lib/ncp-relay --class live --listen 192.0.2.7:7400
+  ncpctl hub init --dir hub --class test --listen 127.0.0.1:4433
+  ncpctl hub init --dir /srv/ncp-authority --data-dir /var/lib/ncp-relay --class live --listen 192.0.2.7:4433
 
 The same command again changes nothing and prints the same. Carry every file of DIR/offline to its own person and place;
 DIR/authority stays with the hub's operator; the relay needs its data folder and relay.toml alone.";
@@ -61,12 +61,10 @@ struct Made {
     network: String,
     class: NetworkClass,
     hub_fingerprint: String,
-    listen: String,
     config: PathBuf,
     data_dir: PathBuf,
     authority: PathBuf,
     offline: PathBuf,
-    api_socket: PathBuf,
 }
 
 impl Init {
@@ -90,7 +88,7 @@ impl Init {
                 ));
             }
             (_, Some(address)) => address.to_string(),
-            (Class::Test, None) => "127.0.0.1:7400".to_owned(),
+            (Class::Test, None) => "127.0.0.1:4433".to_owned(),
             (Class::Live, None) => {
                 return Err(usage("a live network needs the address on which nodes reach the hub", "add --listen"));
             }
@@ -119,20 +117,21 @@ fn report(network: &Network, plan: &Plan, context: &Context) -> Result<Report, E
         network: fingerprint.to_string(),
         class: plan.class.into(),
         hub_fingerprint: Fingerprint(network.hub.digest()).to_string(),
-        listen: plan.listen.clone(),
         config: plan.folder.config(),
         data_dir: plan.folder.data().to_owned(),
         authority: plan.folder.authority(),
         offline: plan.folder.offline(),
-        api_socket: plan.socket.clone(),
     };
     let size = |role: &ncp_protocol::root::Role| format!("{} of {} keys sign", role.threshold, role.keys.len());
     let mut facts = Facts::default();
     facts.add("network", fingerprint_lines(&fingerprint));
-    facts.add("class", match plan.class {
-        Class::Test => "test: loopback only; void in the real network",
-        Class::Live => "live",
-    });
+    facts.add(
+        "class",
+        match plan.class {
+            Class::Test => "test: loopback only; void in the real network",
+            Class::Live => "live",
+        },
+    );
     facts.add("root role", size(&roles.root));
     facts.add("membership role", size(&roles.membership));
     facts.add("root until", context.clock.date(network.root.newest.root().expires));
@@ -146,7 +145,7 @@ fn report(network: &Network, plan: &Plan, context: &Context) -> Result<Report, E
     plain.add("hub-fingerprint", made.hub_fingerprint.clone());
     plain.add("config", path(&made.config));
     plain.add("data-dir", path(&made.data_dir));
-    plain.add("api-socket", path(&made.api_socket));
+    plain.add("offline", path(&made.offline));
     let config = path(&made.config);
     Ok(Report::object(SCHEMA, &made)?
         .human(facts.render(context.output.style))

@@ -13,8 +13,8 @@ use crate::context::{Context, blocking};
 use crate::error::{Error, usage};
 use crate::joining::entry::{Made, Maker};
 use crate::joining::files::make_folder;
-use crate::joining::folder::make_data_folders;
 use crate::joining::fingerprint_lines;
+use crate::joining::folder::make_data_folders;
 use crate::joining::request::Request;
 use crate::output::{Facts, Report};
 
