@@ -104,7 +104,7 @@ impl Intake {
                 self.envelope_settled().await
             }
             Settled::Decided(verified, reply) => {
-                debug_assert_eq!(reply, Reply::Accepted, "no other reply settles a submission");
+                assert_eq!(reply, Reply::Accepted, "no other reply settles a submission");
                 self.link.hub.belief.heard(verified.header.created);
                 self.envelope_settled().await
             }

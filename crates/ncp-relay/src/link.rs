@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ncp_protocol::frame::{Bye, FrameDecodeError};
 use ncp_protocol::ids::ParticipantId;
 use ncp_protocol::reject::RejectCode;
-use ncp_transport::connection::Connection;
+use ncp_transport::connection::{Connection, LinkReader};
 use ncp_transport::credit::{Credit, CreditViolation, ReceiveCredit, SendCredit};
 use ncp_transport::frame::FrameError;
 use ncp_transport::identity::PinStatus;
@@ -36,6 +36,9 @@ use crate::{bodies, delivery, desk, evidence, intake, receipts};
 
 /// How long the writer may take for the last frames of a link, and an upload for its last sync.
 const PARTING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a peer that was told something may take to close.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a link ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,10 +188,9 @@ pub async fn serve(hub: Arc<Hub>, connection: Connection) {
 
 /// A participant that is not served at all learns why.
 async fn refuse(connection: Connection, code: RejectCode) -> LinkEnd {
-    let (frames, writing) = writer::start(connection.writer);
-    frames.offer(Bye { code: Some(code) });
-    writer::finish(frames, writing).await;
-    LinkEnd::Cut(code)
+    let Connection { mut reader, writer, .. } = connection;
+    let (frames, writing) = writer::start(writer);
+    part(frames, writing, &mut reader, LinkEnd::Cut(code)).await
 }
 
 async fn converse(hub: &Arc<Hub>, connection: Connection) -> LinkEnd {
@@ -208,7 +210,8 @@ async fn converse(hub: &Arc<Hub>, connection: Connection) -> LinkEnd {
         credit: Mutex::new(SendCredit::new()),
     });
     let outside = Outside { hub, signals: &place.signals, writing: &writing };
-    let awaiting = AwaitingHello { link: Arc::clone(&link), reader: connection.reader };
+    let mut reader = connection.reader;
+    let awaiting = AwaitingHello { link: Arc::clone(&link), reader: &mut reader };
     let greeted = tokio::select! {
         greeted = awaiting.receive() => greeted,
         end = outside.ends() => Err(end),
@@ -218,12 +221,32 @@ async fn converse(hub: &Arc<Hub>, connection: Connection) -> LinkEnd {
         (Ok(serving), PinStatus::Mismatch | PinStatus::Unknown) => serving.run_restricted(&outside).await,
         (Err(end), _) => end,
     };
-    if let Some(bye) = end.parting_word() {
-        frames.offer(bye);
-    }
     drop(link);
-    writer::finish(frames, writing).await;
+    place.leave();
+    let end = part(frames, writing, &mut reader, end).await;
     drop(place);
+    end
+}
+
+/// Says the last word and lets it arrive: a connection that is closed with bytes unread would take it back. What still
+/// comes is read for a moment and forgotten.
+async fn part(frames: FrameSender, writing: Writing, reader: &mut LinkReader, end: LinkEnd) -> LinkEnd {
+    // A task may have noticed the end of the writer before anyone looked at why it ended.
+    let end = match (end, writing.failure()) {
+        (LinkEnd::Closed, Some(failed)) => LinkEnd::Broken(failed),
+        (end, _) => end,
+    };
+    let Some(bye) = end.parting_word() else {
+        writer::finish(frames, writing).await;
+        return end;
+    };
+    frames.offer(bye);
+    let linger = async {
+        let forget = async { while let Ok(Some(_)) = reader.next().await {} };
+        // Whether the peer closed or the time is up does not matter.
+        let _ = tokio::time::timeout(LINGER, forget).await;
+    };
+    tokio::join!(writer::finish(frames, writing), linger);
     end
 }
 
@@ -246,14 +269,14 @@ impl Outside<'_> {
 }
 
 /// A link whose peer has said hello: every frame of the protocol may follow, but no second hello.
-struct Serving {
+struct Serving<'a> {
     link: Arc<Link>,
-    reader: ncp_transport::connection::LinkReader,
+    reader: &'a mut LinkReader,
     /// Number of the last receipt that the peer has, of this life of `traffic`.
     receipts_after: u64,
 }
 
-impl Serving {
+impl Serving<'_> {
     async fn run(self, outside: &Outside<'_>) -> LinkEnd {
         let Self { link, reader, receipts_after } = self;
         let (inlets, outlets) = dispatch::channels();
@@ -267,33 +290,34 @@ impl Serving {
         tasks.spawn(receipts::run(Arc::clone(&link), receipts_after));
         tasks.spawn(desk::run(Arc::clone(&link), desk));
         tasks.spawn(pulse::run(Arc::clone(&link)));
-        tasks.spawn(dispatch::run(Arc::clone(&link), reader, inlets));
-        let first = tokio::select! {
-            end = first_end(&link.hub, &mut tasks) => end,
-            end = outside.ends() => end,
-            ended = &mut uploads => return intake_end(&link.hub, ended),
+        // The channels live in `inlets` until the reason of the end is known: no task ends because another did.
+        let (end, intake_ended) = tokio::select! {
+            end = dispatch::run(&link, reader, &inlets) => (end, false),
+            end = first_end(&link.hub, &mut tasks) => (end, false),
+            end = outside.ends() => (end, false),
+            ended = &mut uploads => (intake_end(&link.hub, ended), true),
         };
-        // Ends the dispatcher and with it the intake's channel.
         tasks.shutdown().await;
-        let last = tokio::time::timeout(PARTING_TIMEOUT, uploads).await;
-        match last {
-            // The dispatcher may only have noticed that the intake had ended.
-            Ok(ended) if first == LinkEnd::Closed => intake_end(&link.hub, ended),
-            Ok(_) | Err(_) => first,
+        drop(inlets);
+        if !intake_ended && tokio::time::timeout(PARTING_TIMEOUT, &mut uploads).await.is_err() {
+            uploads.abort();
         }
+        end
     }
 
     /// Signed directory data and nothing else: the peer may need it to mend what does not fit.
     async fn run_restricted(self, outside: &Outside<'_>) -> LinkEnd {
         let Self { link, reader, .. } = self;
-        let (inlets, asked) = dispatch::restricted();
+        let (inlet, asked) = dispatch::restricted();
         let mut tasks: JoinSet<TaskEnd> = JoinSet::new();
         tasks.spawn(desk::run(Arc::clone(&link), asked));
-        tasks.spawn(dispatch::run_restricted(Arc::clone(&link), reader, inlets));
-        tokio::select! {
+        let end = tokio::select! {
+            end = dispatch::run_restricted(&link, reader, &inlet) => end,
             end = first_end(&link.hub, &mut tasks) => end,
             end = outside.ends() => end,
-        }
+        };
+        tasks.shutdown().await;
+        end
     }
 }
 

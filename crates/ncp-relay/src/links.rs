@@ -145,8 +145,9 @@ impl Links {
     }
 }
 
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
+impl Place<'_> {
+    /// Gives the place up: the peer's next link need not wait for the last word to this one.
+    pub fn leave(&self) {
         {
             let mut slots = lock(&self.links.slots);
             let slot = slots.entry(self.peer).or_default();
@@ -156,6 +157,12 @@ impl Drop for Place<'_> {
             }
         }
         self.signals.ended.cancel();
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.leave();
         self.links.count.send_modify(|count| *count = count.saturating_sub(1));
     }
 }

@@ -1,16 +1,14 @@
 //! Reading frames and handing each to the task whose duty it is. Nothing here waits for anything but the peer: a channel
 //! that is full means that the peer sent more than the protocol lets it have open.
 
-use std::sync::Arc;
-
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::frame::{self, BodyChunk, BodyWanted, EntryGet, Frame, PublicGet, Recall, Receipts, Refused};
 use ncp_protocol::reject::RejectCode;
 use ncp_transport::connection::LinkReader;
-use ncp_transport::credit::Credit;
+use ncp_transport::credit::{Credit, CreditViolation};
 use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
 
-use super::{Link, LinkEnd, TaskEnd};
+use super::{Link, LinkEnd};
 use crate::limits::{ASKED_MAX, INTAKE_MAX, RECEIPT_FRAMES_OPEN_MAX, REFUSALS_OPEN_MAX};
 
 /// What the intake is given.
@@ -68,35 +66,81 @@ pub(super) fn restricted() -> (Sender<Asked>, Receiver<Asked>) {
     mpsc::channel(ASKED_MAX)
 }
 
-pub(super) async fn run(link: Arc<Link>, mut reader: LinkReader, inlets: Inlets) -> TaskEnd {
+pub(super) async fn run(link: &Link, reader: &mut LinkReader, inlets: &Inlets) -> LinkEnd {
     loop {
-        let frame = next(&mut reader).await?;
-        take(&link, &inlets, frame)?;
+        let handed = match next(reader).await {
+            Ok(frame) => take(link, inlets, frame),
+            Err(end) => return end,
+        };
+        if let Err(end) = settle(handed).await {
+            return end;
+        }
     }
 }
 
-pub(super) async fn run_restricted(link: Arc<Link>, mut reader: LinkReader, desk: Sender<Asked>) -> TaskEnd {
+pub(super) async fn run_restricted(link: &Link, reader: &mut LinkReader, desk: &Sender<Asked>) -> LinkEnd {
     loop {
-        match next(&mut reader).await? {
-            Frame::PublicGet(get) => put(&desk, Asked::Public(get))?,
-            Frame::EntryGet(get) => put(&desk, Asked::Entries(get))?,
-            Frame::Ping(frame::Ping { nonce }) => link.frames.offer(frame::Pong { nonce }),
-            Frame::Bye(bye) => return Err(LinkEnd::Bye(bye.code)),
-            // Credit was part of the hello and may come back unused; it buys nothing here.
-            Frame::Pong(_) | Frame::Credit(_) | Frame::Checkpoint(_) => {}
-            Frame::Hello(_)
-            | Frame::Submit(_)
-            | Frame::BodyWanted(_)
-            | Frame::BodyChunk(_)
-            | Frame::Deliver(_)
-            | Frame::Receipts(_)
-            | Frame::ReceiptsStored(_)
-            | Frame::Refused(_)
-            | Frame::Recall(_)
-            | Frame::PublicLog(_)
-            | Frame::Entries(_)
-            | Frame::EntriesChanged(_) => return Err(LinkEnd::Cut(RejectCode::PinMismatch)),
+        let handed = match next(reader).await {
+            Ok(frame) => take_restricted(link, desk, frame),
+            Err(end) => return end,
+        };
+        if let Err(end) = settle(handed).await {
+            return end;
         }
+    }
+}
+
+/// Why a frame could not be handed on.
+enum Stuck {
+    /// The peer's fault, or its wish.
+    Link(LinkEnd),
+    /// The task behind the channel has ended, and with it the link: for its own reason, which comes in a moment.
+    TaskGone,
+}
+
+impl From<LinkEnd> for Stuck {
+    fn from(end: LinkEnd) -> Self {
+        Self::Link(end)
+    }
+}
+
+impl From<CreditViolation> for Stuck {
+    fn from(violation: CreditViolation) -> Self {
+        Self::Link(violation.into())
+    }
+}
+
+async fn settle(handed: Result<(), Stuck>) -> Result<(), LinkEnd> {
+    match handed {
+        Ok(()) => Ok(()),
+        Err(Stuck::Link(end)) => Err(end),
+        Err(Stuck::TaskGone) => core::future::pending().await,
+    }
+}
+
+fn take_restricted(link: &Link, desk: &Sender<Asked>, frame: Frame) -> Result<(), Stuck> {
+    match frame {
+        Frame::PublicGet(get) => put(desk, Asked::Public(get)),
+        Frame::EntryGet(get) => put(desk, Asked::Entries(get)),
+        Frame::Ping(frame::Ping { nonce }) => {
+            link.frames.offer(frame::Pong { nonce });
+            Ok(())
+        }
+        Frame::Bye(bye) => Err(LinkEnd::Bye(bye.code).into()),
+        // Credit was part of the hello and may come back unused; it buys nothing here.
+        Frame::Pong(_) | Frame::Credit(_) | Frame::Checkpoint(_) => Ok(()),
+        Frame::Hello(_)
+        | Frame::Submit(_)
+        | Frame::BodyWanted(_)
+        | Frame::BodyChunk(_)
+        | Frame::Deliver(_)
+        | Frame::Receipts(_)
+        | Frame::ReceiptsStored(_)
+        | Frame::Refused(_)
+        | Frame::Recall(_)
+        | Frame::PublicLog(_)
+        | Frame::Entries(_)
+        | Frame::EntriesChanged(_) => Err(LinkEnd::Cut(RejectCode::PinMismatch).into()),
     }
 }
 
@@ -105,7 +149,7 @@ async fn next(reader: &mut LinkReader) -> Result<Frame, LinkEnd> {
     Ok(Frame::decode(raw.kind, &raw.payload)?)
 }
 
-fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), LinkEnd> {
+fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), Stuck> {
     match frame {
         Frame::Submit(submit) => {
             link.window().arrived(Credit { envelopes: 1, bytes: 0 })?;
@@ -125,26 +169,25 @@ fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), LinkEnd> {
         }
         Frame::BodyWanted(wanted) => put(&inlets.bodies, wanted),
         Frame::Refused(refused) => put(&inlets.refusals, refused),
-        Frame::Credit(frame::Credit { envelopes, bytes }) => link.granted(Credit { envelopes, bytes }),
+        Frame::Credit(frame::Credit { envelopes, bytes }) => Ok(link.granted(Credit { envelopes, bytes })?),
         Frame::PublicGet(get) => put(&inlets.desk, Asked::Public(get)),
         Frame::EntryGet(get) => put(&inlets.desk, Asked::Entries(get)),
-        Frame::Checkpoint(checkpoint) => crate::desk::keep_checkpoints(link, &checkpoint.notes),
+        Frame::Checkpoint(checkpoint) => Ok(crate::desk::keep_checkpoints(link, &checkpoint.notes)?),
         Frame::Ping(frame::Ping { nonce }) => {
             link.frames.offer(frame::Pong { nonce });
             Ok(())
         }
         Frame::Pong(_) => Ok(()),
-        Frame::Bye(bye) => Err(LinkEnd::Bye(bye.code)),
+        Frame::Bye(bye) => Err(LinkEnd::Bye(bye.code).into()),
         Frame::Hello(_) | Frame::Deliver(_) | Frame::PublicLog(_) | Frame::Entries(_) | Frame::EntriesChanged(_) => {
-            Err(LinkEnd::Cut(RejectCode::FrameUnexpected))
+            Err(LinkEnd::Cut(RejectCode::FrameUnexpected).into())
         }
     }
 }
 
-fn put<T>(inlet: &Sender<T>, item: T) -> Result<(), LinkEnd> {
+fn put<T>(inlet: &Sender<T>, item: T) -> Result<(), Stuck> {
     inlet.try_send(item).map_err(|error| match error {
-        TrySendError::Full(_) => LinkEnd::Cut(RejectCode::RateExceeded),
-        // The task behind it has ended and says why.
-        TrySendError::Closed(_) => LinkEnd::Closed,
+        TrySendError::Full(_) => LinkEnd::Cut(RejectCode::RateExceeded).into(),
+        TrySendError::Closed(_) => Stuck::TaskGone,
     })
 }

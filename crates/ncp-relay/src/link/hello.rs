@@ -24,14 +24,14 @@ use crate::hub::Hub;
 use crate::limits::HELLO_TIMEOUT;
 
 /// A link on which nothing has been said.
-pub(super) struct AwaitingHello {
+pub(super) struct AwaitingHello<'a> {
     pub(super) link: Arc<Link>,
-    pub(super) reader: LinkReader,
+    pub(super) reader: &'a mut LinkReader,
 }
 
-impl AwaitingHello {
+impl<'a> AwaitingHello<'a> {
     /// Takes the peer's hello and answers it.
-    pub(super) async fn receive(mut self) -> Result<Serving, LinkEnd> {
+    pub(super) async fn receive(self) -> Result<Serving<'a>, LinkEnd> {
         let frame = timeout(HELLO_TIMEOUT, self.reader.next()).await;
         let frame = frame.map_err(|_| LinkEnd::Cut(RejectCode::RateExceeded))??.ok_or(LinkEnd::Closed)?;
         let Frame::Hello(hello) = Frame::decode(frame.kind, &frame.payload)? else {

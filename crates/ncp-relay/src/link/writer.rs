@@ -36,6 +36,11 @@ pub(super) struct Writing {
 }
 
 impl Writing {
+    /// Why writing failed, if it did.
+    pub(super) fn failure(&self) -> Option<FrameError> {
+        *self.failure.borrow()
+    }
+
     /// Waits until writing fails. Ends with nothing else: while the link lives, its channel is open.
     pub(super) async fn failed(&self) -> FrameError {
         let mut failure = self.failure.clone();

@@ -2,7 +2,7 @@
 
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::{EvidenceKind, Outcome};
-use ncp_protocol::frame::{Frame, Recall, Submit};
+use ncp_protocol::frame::{Recall, Submit};
 use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, KeyId, NetworkId, SealNumber};
 use ncp_protocol::limits::{DAY_MS, WRAP_LEN};
@@ -58,7 +58,7 @@ async fn check_refused(
     xa.send(Submit { envelope }).await;
     let refused = xa.expect_refused().await;
     assert_eq!(refused.code, code);
-    assert_eq!(files(&network.data().join("journal")), before, "{code}: an event");
+    assert!(files(&network.data().join("journal")) == before, "{code}: an event");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,7 +73,8 @@ async fn what_was_altered_or_is_not_the_peers_is_refused() {
         sign(&header, &signer)
     };
     let mut altered = signed(&|_| {});
-    altered.header_bytes[60] ^= 1;
+    // A bit of the message id: prefix, version, suite and network stand before it.
+    altered.header_bytes[50] ^= 1;
     let altered_header = Header::decode(&altered.header_bytes);
     let mut other_wrap = signed(&|_| {});
     other_wrap.wrap = Wrap::from_bytes(&[8; WRAP_LEN]).unwrap();
@@ -97,10 +98,8 @@ async fn what_was_altered_or_is_not_the_peers_is_refused() {
     for (envelope, code) in cases {
         check_refused(&network, &mut xa, envelope, code).await;
     }
-    // One flipped bit somewhere in a signed header still decodes, and no more.
-    assert!(altered_header.is_ok());
-    xa.send(Submit { envelope: altered }).await;
-    assert!(matches!(xa.matter().await, Frame::Refused(_)));
+    assert!(altered_header.is_ok(), "it decodes, and no more");
+    check_refused(&network, &mut xa, altered, RejectCode::SignatureInvalid).await;
     // The link has survived all of it.
     xa.submit(&network, &message, &xb).await;
     hub.stop().await.unwrap();
@@ -130,8 +129,8 @@ async fn an_altered_chunk_is_refused_and_nothing_stays() {
         altered.chunks.last_mut().unwrap()[7] ^= 1;
         xa.send_chunks(&altered, 0).await;
         assert_eq!(xa.expect_refused().await.code, RejectCode::BodyRootMismatch);
-        assert_eq!(files(&network.data().join("bodies")), []);
-        assert_eq!(files(&network.data().join("incoming")), []);
+        assert!(files(&network.data().join("bodies")).is_empty());
+        assert!(files(&network.data().join("incoming")).is_empty());
         // The true chunks are welcome.
         xa.submit(&network, &message, &xb).await;
     }
@@ -195,7 +194,8 @@ async fn recall_is_final_before_the_offer_and_provisional_after() {
     let mut xb_peer = Peer::connect(&network, &xb, hub.address).await;
     xb_peer.expect_delivery().await;
     assert_eq!(outcome(&mut xa, &second).await.0, Outcome::RecalledAfterOffer);
-    assert_eq!(files(&network.data().join("bodies")), []);
+    xa.settle().await;
+    assert!(files(&network.data().join("bodies")).is_empty());
     // Once more: the same bytes. Of a message that never was: nothing waits.
     let cursor = ncp_protocol::frame::Cursor { epoch: ncp_protocol::ids::Epoch(1), number: 4 };
     xa.send(ncp_protocol::frame::ReceiptsStored { cursor }).await;
@@ -217,7 +217,8 @@ async fn what_nobody_fetches_expires_with_evidence() {
     let verified = xa.verify(&receipts.proofs[0]);
     assert_eq!(verified.claim().outcome, Outcome::Expired);
     assert!(verified.time() >= message.not_after);
-    assert_eq!(files(&network.data().join("bodies")), []);
+    xa.settle().await;
+    assert!(files(&network.data().join("bodies")).is_empty());
     // Submitted anew it is too late; under the same header it is a duplicate.
     message.seal = SealNumber(2);
     xa.send(Submit { envelope: message.envelope(&network, &xa.participant, &xb) }).await;

@@ -49,6 +49,7 @@ async fn a_message_is_delivered_consigned_and_its_body_deleted() {
         for proof in &received {
             evidence::verify(proof, &origin, &recipient.log().verifying_key()).unwrap();
         }
+        xa.settle().await;
         assert_eq!(files(&network.data().join("bodies")).len(), bodies_left);
     }
     hub.stop().await.unwrap();

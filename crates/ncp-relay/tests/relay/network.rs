@@ -127,7 +127,7 @@ impl Network {
     fn write_hub(&mut self, root: &SignedRoot) {
         let data = self.data();
         std::fs::create_dir(&data).unwrap();
-        std::fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
+        std::fs::set_permissions(&data, PermissionsExt::from_mode(0o700)).unwrap();
         for folder in [keyfiles::KEYS, keyfiles::NETWORK] {
             keyfiles::create_folder(&data.join(folder)).unwrap();
         }

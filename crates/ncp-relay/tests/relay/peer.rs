@@ -11,7 +11,9 @@ use ncp_protocol::codes::Precedence;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::{Actor, Change, Claim, EnvelopeKey, Event, EvidenceKind, Outcome};
 use ncp_protocol::evidence::{self, VerifiedEvidence};
-use ncp_protocol::frame::{BodyChunk, BodyWanted, Credit, Cursor, Deliver, Frame, Hello, Receipts, Refused, Submit};
+use ncp_protocol::frame::{
+    BodyChunk, BodyWanted, Credit, Cursor, Deliver, Frame, Hello, Recall, Receipts, Refused, Submit,
+};
 use ncp_protocol::header::{Header, SUITE};
 use ncp_protocol::ids::{Digest, Epoch, LogName, LogOrigin, MessageId, SealNumber, UnixMillis};
 use ncp_protocol::keys::{Purpose, sha256};
@@ -248,6 +250,13 @@ impl Peer {
         }
     }
 
+    /// Waits until what the committer did so far is settled: what it lets go of is unlinked before it decides again.
+    pub(crate) async fn settle(&mut self) {
+        let (message, recipient) = (MessageId([0xff; 16]), self.participant.id);
+        self.send(Recall { message, recipient }).await;
+        assert_eq!(self.expect_refused().await.code, RejectCode::NotWaiting);
+    }
+
     /// Verifies a receipt of the hub.
     pub(crate) fn verify(&self, proof: &LogProof) -> VerifiedEvidence {
         evidence::verify(proof, &self.traffic, &key("traffic log").verifying_key()).unwrap()
@@ -265,19 +274,26 @@ impl Peer {
         let envelope = message.envelope(network, &self.participant, to);
         let header = envelope.header_digest();
         self.send(Submit { envelope }).await;
-        let mut receipts = match self.matter().await {
-            Frame::BodyWanted(wanted) => {
-                assert_eq!((wanted.message, wanted.root), (message.id, message.root()));
-                self.send_chunks(message, wanted.from_chunk).await;
-                self.expect_receipts().await
+        loop {
+            let proofs = match self.matter().await {
+                Frame::BodyWanted(wanted) => {
+                    assert_eq!((wanted.message, wanted.root), (message.id, message.root()));
+                    self.send_chunks(message, wanted.from_chunk).await;
+                    continue;
+                }
+                Frame::Receipts(receipts) => receipts.proofs,
+                other => panic!("{other:?}"),
+            };
+            // The stream may bring older receipts before it, also of other logs.
+            let is_r1 = |proof: &LogProof| {
+                let claim = evidence::unverified_claim(proof).unwrap();
+                claim.header == header && claim.kind == EvidenceKind::RelayAcceptance
+            };
+            if let Some(r1) = proofs.into_iter().find(is_r1) {
+                assert_eq!(self.verify(&r1).claim().outcome, Outcome::Done);
+                return r1;
             }
-            Frame::Receipts(receipts) => receipts,
-            other => panic!("{other:?}"),
-        };
-        let r1 = receipts.proofs.pop().unwrap();
-        let claim = *self.verify(&r1).claim();
-        assert_eq!((claim.kind, claim.header, claim.outcome), (EvidenceKind::RelayAcceptance, header, Outcome::Done));
-        r1
+        }
     }
 
     /// What this node states about an envelope, proved by its own log.

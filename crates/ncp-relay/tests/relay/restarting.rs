@@ -118,6 +118,6 @@ async fn a_body_that_no_event_names_is_removed_at_the_start() {
     std::fs::write(bodies.join(Path::new(&name)), bytes).unwrap();
     assert_eq!(files(&bodies).len(), 2);
     let hub = network.start().await;
-    assert_eq!(files(&bodies), [(kept.clone(), bytes.clone())]);
+    assert!(files(&bodies) == [(kept.clone(), bytes.clone())]);
     hub.stop().await.unwrap();
 }
