@@ -1,7 +1,7 @@
 //! Where the programs under test lie: beside the test's own executable, built from the sources as they are now.
 //!
-//! `cargo test` builds a package's programs for that package's tests alone, so a missing or outdated program is built here,
-//! once for each test executable, with the profile of the tests.
+//! `cargo test --workspace` builds the programs for the tests of their own packages. Where only this package is tested, a
+//! missing or outdated program is built here, once for each test executable, with the profile of the tests.
 
 use std::env;
 use std::fs;
@@ -34,6 +34,22 @@ impl Program {
         }
     }
 
+    /// The crates that it is made of.
+    fn crates(self) -> &'static [&'static str] {
+        match self {
+            Self::Relay => &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-api", "ncp-relay"],
+            Self::Node => &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-policy", "ncp-api", "ncp-node"],
+            Self::Ctl => &["ncp-protocol", "ncp-store", "ncp-api", "ncpctl"],
+        }
+    }
+
+    /// Whether the program in a folder is as new as everything that it is made of.
+    fn is_current(self, folder: &Path) -> bool {
+        let sources = self.crates().iter().map(|name| newest(&top().join("crates").join(name)));
+        let sources = sources.max().flatten().max(modified(&top().join("Cargo.lock")));
+        modified(&folder.join(self.name())).is_some_and(|built| Some(built) >= sources)
+    }
+
     /// Its file.
     #[must_use]
     pub fn path(self) -> PathBuf {
@@ -53,9 +69,7 @@ fn up_to_date() -> PathBuf {
     // target/<profile>/deps/<test>-<hash>
     let own = env::current_exe().expect("a running program has a file");
     let folder = own.ancestors().nth(2).expect("a test lies in target/<profile>/deps").to_owned();
-    let sources = newest(&top().join("crates")).max(modified(&top().join("Cargo.lock")));
-    let current = |program: Program| modified(&folder.join(program.name())).is_some_and(|built| Some(built) >= sources);
-    if !Program::ALL.into_iter().all(current) {
+    if !Program::ALL.into_iter().all(|program| program.is_current(&folder)) {
         build(&folder);
     }
     folder
@@ -66,9 +80,8 @@ fn build(folder: &Path) {
     let profile = if profile == "debug" { "dev" } else { profile };
     let target = folder.parent().expect("the profile's folder lies in the target folder");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // With the tests, so that features and with them the compiled dependencies are those of the running tests.
     let built = Command::new(cargo)
-        .args(["build", "--workspace", "--bins", "--tests", "--quiet", "--profile", profile, "--target-dir"])
+        .args(["build", "--workspace", "--bins", "--quiet", "--profile", profile, "--target-dir"])
         .arg(target)
         .current_dir(top())
         .output()

@@ -1,6 +1,6 @@
 //! What lies in a data folder: a digest of everything, and a search for bytes that must not be there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -63,17 +63,52 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 /// with the word.
 #[must_use]
 pub fn holding(folder: &Path, words: &[&str]) -> Vec<(PathBuf, String)> {
-    let needles: Vec<(String, Vec<Vec<u8>>)> = words.iter().map(|word| ((*word).to_owned(), spellings(word))).collect();
+    let search = Search::new(words);
     let mut hits = Vec::new();
     for path in files(folder) {
+        // A running daemon may have removed it in between.
         let Ok(bytes) = fs::read(&path) else { continue };
-        for (word, spellings) in &needles {
-            if spellings.iter().any(|needle| holds(&bytes, needle)) {
-                hits.push((path.clone(), word.clone()));
-            }
-        }
+        hits.extend(search.hits(&bytes).into_iter().map(|word| (path.clone(), word.to_owned())));
     }
     hits
+}
+
+/// Bytes of a block. Preallocated segments are mostly blocks of zeros, which hold no word and need no look.
+const BLOCK: usize = 4 << 10;
+
+/// What is looked for, by first byte: one look at each byte serves all words.
+struct Search<'a> {
+    needles: BTreeMap<u8, Vec<(&'a str, Vec<u8>)>>,
+}
+
+impl<'a> Search<'a> {
+    fn new(words: &[&'a str]) -> Self {
+        let mut needles: BTreeMap<u8, Vec<_>> = BTreeMap::new();
+        for word in words {
+            for spelling in spellings(word) {
+                let first = *spelling.first().expect("a word is not empty");
+                needles.entry(first).or_default().push((*word, spelling));
+            }
+        }
+        Self { needles }
+    }
+
+    fn hits(&self, bytes: &[u8]) -> BTreeSet<&'a str> {
+        let mut hits = BTreeSet::new();
+        let mut begins = [false; 256];
+        self.needles.keys().for_each(|first| begins[usize::from(*first)] = true);
+        for (number, block) in bytes.chunks(BLOCK).enumerate() {
+            if block == &[0; BLOCK][..block.len()] {
+                continue;
+            }
+            for at in (0..block.len()).filter(|at| begins[usize::from(block[*at])]) {
+                let rest = &bytes[number * BLOCK + at..];
+                let found = self.needles[&block[at]].iter().filter(|(_, needle)| rest.starts_with(needle));
+                hits.extend(found.map(|(word, _)| *word));
+            }
+        }
+        hits
+    }
 }
 
 fn spellings(word: &str) -> Vec<Vec<u8>> {
@@ -90,19 +125,6 @@ fn spellings(word: &str) -> Vec<Vec<u8>> {
         all.push(Base64::encode_string(part.get(..whole).unwrap_or_default()).into_bytes());
     }
     all
-}
-
-fn holds(bytes: &[u8], needle: &[u8]) -> bool {
-    let Some((first, _)) = needle.split_first() else { return false };
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| byte == first) {
-        let Some(tail) = rest.get(at..) else { return false };
-        if tail.starts_with(needle) {
-            return true;
-        }
-        rest = tail.get(1..).unwrap_or_default();
-    }
-    false
 }
 
 /// A fresh folder of mode 0700 with a short path: sockets below it must stay within 107 bytes.

@@ -43,6 +43,8 @@ pub struct Script {
     pub entries: Entries,
     /// Sent after hello, in this order.
     pub send: Vec<Frame>,
+    /// Number of the last receipt of the node that it says to have.
+    pub receipts: u64,
     /// Sealed chunks by message.
     pub bodies: BTreeMap<MessageId, Vec<Vec<u8>>>,
 }
@@ -77,6 +79,7 @@ impl Script {
             checkpoint: hub.checkpoint(LogName::Public, &truth.leaves),
             entries: truth.entries.clone(),
             send: Vec::new(),
+            receipts: 0,
             bodies: BTreeMap::new(),
         }
     }
@@ -268,7 +271,7 @@ fn hello(script: &Script) -> Hello {
         suites: vec![SUITE],
         network: script.network,
         participant: ParticipantId::HUB,
-        receipts: Cursor { epoch: Epoch(1), number: 0 },
+        receipts: Cursor { epoch: Epoch(1), number: script.receipts },
         checkpoints: Vec::new(),
         own: vec![script.checkpoint.clone()],
         public_size: script.public.len() as u64,

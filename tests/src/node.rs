@@ -138,7 +138,11 @@ fn back_date(folder: &Path, age: Duration) {
 }
 
 /// Reads the private key of an officer's file without passphrase.
-fn officer_key(file: &Path) -> SigningKey {
+///
+/// # Panics
+/// If the file is none.
+#[must_use]
+pub fn officer_key(file: &Path) -> SigningKey {
     let text = fs::read_to_string(file).expect("the officer's key file");
     let seed = text.lines().find_map(|line| line.strip_prefix("seed ")).expect("a key without passphrase");
     let seed: [u8; 32] = Base64::decode_vec(seed).expect("base64").try_into().expect("32 bytes");
@@ -303,6 +307,22 @@ impl Node {
         let head = self.client(1).audit_head().await.expect("the node answers");
         head.logs.first().expect("a node has a log").size
     }
+}
+
+/// A client of the daemon at a socket, in the name of the officer whose key lies in a file.
+///
+/// # Panics
+/// If the daemon does not answer or the file is none.
+pub async fn client_at(socket: &Path, number: u16, file: &Path) -> Client {
+    let client = Client::new(socket);
+    let health = client.health().await.expect("the daemon answers");
+    client.with_officer(OfficerIdentity {
+        network: health.network,
+        participant: health.participant,
+        officer: OfficerNumber(number),
+        key: officer_key(file),
+        fresh,
+    })
 }
 
 /// Time and chance for a signed request.

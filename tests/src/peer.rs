@@ -1,16 +1,17 @@
 //! A peer of the hub that speaks frames: with any certificate, in any order.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ncp_protocol::event::EnvelopeKey;
+use ncp_protocol::event::EvidenceKind;
 use ncp_protocol::evidence::unverified_claim;
 use ncp_protocol::frame::{
     BodyChunk, BodyWanted, Bye, Credit, Cursor, Deliver, Entries, EntryGet, Frame, Hello, Ping, Pong, PublicGet,
-    Receipts, ReceiptsStored, Refused, Submit,
+    ReceiptsStored, Refused, Submit,
 };
 use ncp_protocol::header::SUITE;
-use ncp_protocol::ids::{Digest, Epoch, NetworkId, ParticipantId};
+use ncp_protocol::ids::{Epoch, MessageId, NetworkId, ParticipantId};
 use ncp_protocol::limits::PROTOCOL_VERSION;
 use ncp_protocol::proof::LogProof;
 use ncp_protocol::reject::RejectCode;
@@ -55,6 +56,10 @@ pub struct Peer {
     pub hello: Option<Hello>,
     network: NetworkId,
     participant: ParticipantId,
+    /// Sealed chunks of what was submitted.
+    bodies: BTreeMap<MessageId, Vec<Vec<u8>>>,
+    /// Receipts that nobody has asked for yet.
+    unclaimed: Vec<LogProof>,
 }
 
 /// Dials the hub with a certificate.
@@ -89,7 +94,15 @@ impl Peer {
     pub async fn silent(material: &Material, tls: &Tls) -> Self {
         let dialled = soon("a connection", dial(tls, material.network, material.hub)).await;
         let Connection { reader, writer, .. } = dialled.unwrap_or_else(|error| panic!("{error}"));
-        Self { reader, writer, hello: None, network: material.network, participant: material.participant }
+        Self {
+            reader,
+            writer,
+            hello: None,
+            network: material.network,
+            participant: material.participant,
+            bodies: BTreeMap::new(),
+            unclaimed: Vec::new(),
+        }
     }
 
     /// The hello of an honest node that has nothing yet.
@@ -198,17 +211,28 @@ impl Peer {
 
     /// Submits an envelope with its body and waits for what becomes of it.
     pub async fn submit(&mut self, crafted: &Crafted) -> Verdict {
-        let _ = self.try_send(&Submit { envelope: crafted.envelope.clone() }.into()).await;
+        self.unclaimed.retain(|proof| !accepts(proof, crafted));
+        self.offer(crafted).await;
         self.settle(crafted).await
     }
 
-    /// Serves the body of an envelope that was submitted and waits for what becomes of it.
+    /// Submits an envelope; [`Peer::settle`] of any envelope serves its body.
+    pub async fn offer(&mut self, crafted: &Crafted) {
+        self.bodies.insert(crafted.key().message, crafted.chunks.clone());
+        // A link that has ended says so at the next read.
+        let _ = self.try_send(&Submit { envelope: crafted.envelope.clone() }.into()).await;
+    }
+
+    /// Waits for what becomes of an envelope that was offered, and serves bodies meanwhile.
     pub async fn settle(&mut self, crafted: &Crafted) -> Verdict {
-        let (key, digest) = (crafted.key(), crafted.envelope.header_digest());
+        let key = crafted.key();
         loop {
+            if let Some(place) = self.unclaimed.iter().position(|proof| accepts(proof, crafted)) {
+                return Verdict::Accepted(Box::new(self.unclaimed.swap_remove(place)));
+            }
             match self.next().await {
-                Ok(Frame::BodyWanted(wanted)) if wanted.message == key.message => {
-                    if let Err(error) = self.send_body(crafted, wanted).await {
+                Ok(Frame::BodyWanted(wanted)) => {
+                    if let Err(error) = self.send_body(wanted).await {
                         // The hub may have cut us off: its last word is still to be read.
                         return Verdict::Cut(match self.end().await {
                             End::Bye(code) => End::Bye(code),
@@ -217,22 +241,18 @@ impl Peer {
                     }
                 }
                 Ok(Frame::Refused(Refused { envelope, code })) if envelope == key => return Verdict::Refused(code),
-                Ok(Frame::Receipts(receipts)) => {
-                    if let Some(proof) = about(&receipts, &key, &digest) {
-                        return Verdict::Accepted(Box::new(proof));
-                    }
-                }
+                Ok(Frame::Receipts(receipts)) => self.unclaimed.extend(receipts.proofs),
                 Ok(_) => {}
                 Err(end) => return Verdict::Cut(end),
             }
         }
     }
 
-    async fn send_body(&mut self, crafted: &Crafted, wanted: BodyWanted) -> Result<(), FrameError> {
-        let from = usize::try_from(wanted.from_chunk).expect("few chunks");
-        for (index, bytes) in crafted.chunks.iter().enumerate().skip(from) {
-            let BodyWanted { originator, message, .. } = wanted;
-            self.try_send(&BodyChunk { originator, message, index: index as u64, bytes: bytes.clone() }.into()).await?;
+    async fn send_body(&mut self, wanted: BodyWanted) -> Result<(), FrameError> {
+        let BodyWanted { originator, message, from_chunk, .. } = wanted;
+        let chunks = self.bodies.get(&message).cloned().unwrap_or_default();
+        for (index, bytes) in (0..).zip(chunks).skip(usize::try_from(from_chunk).expect("few chunks")) {
+            self.try_send(&BodyChunk { originator, message, index, bytes }.into()).await?;
         }
         Ok(())
     }
@@ -251,18 +271,17 @@ impl Peer {
         }
     }
 
-    /// Waits for a receipt about an envelope that `wanted` picks.
+    /// Waits for a receipt that `wanted` picks.
     ///
     /// # Panics
     /// If the link ends before.
     pub async fn receipt(&mut self, wanted: impl Fn(&LogProof) -> bool) -> LogProof {
         loop {
+            if let Some(place) = self.unclaimed.iter().position(&wanted) {
+                return self.unclaimed.swap_remove(place);
+            }
             match self.next().await {
-                Ok(Frame::Receipts(receipts)) => {
-                    if let Some(proof) = receipts.proofs.into_iter().find(|proof| wanted(proof)) {
-                        return proof;
-                    }
-                }
+                Ok(Frame::Receipts(receipts)) => self.unclaimed.extend(receipts.proofs),
                 Ok(_) => {}
                 Err(end) => panic!("the link ended: {end:?}"),
             }
@@ -270,16 +289,12 @@ impl Peer {
     }
 }
 
-/// The receipt of a frame that accepts this envelope, if there is one.
-fn about(receipts: &Receipts, key: &EnvelopeKey, header: &Digest) -> Option<LogProof> {
-    let speaks = |proof: &&LogProof| {
-        unverified_claim(proof).is_ok_and(|claim| {
-            claim.envelope == *key
-                && claim.header == *header
-                && claim.kind == ncp_protocol::event::EvidenceKind::RelayAcceptance
-        })
-    };
-    receipts.proofs.iter().find(speaks).cloned()
+/// Whether a receipt seems to accept this envelope.
+fn accepts(proof: &LogProof, crafted: &Crafted) -> bool {
+    let (envelope, header) = (crafted.key(), crafted.envelope.header_digest());
+    unverified_claim(proof).is_ok_and(|claim| {
+        (claim.kind, claim.envelope, claim.header) == (EvidenceKind::RelayAcceptance, envelope, header)
+    })
 }
 
 /// What the hub says about the directory, as an honest peer learns it.

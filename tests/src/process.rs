@@ -3,6 +3,7 @@
 //! Readiness is told as to systemd, by a datagram to the socket that `NOTIFY_SOCKET` names (sd_notify(3)); the thread that
 //! waits for the child sends `ENDED=1` there, so that a daemon that ends early is noticed at once.
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::net::UnixDatagram;
@@ -121,8 +122,9 @@ impl Daemon {
     /// # Panics
     /// If it cannot be started or does neither in time.
     pub fn start(program: Program, config: &Path) -> Result<Self, Ended> {
-        let notify = config.with_extension("ready");
-        let _ = std::fs::remove_file(&notify);
+        // A path of its own for each start: the last word about an earlier daemon must not be taken for this one's.
+        static STARTS: AtomicU32 = AtomicU32::new(0);
+        let notify = config.with_extension(format!("ready{}", STARTS.fetch_add(1, Ordering::Relaxed)));
         let socket = UnixDatagram::bind(&notify).expect("the folder takes a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let daemon = Self::spawn(program, config, notify.clone());

@@ -57,6 +57,7 @@ pub fn quick(node: &Node) -> Vec<Check> {
         check(CANARY, || canary(node)),
         check("K03", || certificate(node)),
         check("K04", || sealing_key(node)),
+        check("K06", || own_entry(node)),
         check(LINK, || link(node)),
         check("N04", || timestamp(node)),
         check("P03", || held(node)),
@@ -244,6 +245,15 @@ fn link(node: &Node) -> Found {
         ErrorCode::HubUnreachable.with("address", &status.address).with("reason", "no attempt has ended yet")
     });
     Found::Fail("not linked with the hub".to_owned(), fault)
+}
+
+/// An entry that this participant did not sign means that somebody at the hub tries to take its place.
+fn own_entry(node: &Node) -> Found {
+    if !node.foreign_entry.load(core::sync::atomic::Ordering::Relaxed) {
+        return Found::Ok("`public` names no key for this participant that is not its own".to_owned());
+    }
+    let fault = ErrorCode::EntrySubstituted.with("participant", node.participant());
+    Found::Fail("an entry in this participant's name is foreign: nothing is received".to_owned(), fault)
 }
 
 fn hub_entry(node: &Node) -> Found {

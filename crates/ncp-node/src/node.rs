@@ -72,6 +72,8 @@ pub struct Node {
     pub started: UnixMillis,
     /// Whether wall and monotonic clock agree; the timer says.
     pub clocks_agree: watch::Sender<bool>,
+    /// Whether `public` holds an entry in this participant's name that it did not sign; the link says.
+    pub foreign_entry: core::sync::atomic::AtomicBool,
     /// Ends all tasks.
     pub stopping: CancellationToken,
     /// Why, if it was a failure.

@@ -1,8 +1,8 @@
 //! How the daemon comes up and goes down.
 //!
-//! Up: keys and what joining gave are read and checked; the data folder is locked and the store recovered; officers and
-//! rules of the configuration, the own entry and the hub's are put into the journal if they are new; the API socket is
-//! made; the tasks begin. Nothing in the data folder changes before all files are found good. Down: tasks are told to end,
+//! Up: keys and what joining gave are read and checked; the API socket is taken; the data folder is locked and the store
+//! recovered; officers and rules of the configuration, the own entry and the hub's are put into the journal if they are
+//! new; the tasks begin. Nothing in the data folder changes before all files and the socket are found good. Down: tasks are told to end,
 //! the committer commits what waits, the socket is removed.
 //!
 //! A crash between any two steps is like one before the first: each looks what is there already.
@@ -57,9 +57,15 @@ pub struct Running {
 /// # Errors
 /// One fault with its exit code; what was there before is unchanged.
 pub async fn start(config: Config) -> Result<Running, Fault> {
-    let (config, opened) = tokio::task::spawn_blocking(move || open(&config).map(|opened| (config, opened)))
-        .await
-        .map_err(|error| ErrorCode::InternalFault.with("reason", error))??;
+    let (config, read) = blocking(move || read(&config).map(|read| (config, read))).await?;
+    let socket = api::listen(&config.api_socket).await?;
+    let (config, opened) = match blocking(move || open(&config, read).map(|opened| (config, opened))).await {
+        Ok(opened) => opened,
+        Err(fault) => {
+            socket.remove();
+            return Err(fault);
+        }
+    };
     let Opened { identity, network, keys, store } = opened;
     let RunningStore { handle, effects, thread } = store;
     let (hints, work) = Hints::new();
@@ -81,11 +87,12 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         orphans: crate::blobs::Orphans::default(),
         started: clock::now(),
         clocks_agree: watch::Sender::new(true),
+        foreign_entry: core::sync::atomic::AtomicBool::new(false),
         stopping: CancellationToken::new(),
         failure: std::sync::OnceLock::new(),
         config,
     });
-    match serve(&node, effects, work).await {
+    match serve(&node, socket, effects, work).await {
         Ok((socket, tasks, dispatch)) => Ok(Running { node, tasks, dispatch, committer: thread, socket }),
         Err(fault) => {
             node.stopping.cancel();
@@ -99,10 +106,14 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
 
 type Served = (Socket, JoinSet<()>, tokio::task::JoinHandle<()>);
 
-async fn serve(node: &Arc<Node>, effects: mpsc::UnboundedReceiver<Effect>, work: Work) -> Result<Served, Fault> {
+async fn serve(
+    node: &Arc<Node>,
+    mut socket: Socket,
+    effects: mpsc::UnboundedReceiver<Effect>,
+    work: Work,
+) -> Result<Served, Fault> {
     begin(node).await?;
     node.blocking(Node::reload_directory).await.map_err(|error| faults::unreadable(&error))?;
-    let mut socket = api::listen(&node.config.api_socket).await?;
     let dispatch = tokio::spawn(node::dispatch(Arc::clone(node), effects));
     let mut tasks = JoinSet::new();
     tasks.spawn(timers::run(Arc::clone(node)));
@@ -158,10 +169,20 @@ struct Opened {
     store: RunningStore<NodeCore>,
 }
 
-/// Everything that reads or locks files.
-fn open(config: &Config) -> Result<Opened, Fault> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ErrorCode::InternalFault.with("reason", error))?
+}
+
+/// Everything that only reads files.
+fn read(config: &Config) -> Result<(Keys, Network), Fault> {
     let (keys, network) = keys::load(&config.data_dir, config.participant)?;
     stay_on_this_machine(config, network.class())?;
+    Ok((keys, network))
+}
+
+/// Locks the data folder and recovers the store.
+fn open(config: &Config, (keys, network): (Keys, Network)) -> Result<Opened, Fault> {
     let origin = network.origin();
     let identity = Identity { origin, log_key: keys.log.verifying_key().id() };
     let logs = vec![LogKey { origin, key: keys.log.clone(), salt: clock::random() }];

@@ -102,7 +102,7 @@ pub(crate) enum Command {
     /// Verify or print a data folder's logs, without the daemon or beside it
     #[command(subcommand)]
     Audit(audit::Audit),
-    /// Verify receipts in a file, without a daemon
+    /// Write a message's receipts to a file; verify them without any daemon
     #[command(subcommand)]
     Evidence(evidence::Evidence),
     /// Explain an error code

@@ -199,6 +199,7 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
         "ncp.hub-admit/1",
         &["participant", "class", "fingerprint", "membership_version", "entry_version", "public_index", "answer"],
     ),
+    ("ncp.hub-standing/1", &["participant", "suspended", "membership_version", "public_index"]),
     (
         "ncp.hub-status/1",
         &[
@@ -231,6 +232,7 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
     ("ncp.config-check/1", &["file", "daemon", "ok", "exit", "faults"]),
     ("ncp.audit/1", &["participant", "network", "ok", "logs", "receipts", "newer", "findings"]),
     ("ncp.audit-event/1", &["log", "index", "sequence", "time", "actor", "event", "about", "leaf"]),
+    ("ncp.evidence-file/1", &["reference", "file", "receipts"]),
     ("ncp.evidence/1", &["receipt", "log", "index", "time", "ok", "reason", "anchor"]),
     ("ncp.demo/1", &["folder", "request", "answer", "bulletin", "survivor", "logs", "seconds"]),
     ("ncp.demo-down/1", &["folder", "daemons"]),

@@ -30,7 +30,6 @@ pub(crate) struct Desk {
     pub(crate) directory_news: Notify,
     /// Workers for what is not urgent, and for what is.
     pub(crate) workers: [Arc<Semaphore>; 2],
-    foreign_entry: AtomicBool,
     compared: AtomicBool,
     outbox: Mutex<Option<mpsc::UnboundedSender<Note>>>,
     hub_notes: Mutex<BTreeMap<LogName, SignedCheckpoint>>,
@@ -45,7 +44,6 @@ impl Desk {
             refresh: Notify::new(),
             directory_news: Notify::new(),
             workers: [Arc::new(Semaphore::new(WORKERS_MAX)), Arc::new(Semaphore::new(WORKERS_MAX))],
-            foreign_entry: AtomicBool::new(false),
             compared: AtomicBool::new(false),
             outbox: Mutex::new(None),
             hub_notes: Mutex::new(BTreeMap::new()),
@@ -66,12 +64,12 @@ impl Desk {
 
     /// `public` holds an entry in this node's name that it did not sign: nothing is received under it.
     pub(crate) fn close_reception(&self) {
-        self.foreign_entry.store(true, Ordering::Relaxed);
+        self.node.foreign_entry.store(true, Ordering::Relaxed);
     }
 
     /// Whether such an entry was seen.
     pub(crate) fn is_reception_closed(&self) -> bool {
-        self.foreign_entry.load(Ordering::Relaxed)
+        self.node.foreign_entry.load(Ordering::Relaxed)
     }
 
     /// Notes that the hub's hello has been compared with the own log in the life of this process.

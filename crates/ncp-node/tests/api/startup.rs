@@ -87,8 +87,12 @@ async fn a_folder_that_is_not_ours_stops_the_start() {
 async fn a_folder_in_use_is_left_alone() {
     let mut world = installed();
     world.start().await;
-    let fault = World::start_failure(world.config()).await;
+    let mut second = world.config();
+    second.api_socket = world.folder.path().join("second.sock");
+    let socket = second.api_socket.clone();
+    let fault = World::start_failure(second).await;
     assert_eq!((fault.code, fault.exit()), (ErrorCode::DataFolderInUse, Exit::Later), "{fault}");
+    assert!(!socket.exists(), "the second's socket goes with it");
     // The first daemon goes on.
     assert!(world.nobody().health().await.unwrap().ready);
     world.stop().await;
@@ -146,7 +150,8 @@ async fn in_a_live_network_an_officer_has_an_account() {
 /// Runs the daemon's binary; exit code and standard error.
 fn daemon(arguments: &[&std::ffi::OsStr]) -> (Option<i32>, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_ncp-node")).args(arguments).output().unwrap();
-    assert!(output.stdout.is_empty());
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.ends_with(": ok\n"), output.status.success(), "one line where all is good: {said:?}");
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 

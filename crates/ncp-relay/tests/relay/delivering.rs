@@ -134,6 +134,38 @@ async fn urgent_mail_goes_first_and_credit_bounds_what_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_does_not_read_delays_nobody() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb, xc) = (network.join("XA").await, network.join("XB").await, network.join("XC").await);
+    let mut xa = Peer::connect(&network, &xa, hub.address).await;
+    // XB asks for a large body again and again and reads nothing of it.
+    let large = Message::new(1, 100);
+    xa.submit(&network, &large, &xb).await;
+    let mut deaf = Peer::connect(&network, &xb, hub.address).await;
+    let delivery = deaf.expect_delivery().await;
+    let header = delivery.envelope.unverified_header().unwrap();
+    let wanted = ncp_protocol::frame::BodyWanted {
+        originator: header.originator,
+        message: header.message,
+        root: header.ciphertext_root,
+        from_chunk: 0,
+    };
+    deaf.send(ncp_protocol::frame::Credit { envelopes: 0, bytes: 64 << 20 }).await;
+    deaf.send(wanted).await;
+    for n in 2..=10 {
+        xa.submit(&network, &Message::new(n, 1), &xb).await;
+        xa.submit(&network, &Message::new(n, 1), &xc).await;
+    }
+    let mut xc = Peer::connect(&network, &xc, hub.address).await;
+    for _ in 2..=10 {
+        xc.expect_delivery().await;
+    }
+    drop(deaf);
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forged_evidence_ends_the_link() {
     let mut network = Network::new();
     let hub = network.start().await;

@@ -306,6 +306,15 @@ async fn a_log_under_another_key_is_found() {
 }
 
 #[tokio::test]
+async fn a_claim_in_another_logs_name_is_found() {
+    let world = World::new();
+    let running = world.start(xa());
+    submit(&running, vec![event(LogName::Node, Change::Evidence(world.claim()))], Vec::new()).await;
+    stop(running);
+    assert_eq!(codes(&world.node()), [ErrorCode::LogDamaged]);
+}
+
+#[tokio::test]
 async fn a_receipt_that_proves_something_else_is_found() {
     let world = World::new();
     let proof = world.relay_acceptance().await;

@@ -156,6 +156,11 @@ impl Walk<'_> {
             self.open(self.origin(event.log), None);
         }
         let log = self.logs.get_mut(&event.log)?;
+        if let Change::Evidence(claim) = &event.change
+            && (claim.origin != log.origin || log.key.is_none_or(|key| claim.key != key.id()))
+        {
+            fault = Some("it claims to stand in another log, or under another key");
+        }
         let (index, hash) = (log.frontier.size(), leaf_hash(bytes));
         log.frontier.push(hash, |_, _, _| {});
         self.grown.insert(event.log, (log.frontier.size(), log.frontier.root()));

@@ -2,12 +2,15 @@
 
 mod admit;
 mod init;
+mod standing;
 mod status;
 
 use clap::Subcommand;
+use ncp_api::Client;
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::joining::folder::HubFolder;
 use crate::output::Report;
 
 /// The hub's operator.
@@ -17,6 +20,10 @@ pub(crate) enum Hub {
     Init(init::Init),
     /// Take a participant in, after comparing its fingerprint
     Admit(admit::Admit),
+    /// Suspend a participant: nothing goes to or from it
+    Suspend(standing::Suspend),
+    /// End a participant's suspension
+    Reinstate(standing::Reinstate),
     /// Who is connected and what waits
     Status(status::Status),
 }
@@ -27,6 +34,7 @@ impl Hub {
         match self {
             Self::Init(_) => init::SCHEMA,
             Self::Admit(_) => admit::SCHEMA,
+            Self::Suspend(_) | Self::Reinstate(_) => standing::SCHEMA,
             Self::Status(_) => status::SCHEMA,
         }
     }
@@ -36,7 +44,15 @@ impl Hub {
         match self {
             Self::Init(init) => init.run(context).await,
             Self::Admit(admit) => admit.run(context).await,
+            Self::Suspend(suspend) => suspend.run(context).await,
+            Self::Reinstate(reinstate) => reinstate.run(context).await,
             Self::Status(status) => status.run(context).await,
         }
     }
+}
+
+/// The relay: the daemon that was named, else the one whose socket lies in the operator's folder, else the installed one.
+fn relay(context: &Context, folder: &HubFolder) -> Client {
+    let here = folder.test_socket();
+    if context.node.is_none() && here.exists() { Client::new(here) } else { context.relay_client() }
 }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ncp_api::hub::{HubAdmit, HubRecorded};
 use ncp_api::{Client, ClientError, ErrorCode, Fault};
+use ncp_protocol::codes::Code;
 use ncp_protocol::directory::{Fingerprint, MembershipClass, SignedEntry, SignedMembership};
 use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::SigningKey;
-use ncp_protocol::root::{NetworkClass, Role};
+use ncp_protocol::root::{NetworkClass, Role, TrustedRoot};
 use ncp_store::keyfiles::{self, KeyUse};
 
 use super::answer::Answer;
@@ -218,15 +219,61 @@ fn state_membership(
     let trusted = &root.newest;
     let newest = membership::newest(folder, trusted)?;
     let known = newest.as_ref().map(SignedMembership::unverified);
-    match (membership::next(known, trusted, admission, now)?, newest) {
+    let next = membership::next(known, trusted, admission, now)?;
+    settle(folder, trusted, next, newest, role_keys)
+}
+
+/// The statement that stands, or the next one, signed with the keys at hand and kept.
+fn settle(
+    folder: &HubFolder,
+    root: &TrustedRoot,
+    next: Next,
+    newest: Option<SignedMembership>,
+    role_keys: &[PathBuf],
+) -> Result<SignedMembership, Fault> {
+    match (next, newest) {
         (Next::Stands, Some(newest)) => Ok(newest),
         (Next::Stands, None) => Err(ErrorCode::InternalFault.with("reason", "no statement stands")),
         (Next::Sign(next), _) => {
-            let role = &trusted.root().roles.membership;
+            let role = &root.root().roles.membership;
             let keys = keys_at_hand(&folder.offline(), role_keys, KeyUse::Membership, role)?;
-            membership::sign(folder, trusted, *next, &keys)
+            membership::sign(folder, root, *next, &keys)
         }
     }
+}
+
+/// Suspends a member for a reason, or ends its suspension, as far as files go: the statement is signed and kept, or found
+/// from an earlier call. What is left is to tell the relay.
+///
+/// # Errors
+/// [`ErrorCode::NotMember`], and the faults of the parts.
+pub(crate) fn change_standing(
+    folder: &HubFolder,
+    participant: ParticipantId,
+    suspended: Option<Code>,
+    role_keys: &[PathBuf],
+    now: UnixMillis,
+) -> Result<SignedMembership, Fault> {
+    folder.check()?;
+    let root = installed_root(folder, now)?;
+    let newest = membership::newest(folder, &root.newest)?;
+    let known = newest.as_ref().ok_or_else(|| ErrorCode::NotMember.with("participant", participant))?;
+    let next = membership::next_standing(known.unverified(), &root.newest, participant, suspended, now)?;
+    settle(folder, &root.newest, next, newest, role_keys)
+}
+
+/// The root of trust of the operator's folder, which must not have expired.
+fn installed_root(folder: &HubFolder, now: UnixMillis) -> Result<InstalledRoot, Fault> {
+    let root = read_roots(&folder.authority())?;
+    let root = root.ok_or_else(|| {
+        let file = folder.authority().join(keyfiles::root_path(1));
+        ErrorCode::FileMissing.with("file", file.display())
+    })?;
+    if root.newest.is_expired(now) {
+        let fault = ErrorCode::KeyExpired.with("what", "root of trust");
+        return Err(fault.with("until", ncp_api::time::Time(root.newest.root().expires)));
+    }
+    Ok(root)
 }
 
 /// The configuration with which the relay starts.
@@ -278,17 +325,10 @@ pub(crate) fn admit(folder: &HubFolder, path: &Path, decision: &Decision, now: U
         let fault = ErrorCode::FingerprintDiffers.with("participant", participant);
         return Err(fault.with("found", request.fingerprint()).with("given", decision.fingerprint));
     }
-    let root = read_roots(&folder.authority())?;
-    let root = root.ok_or_else(|| {
-        let file = folder.authority().join(keyfiles::root_path(1));
-        ErrorCode::FileMissing.with("file", file.display())
-    })?;
+    let root = installed_root(folder, now)?;
     if request.network() != root.network() {
         let reason = format!("it asks for network {}, this is {}", request.network().label(), root.network().label());
         return Err(invalid(path, &reason));
-    }
-    if root.newest.is_expired(now) {
-        return Err(ErrorCode::RootInvalid.with("file", folder.authority().display()).with("reason", "it has expired"));
     }
     let hub_path = folder.authority().join(keyfiles::HUB_ENTRY);
     let hub = read_public(&hub_path, "entry of the hub")?;

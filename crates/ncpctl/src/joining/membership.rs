@@ -1,6 +1,7 @@
 //! The membership statement from version to version: kept as files by the hub's operator, signed by the membership role.
 
 use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::codes::Code;
 use ncp_protocol::directory::accept::MembershipRefusal;
 use ncp_protocol::directory::{Fingerprint, Member, Membership, MembershipClass, SignedMembership};
 use ncp_protocol::ids::{ParticipantId, UnixMillis};
@@ -67,7 +68,7 @@ pub(crate) enum Next {
 /// The statement after `newest` that has the participant as a member.
 ///
 /// # Errors
-/// [`ErrorCode::EntrySubstituted`] if it is a member under another fingerprint: a lost identity is not replaced here.
+/// [`ErrorCode::FingerprintDiffers`] if it is a member under another fingerprint: a lost identity is not replaced here.
 pub(crate) fn next(
     newest: Option<&Membership>,
     root: &TrustedRoot,
@@ -84,19 +85,42 @@ pub(crate) fn next(
     if lasts && known.is_some_and(|known| known.class == class) {
         return Ok(Next::Stands);
     }
-    let mut members = newest.map_or_else(Vec::new, |newest| newest.members.clone());
     let suspended = known.and_then(|known| known.suspended.clone());
-    members.retain(|member| member.participant != participant);
-    members.push(Member { participant, class, fingerprint, suspended });
+    Ok(following(newest, root, Member { participant, class, fingerprint, suspended }, now))
+}
+
+/// The statement after `newest` in which a member is suspended for a reason, or no longer suspended.
+///
+/// # Errors
+/// [`ErrorCode::NotMember`].
+pub(crate) fn next_standing(
+    newest: &Membership,
+    root: &TrustedRoot,
+    participant: ParticipantId,
+    suspended: Option<Code>,
+    now: UnixMillis,
+) -> Result<Next, Fault> {
+    let known = newest.member(participant).ok_or_else(|| ErrorCode::NotMember.with("participant", participant))?;
+    if known.suspended == suspended {
+        return Ok(Next::Stands);
+    }
+    Ok(following(Some(newest), root, Member { suspended, ..known.clone() }, now))
+}
+
+/// The statement after `newest` with this member in it.
+fn following(newest: Option<&Membership>, root: &TrustedRoot, member: Member, now: UnixMillis) -> Next {
+    let mut members = newest.map_or_else(Vec::new, |newest| newest.members.clone());
+    members.retain(|other| other.participant != member.participant);
+    members.push(member);
     members.sort_by_key(|member| member.participant);
     let expires = now.plus_millis(MEMBERSHIP_LIFETIME_MAX_MS).0.min(root.root().expires.0);
-    Ok(Next::Sign(Box::new(Membership {
+    Next::Sign(Box::new(Membership {
         network: root.network(),
         version: newest.map_or(1, |newest| newest.version + 1),
         issued: now,
         expires: UnixMillis(expires),
         members,
-    })))
+    }))
 }
 
 /// Signs a statement and keeps it in the hub's folder.

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ncp_api::{ErrorCode, Fault};
-use ncp_protocol::directory::{Fingerprint, MembershipClass};
+use ncp_protocol::directory::{Fingerprint, MembershipClass, SignedMembership};
 use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::limits::DAY_MS;
 use ncp_protocol::root::NetworkClass;
@@ -14,7 +14,7 @@ use super::answer::{Answer, Installed};
 use super::authority::{CertificateFault, Subject, check_certificate};
 use super::entry::{Made, Maker};
 use super::folder::{HubFolder, make_data_folders};
-use super::hub::{Admitted, Decision, Network, Plan, admit, make_network};
+use super::hub::{Admitted, Decision, Network, Plan, admit, change_standing, make_network};
 use super::request::Request;
 use super::root::{RoleSize, read_roots};
 
@@ -458,6 +458,38 @@ fn membership_needs_its_threshold_of_keys_wherever_they_lie() {
     assert_eq!(with(&["membership-1.key", "hub/offline/root-1.key"]), Err(ErrorCode::KeyFileDamaged));
     assert_eq!(with(&["membership-1.key", "none.key"]), Err(ErrorCode::KeyFileMissing));
     assert_eq!(with(&["membership-1.key", "membership-2.key"]), Ok(()));
+}
+
+#[test]
+fn a_member_is_suspended_and_reinstated_by_the_membership_role() {
+    let world = World::new();
+    let network = world.network(NetworkClass::Test);
+    world.answer(&network);
+    let change = |participant: &str, reason: Option<&str>| {
+        let reason = reason.map(|code| code.parse().expect("a code"));
+        change_standing(&world.hub_folder(), id(participant), reason, &[], NOW)
+    };
+    let standing = |signed: &SignedMembership| {
+        let member = signed.unverified().member(id("XA")).expect("a member").clone();
+        (signed.unverified().version, member.suspended.map(|reason| reason.to_string()))
+    };
+    let suspended = change("XA", Some("key-compromise")).expect("signed");
+    assert_eq!(standing(&suspended), (3, Some("key-compromise".to_owned())));
+    let before = contents(&world.path("hub"));
+    assert_eq!(change("XA", Some("key-compromise")).expect("the same again"), suspended);
+    assert_eq!(contents(&world.path("hub")), before);
+    // Who is admitted again meanwhile stays suspended.
+    let made = world.node("XA", network.root.network());
+    let later = admit(
+        &world.hub_folder(),
+        &world.path("XA-request.json"),
+        &decision(made.fingerprint()),
+        NOW.plus_millis(31 * DAY_MS),
+    );
+    let renewed = later.expect("renewed").answer.membership;
+    assert_eq!(standing(&renewed), (4, Some("key-compromise".to_owned())));
+    assert_eq!(standing(&change("XA", None).expect("signed")), (5, None));
+    assert_eq!(change("XB", None).expect_err("nobody").code, ErrorCode::NotMember);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ncp_api::Client;
 use ncp_api::directory::MemberClass;
 use ncp_protocol::directory::Fingerprint;
 use serde::Serialize;
@@ -44,7 +43,7 @@ pub(crate) struct Admit {
     /// A membership key that does not lie in DIR/offline; may be given several times
     #[arg(long = "role-key", value_name = "PATH")]
     role_keys: Vec<PathBuf>,
-    /// The answer; PARTICIPANT-answer.json here unless named
+    /// The answer; <participant>-answer.json here unless named
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -67,7 +66,7 @@ impl Admit {
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
         let fingerprint = self.fingerprint(context)?;
         let folder = HubFolder::new(&self.dir, None);
-        let client = relay(context, &folder);
+        let client = super::relay(context, &folder);
         let decision = Decision { fingerprint, class: self.class.into(), role_keys: self.role_keys.clone() };
         let (file, now) = (self.file.clone(), context.clock.now);
         let admitted = blocking(move || Ok(admit(&folder, &file, &decision, now)?)).await?;
@@ -101,12 +100,6 @@ impl Admit {
             }
         }
     }
-}
-
-/// The relay: the daemon that was named, else the one whose socket lies in the operator's folder, else the installed one.
-fn relay(context: &Context, folder: &HubFolder) -> Client {
-    let here = folder.test_socket();
-    if context.node.is_none() && here.exists() { Client::new(here) } else { context.relay_client() }
 }
 
 fn report(taken: &Taken, admitted: &Admitted, context: &Context) -> Result<Report, Error> {
