@@ -8,7 +8,7 @@
 //! A store that has stopped is fatal: whoever meets [`Stopped`] or a [`ReadError`] lets the daemon end, by
 //! [`Node::stop_because`].
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use ncp_api::Fault;
@@ -72,6 +72,8 @@ pub struct Node {
     pub started: UnixMillis,
     /// Whether wall and monotonic clock agree; the timer says.
     pub clocks_agree: watch::Sender<bool>,
+    /// Held while the directory is read anew.
+    pub reloading: Mutex<()>,
     /// Whether `public` holds an entry in this participant's name that it did not sign; the link says.
     pub foreign_entry: core::sync::atomic::AtomicBool,
     /// Ends all tasks.
@@ -214,6 +216,8 @@ impl Node {
     /// # Errors
     /// [`ReadError`].
     pub fn reload_directory(&self) -> Result<(), ReadError> {
+        // One at a time, so that a view which was read earlier never replaces a later one.
+        let _turn = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let view = DirectoryView::load(self.reader(), &self.network.id())?;
         self.directory.store(Arc::new(view));
         Ok(())

@@ -87,6 +87,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         orphans: crate::blobs::Orphans::default(),
         started: clock::now(),
         clocks_agree: watch::Sender::new(true),
+        reloading: std::sync::Mutex::default(),
         foreign_entry: core::sync::atomic::AtomicBool::new(false),
         stopping: CancellationToken::new(),
         failure: std::sync::OnceLock::new(),

@@ -178,6 +178,8 @@ impl World {
         let news = EntryNews::Entry { participant: party.id, version: 0, record };
         self.ask(Ask::AcceptEntries(vec![news])).await;
         self.ask(Ask::PinEntry { participant: party.id, fingerprint: party.fingerprint().0 }).await;
+        // As the API does before it answers.
+        self.node().blocking(Node::reload_directory).await.unwrap();
     }
 
     /// A client of one officer.
