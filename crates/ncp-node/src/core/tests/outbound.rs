@@ -1,15 +1,17 @@
 //! An envelope on its way: each stage rests on evidence, and none goes back.
 
 use ncp_protocol::codes::Kind;
-use ncp_protocol::event::{Actor, Alert, Change, EvidenceKind, Outcome};
+use ncp_protocol::event::{Actor, Alert, Change, Draft, EvidenceKind, Outcome};
 use ncp_protocol::ids::{MessageId, PairSequence};
-use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, LIFETIME_DEFAULT_MS};
+use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_DEFAULT_MS, LIFETIME_MAX_MS};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::state::View as _;
 
 use super::world::*;
 use crate::core::command::{Ask, Done, Effect, Refusal, WithdrawalOutcome};
 use crate::core::tables::{EnvelopeStage, OutState, PAIR_OPEN, PAIR_VOIDED, QUEUE};
+
+const HOUR_MS: u64 = DAY_MS / 24;
 
 fn queued(world: &World) -> usize {
     let mut count = 0;
@@ -140,6 +142,28 @@ fn what_the_hub_never_accepted_expires_here() {
     let events = world.journal.len();
     world.ask(Actor::Daemon, Ask::Tick).unwrap();
     assert_eq!(world.journal.len(), events);
+}
+
+/// An officer takes a message whose lifetime is the longest; the hub is away for five days and for one hour of the sixth.
+#[test]
+fn what_outlives_an_outage_waits_for_its_end() {
+    let mut world = World::new();
+    let lasting = Draft { not_after: START.plus_millis(LIFETIME_MAX_MS), ..draft(1, Kind::Notice, &["XB"]) };
+    let passing = draft(2, Kind::Notice, &["XB"]);
+    for draft in [&lasting, &passing] {
+        world.put_up(draft.clone()).unwrap();
+        world.seal(draft.message, "XB").unwrap();
+    }
+    for _ in 0..5 * 24 + 1 {
+        assert_eq!(queued(&world), 2);
+        world.now = world.now.plus_millis(HOUR_MS);
+        world.ask(Actor::Daemon, Ask::Tick).unwrap();
+    }
+    assert_eq!(world.envelope(passing.message, "XB").stage, EnvelopeStage::Expired);
+    assert_eq!((world.envelope(lasting.message, "XB").stage, queued(&world)), (EnvelopeStage::Sealed, 1));
+    world.hear("HUB", EvidenceKind::RelayAcceptance, lasting.message, "XB", Outcome::Done).unwrap();
+    world.hear("XB", EvidenceKind::ContentConsignment, lasting.message, "XB", Outcome::Done).unwrap();
+    assert_eq!((world.envelope(lasting.message, "XB").stage, queued(&world)), (EnvelopeStage::Delivered, 0));
 }
 
 #[test]

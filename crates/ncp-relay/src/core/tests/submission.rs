@@ -114,6 +114,15 @@ fn names_and_times_are_checked() {
 }
 
 #[test]
+fn what_waited_out_a_long_outage_is_accepted_while_it_is_valid() {
+    let mut world = world();
+    let mut header = header("XA", 1, "XB");
+    (header.created, header.not_after) = (UnixMillis(NOW.0 - 5 * DAY_MS), NOW.plus_millis(1));
+    let done = world.submit(&header);
+    assert_eq!(done.reply, Reply::Accepted);
+}
+
+#[test]
 fn the_peer_must_be_the_originator() {
     let mut world = world();
     let mut submission = world.submission(&header("XA", 1, "XB"), BodySource::AtHub);
