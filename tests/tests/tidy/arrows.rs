@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::tree::{files, report};
+use super::tree::{Source, files, report};
 
 /// The crates of this project that each may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -30,8 +30,12 @@ const DOORS: &[(&str, &str)] = &[
 /// What the protocol crate must not have: it is a function of its arguments.
 const NOT_IN_PROTOCOL: &[&str] = &["tokio", "getrandom", "rand", "tracing", "rustix"];
 
+/// Libraries whose name in code is not that of their package.
+const OTHER_NAMES: &[(&str, &str)] = &[("rustls-webpki", "webpki")];
+
 struct Crate {
     name: String,
+    folder: String,
     dependencies: BTreeSet<String>,
 }
 
@@ -57,7 +61,8 @@ fn crates() -> Vec<Crate> {
                     _ => {}
                 }
             }
-            Crate { name, dependencies }
+            let folder = file.path.trim_end_matches("Cargo.toml").to_owned();
+            Crate { name, folder, dependencies }
         })
         .collect()
 }
@@ -78,6 +83,23 @@ fn crates_depend_only_along_the_arrows() {
         }
     }
     report("dependency arrows", findings);
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let sources = files(".rs");
+    let mut findings = Vec::new();
+    for one in crates() {
+        for dependency in &one.dependencies {
+            let other = OTHER_NAMES.iter().find(|(package, _)| package == dependency);
+            let word = other.map_or_else(|| dependency.replace('-', "_"), |(_, name)| (*name).to_owned());
+            let named = |source: &&Source| source.path.starts_with(&one.folder) && source.text.contains(&word);
+            if !sources.iter().any(|source| named(&source)) {
+                findings.push(format!("{} never names {dependency}", one.name));
+            }
+        }
+    }
+    report("each line of a manifest is something to audit", findings);
 }
 
 #[test]

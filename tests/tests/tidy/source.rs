@@ -1,5 +1,7 @@
 //! What product code must not name, and where.
 
+use ncp_api::ErrorCode;
+
 use super::tree::{Source, files, report};
 
 /// Names that a pure core must not know.
@@ -83,6 +85,23 @@ fn unwrap_in_product_code_says_why_it_is_safe() {
         }
     }
     report("unwrap without \"Unwrap safety:\"", findings);
+}
+
+#[test]
+fn every_error_code_is_raised_somewhere() {
+    let sources = rust();
+    let code: Vec<&str> = sources
+        .iter()
+        .filter(|source| source.path.starts_with("crates/") && !source.path.ends_with("/registry/table.rs"))
+        .flat_map(|source| source.code_lines().into_iter().map(|(_, line)| line))
+        .collect();
+    let raised = |name: &str| {
+        let word = format!("ErrorCode::{name}");
+        let ends = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric());
+        code.iter().any(|line| line.split(&word).skip(1).any(ends))
+    };
+    let names = ErrorCode::ALL.iter().map(|code| format!("{code:?}"));
+    report("explained errors that never happen", names.filter(|name| !raised(name)).collect());
 }
 
 #[test]

@@ -15,12 +15,21 @@ impl Source {
         self.text.lines().enumerate().map(|(number, line)| (number + 1, line))
     }
 
-    /// The lines before the first `#[cfg(test)]` module: product code. Files of tests have none.
+    /// Product code: all lines but those of items under `#[cfg(test)]`. Files of tests have none.
     pub(crate) fn product_lines(&self) -> Vec<(usize, &str)> {
         if self.is_test() {
             return Vec::new();
         }
-        self.lines().take_while(|(_, line)| !line.trim_start().starts_with("#[cfg(test)]")).collect()
+        let mut lines = self.lines();
+        let mut product = Vec::new();
+        while let Some((number, line)) = lines.next() {
+            if line.trim_start() == "#[cfg(test)]" {
+                skip_item(&mut lines, indent(line));
+            } else {
+                product.push((number, line));
+            }
+        }
+        product
     }
 
     /// Whether the file holds tests alone.
@@ -33,6 +42,16 @@ impl Source {
         let code = |(number, line)| (number, strip_comment(line));
         self.product_lines().into_iter().map(code).filter(|(_, line)| !line.trim().is_empty()).collect()
     }
+}
+
+/// Leaves out the item that begins here, as rustfmt lays it out: up to a line of its own depth that ends it.
+fn skip_item<'a>(lines: &mut impl Iterator<Item = (usize, &'a str)>, depth: usize) {
+    let ends = |line: &str| indent(line) == depth && !line.trim_start().starts_with("#[") && line.ends_with([';', '}']);
+    let _ = lines.find(|(_, line)| ends(line));
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
 }
 
 fn is_test_file(path: &str) -> bool {
@@ -77,4 +96,13 @@ fn walk(folder: &Path, found: &mut Vec<Source>, ending: &str) {
 /// Fails with all findings at once.
 pub(crate) fn report(rule: &str, findings: Vec<String>) {
     assert!(findings.is_empty(), "{rule}:\n  {}\n", findings.join("\n  "));
+}
+
+#[test]
+fn product_code_is_all_but_what_only_tests_see() {
+    let text = "//! A.\n#[cfg(test)]\nmod tests;\nuse a::b;\nimpl C {\n    #[cfg(test)]\n    fn d() {\n        e();\n    }\n    \
+                fn f() {}\n}\n#[cfg(test)]\n#[path = \"x.rs\"]\nmod tests {\n    fn g() {}\n}\nfn h() {}\n";
+    let source = Source { path: "crates/x/src/a.rs".to_owned(), text: text.to_owned() };
+    let numbers: Vec<usize> = source.product_lines().into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers, [1, 4, 5, 10, 11, 17]);
 }

@@ -102,9 +102,6 @@ error_codes! {
     1109 ConfigLoopbackOnly Config 500 "a test network may use loopback addresses only"
         cause "the root of trust is of class test, and {key} = {address} is not a loopback address" try "use 127.0.0.1 or ::1, or join a network of class live"
         explain "Keys of a test network lie unprotected and its thresholds are low. So that a drill can never be mistaken for the real network, daemons under a test root refuse every address outside the machine.";
-    1110 ConfigExampleCertificate Config 500 "an example certificate is in use outside loopback"
-        cause "{file} is one of the published examples, whose private key everyone has" try "make keys of your own with  ncpctl keys init"
-        explain "The example certificates are part of the distribution. Whoever has the distribution could speak for a daemon that uses them, so they are accepted on loopback alone.";
     1201 ListenAddressInUse Later 500 "the address is in use"
         cause "another process listens on {address}" try "stop that process, or change {key}"
         explain "Only one process can listen on an address. Often the daemon already runs under systemd and was started a second time by hand.";
@@ -173,9 +170,6 @@ error_codes! {
     2201 OfficerKeyMissing Config 400 "your officer key is missing"
         cause "there is no file {file}" try "ncpctl keys init --officer, or name the file with --officer-key"
         explain "What an officer drafts, edits, approves, rejects, holds or withdraws is signed with the officer's own key. The private half never reaches the node; the public half is entered by ncpctl officers add.";
-    2202 OfficerKeyUnknown Denied 401 "the node does not know your officer key"
-        cause "no officer has the key {key}" try "have it entered by a supervisor:  ncpctl officers add"
-        explain "The signature is good, but its key belongs to nobody in the officer table of this node. Either the key is new and not entered yet, or it belongs to another node.";
     2203 OfficerKeyOfAnother Denied 401 "this officer key belongs to another officer"
         cause "the request names officer {officer}, the key is that of officer {owner}" try "use your own key and number"
         explain "An officer acts with the key that was entered for that officer, and with no other. Two persons with one key would be one person to the rule that needs two.";
@@ -215,12 +209,6 @@ error_codes! {
     2215 OfficerSignatureMissing Denied 401 "the request is not signed by an officer"
         cause "{action} is done in an officer's name" try "name your officer key with --officer-key"
         explain "Who reads content, drafts, approves or holds is named by a signature with the officer's own key, beside the account that the kernel names.";
-    2216 ApplicationNotAllowed Denied 403 "an application may not do this"
-        cause "{action} is for officers" try "have an officer do it"
-        explain "An application's token can draft and read. It can never release, set holds or change officers, whoever made the token.";
-    2217 TokenUnknown Denied 401 "the token is not known"
-        cause "no enabled token matches" try "ask the operator for a new token"
-        explain "The token in the authorization header was never made here, was revoked or has expired. Tokens are stored as digests, so nobody can look it up again.";
     2301 EntryInstalledAlready Config 409 "keys are installed already"
         cause "{folder} holds the entry {found}" try "name an empty folder, or go on with the keys that are there"
         explain "Making or installing keys twice would leave a node with keys that its directory entry does not name. Nothing was changed.";
@@ -301,9 +289,6 @@ error_codes! {
     4004 RequestTooLarge Data 413 "the request is too large"
         cause "it has more than {limit} bytes" try "send attachments through /v1/blobs"
         explain "A JSON request has a limit. Files are streamed as blobs, which may be as large as a message.";
-    4005 IdempotencyKeyMissing Usage 400 "the idempotency key is missing"
-        cause "{method} {path} creates something" try "send the header Idempotency-Key with a fresh random value, and the same one at a retry"
-        explain "A caller that gets no answer has to ask again and must not create a second message. The key tells the node that it is the same request.";
     4006 IdempotencyKeyReused Data 409 "the idempotency key was used with other content"
         cause "the key made {reference}, from another request" try "use a fresh key for a new message"
         explain "The same key with the same request gives the same message again. With another request it is a mistake of the caller, and guessing which one was meant could send the wrong message.";
@@ -319,15 +304,6 @@ error_codes! {
     4101 DeniedByDefault Denied 403 "no rule allows this message to leave"
         cause "nothing in the release rules covers {kind} with {handling} to {recipient}" try "choose another recipient or handling, or ask who keeps the rules"
         explain "Nothing leaves unless a rule of this State allows it. The rules name recipients, kinds and handling codes and say how many officers must approve. This message matches none of them.";
-    4102 DeniedByRule Denied 403 "rule {rule} forbids this message"
-        cause "{reason}" try "change what the rule names, or ask who keeps the rules"
-        explain "A rule of this State forbids the message. The journal keeps the rule's id and the digest of the rules that were in force.";
-    4104 ForwardingRefused Denied 403 "handling H2 forbids passing this on"
-        cause "{part} came with {reference} from {originator}" try "ask {originator} for its consent with a consent-request"
-        explain "H2 means: not to be passed on without the originator's permission. The node refuses any message that contains such a part, until the originator has consented by a signed message.";
-    4105 CourtFileRefused Denied 403 "handling H1 forbids use in court"
-        cause "{reference} from {originator} is H1" try "ask {originator} for its consent, or export evidence without content"
-        explain "H1 means: not in judicial proceedings without the originator's permission. Evidence without content can be exported at any time.";
     4106 RestrictionNotAcknowledged Denied 403 "the restriction has to be acknowledged first"
         cause "{reference} is H3: {restriction}" try "read the restriction, then repeat with --acknowledge"
         explain "H3 is a restriction in the originator's own words. The content opens after the officer has said that the words were read; the journal holds who and when.";
@@ -483,15 +459,9 @@ error_codes! {
     5201 ShuttingDown Unavailable 503 "the daemon is stopping"
         cause "it was asked to stop" try "try again in a moment"
         explain "A stopping daemon finishes what it began and takes nothing new.";
-    5202 Maintenance Later 503 "the daemon is in maintenance"
-        cause "{reason}, until {until}" try "try again later"
-        explain "The operator announced maintenance. The hub keeps what arrives; nothing is lost.";
     5203 QuotaExceeded Later 429 "a quota is used up"
         cause "{what}: {used} of {limit}" try "try again when some of it was delivered"
         explain "Quotas keep one participant from filling the hub. They count what waits, so they free themselves.";
-    5204 Starting Unavailable 503 "the daemon is not ready"
-        cause "{reason}" try "try again in a moment"
-        explain "Ready means: keys work, the store is recovered and can take an event now. It does not depend on the hub.";
     5301 FileUnusable Io 400 "a file cannot be read or written"
         cause "{file}: {reason}" try "check path, permissions and free space"
         explain "The operating system refused a file that the command line names. What was written so far under a temporary name was removed.";
@@ -515,9 +485,6 @@ error_codes! {
     6103 EvidenceKeyUnchained Data 422 "a receipt's key is not in the directory"
         cause "{origin}: no entry that chains to the pinned one names its key" try "ncpctl directory show {participant}"
         explain "The receipt is signed, but by a key that the participant's directory entry does not lead to. It proves nothing until the entry is known.";
-    6104 LogInconsistent Data 409 "a log contradicts itself"
-        cause "{origin}: two checkpoints cannot belong to one log" try "keep both and tell the Secretariat and your auditors"
-        explain "A log only grows. Two signed checkpoints that exclude each other prove that its owner showed different histories, or lost one. Both signatures are the proof.";
     6105 CheckpointBad Data 422 "a checkpoint does not verify"
         cause "{origin}: {reason}" try "fetch it again; if it stays bad, tell the log's owner"
         explain "A checkpoint is size and root of a log under the log key's signature (C2SP tlog-checkpoint). This one has no good signature.";
@@ -559,9 +526,6 @@ error_codes! {
     7110 RootInvalid Config 500 "the root of trust is not valid"
         cause "{file}: {reason}" try "install the one that came with your joining answer"
         explain "The root of trust names the role keys of the network and is signed by them. Without it nothing can be verified, so the daemon does not start.";
-    7111 SealingKeyMissing Later 409 "the participant has no key to seal to"
-        cause "the last sealing key of {participant} ended on {until}" try "wait for its new entry; the message can be sent then"
-        explain "Sealing keys have an end. The participant has not published the next one yet, or this node has not fetched it.";
     7112 PinnedOtherwise Data 409 "another fingerprint is pinned"
         cause "{participant} is pinned as {pinned}" try "call {participant} before anything else"
         explain "A pin is never replaced silently. If the participant lost all its keys and began anew, supervisors and the Secretariat have to agree on it first.";
