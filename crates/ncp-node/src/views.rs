@@ -95,11 +95,11 @@ pub fn sent(node: &Node) -> Result<Vec<Listed>, Unreadable> {
     Ok(listed)
 }
 
-/// At most `limit` messages that arrived after journal position `after`, in order; test messages reach no person.
+/// Messages that arrived after journal position `after`, in order; test messages reach no person.
 ///
 /// # Errors
 /// [`Unreadable`].
-pub fn received(node: &Node, after: u64, limit: usize) -> Result<Vec<(u64, Listed)>, Unreadable> {
+pub fn received(node: &Node, after: u64) -> Result<Vec<(u64, Listed)>, Unreadable> {
     let view = node.reader().view();
     let mut keys = Vec::new();
     INBOX.scan_from(&view, &(), &after, |sequence, key| {
@@ -111,9 +111,6 @@ pub fn received(node: &Node, after: u64, limit: usize) -> Result<Vec<(u64, Liste
         if let Some(row) = IN.row(&view, &key)?.filter(|row| row.received.kind != Kind::Test) {
             let place = (row.time.0, key.1.0);
             listed.push((sequence, Listed { place, key, row: Row::In(Box::new(row)) }));
-        }
-        if listed.len() >= limit {
-            break;
         }
     }
     Ok(listed)

@@ -14,7 +14,7 @@ use super::messages::find;
 use super::query::{Page, long_poll};
 use super::work::{submit, view};
 use crate::content::{self, ContentKey};
-use crate::core::command::{Ask, Taker};
+use crate::core::command::Ask;
 use crate::core::tables::{IN, MessageKey};
 use crate::faults::Failed;
 use crate::node::Node;
@@ -35,7 +35,7 @@ pub(super) async fn list(State(node): State<Arc<Node>>, request: Request) -> Res
 
 /// The cursor counts journal events: the next page begins behind the last row's event.
 fn listed(node: &Node, page: &Page, after: u64) -> Result<MessagePage, Failed> {
-    let mut rows = views::received(node, after, usize::MAX)?.into_iter();
+    let mut rows = views::received(node, after)?.into_iter();
     let mut items = Vec::new();
     let mut cursor = after;
     let mut more = false;
@@ -67,7 +67,7 @@ pub(super) async fn verb(
     let asked = ask::signed(&node, request, Repeats::Refused).await?;
     let confirm: Confirm = asked.json()?;
     let reference = node.blocking(move |node| check_restriction(node, key, &confirm)).await?;
-    let ask = Ask::HandOver { message: key, taker: Taker::Confirms };
+    let ask = Ask::HandOver { message: key };
     submit(&node, &asked.officer, ask, "confirming", &reference).await?;
     view(&node, key).await
 }

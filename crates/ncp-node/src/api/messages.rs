@@ -126,7 +126,7 @@ pub(super) async fn created(node: &Arc<Node>, message: MessageId) -> Result<Resp
 /// Sent and received, by time.
 fn listed(node: &Node, page: &Page) -> Result<MessagePage, Failed> {
     let mut all = views::sent(node)?;
-    all.extend(views::received(node, 0, usize::MAX)?.into_iter().map(|(_, listed)| listed));
+    all.extend(views::received(node, 0)?.into_iter().map(|(_, listed)| listed));
     all.sort_by_key(|listed| listed.place);
     paged(node, page, all, true)
 }

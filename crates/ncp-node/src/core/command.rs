@@ -84,12 +84,10 @@ pub enum Ask {
         /// Why.
         code: RejectCode,
     },
-    /// A service or officer takes a message.
+    /// An officer takes a message and confirms it.
     HandOver {
         /// Which message.
         message: MessageKey,
-        /// Whether the taker confirms.
-        taker: Taker,
     },
     /// Ask national services to contribute to the answer.
     Assign {
@@ -243,15 +241,6 @@ pub struct Consigned {
     pub acceptance: Noted,
     /// For an answer: the commitment that the manifest cites.
     pub cites: Option<Digest>,
-}
-
-/// Whether the taker of a message confirms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taker {
-    /// An officer opened it, or a service confirmed it.
-    Confirms,
-    /// A service that takes files and never confirms.
-    Blind,
 }
 
 /// News from the directory, verified by the shell.

@@ -100,7 +100,7 @@ impl Deciding<'_> {
             Ask::NoteRefusal { envelope, code } => self.note_refusal(envelope, code),
             Ask::Consign(consigned) => self.consign(*consigned),
             Ask::RefuseDelivery { envelope, header, code } => self.refuse_delivery(envelope, header, code),
-            Ask::HandOver { message, taker } => self.hand_over(message, taker),
+            Ask::HandOver { message } => self.hand_over(message),
             Ask::Assign { message, services, notes } => self.assign(message, services, notes),
             Ask::Contribute { message, task, record } => self.contribute(message, task, record),
             Ask::Withdraw { message } => self.withdraw(message),

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use ncp_protocol::codes::Code;
 use ncp_protocol::event::EnvelopeKey;
-use ncp_protocol::ids::{Digest, MessageId, ParticipantId, SealNumber, UnixMillis};
+use ncp_protocol::ids::{MessageId, ParticipantId, SealNumber, UnixMillis};
 use ncp_store::spool::BodyName;
 use ncp_store::state::{Unreadable, View};
 
@@ -182,12 +182,4 @@ pub fn directory(view: &dyn View) -> Result<DirectoryState, Unreadable> {
         ControlFlow::Continue(())
     })?;
     Ok(state)
-}
-
-/// The entry in force of a participant, by digest.
-///
-/// # Errors
-/// [`Unreadable`] if the view cannot be read.
-pub fn entry_digest(view: &dyn View, participant: ParticipantId) -> Result<Option<Digest>, Unreadable> {
-    Ok(DIRECTORY.row(view, &participant)?.map(|row| row.entry))
 }

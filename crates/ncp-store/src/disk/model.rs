@@ -109,13 +109,6 @@ impl ModelDisk {
         self.state().read_faults.insert(read);
     }
 
-    /// Forgets planned faults that have not struck.
-    pub fn clear_faults(&self) {
-        let mut state = self.state();
-        state.faults.clear();
-        state.read_faults.clear();
-    }
-
     /// How many operations there were: the number of the next.
     #[must_use]
     pub fn operations(&self) -> u64 {

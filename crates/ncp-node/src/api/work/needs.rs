@@ -23,7 +23,7 @@ const FIRST: usize = 5;
 pub(super) fn of(node: &Node, officer: &Officer) -> Result<Me, Failed> {
     let mut needs = Vec::new();
     let now = clock::now();
-    let incoming: Vec<InRow> = views::received(node, 0, usize::MAX)?
+    let incoming: Vec<InRow> = views::received(node, 0)?
         .into_iter()
         .filter_map(|(_, listed)| match listed.row {
             Row::In(row) => Some(*row),

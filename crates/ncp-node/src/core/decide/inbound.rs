@@ -7,7 +7,7 @@ use ncp_protocol::reject::RejectCode;
 use ncp_store::spool::Record;
 
 use super::{Deciding, Stop};
-use crate::core::command::{Consigned, Done, Effect, Refusal, Taker};
+use crate::core::command::{Consigned, Done, Effect, Refusal};
 use crate::core::limits::{CONTRIBUTIONS_MAX, GAPS_PER_MESSAGE_MAX, NUMBERS_PER_LOOK, SERVICES_MAX, TASKS_MAX};
 use crate::core::tables::{IN, InRow, MessageKey, OUT, PAIR_IN, PAIR_IN_FLOOR, REFUSED, TASK, lane_byte};
 
@@ -166,17 +166,14 @@ impl Deciding<'_> {
         Ok(gaps)
     }
 
-    pub(super) fn hand_over(&mut self, message: MessageKey, taker: Taker) -> Result<Done, Stop> {
+    pub(super) fn hand_over(&mut self, message: MessageKey) -> Result<Done, Stop> {
         self.acting_officer(Role::Drafter)?;
         let row = IN.row(self.view, &message)?.ok_or(Refusal::UnknownMessage)?;
         if let Some(earlier) = row.handover {
             return Ok(Done::Evidence { log: LogName::Node, earlier: Some(earlier) });
         }
-        let outcome = match taker {
-            Taker::Confirms => Outcome::Confirmed,
-            Taker::Blind => Outcome::Blind,
-        };
-        self.push_claim(EvidenceKind::ContentHandover, row.received.envelope, row.received.header, outcome);
+        let Received { envelope, header, .. } = row.received;
+        self.push_claim(EvidenceKind::ContentHandover, envelope, header, Outcome::Confirmed);
         self.effects.push(Effect::Announce);
         Ok(Done::Evidence { log: LogName::Node, earlier: None })
     }

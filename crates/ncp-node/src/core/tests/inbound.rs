@@ -7,7 +7,7 @@ use ncp_protocol::limits::DAY_MS;
 use ncp_protocol::reject::RejectCode;
 
 use super::world::*;
-use crate::core::command::{Ask, Consigned, Done, Refusal, Taker};
+use crate::core::command::{Ask, Consigned, Done, Refusal};
 use crate::core::tables::{IN, InRow, RECEIPT, RECEIPT_LAST};
 
 fn consign(world: &mut World, consigned: Consigned) -> Result<Done, Refusal> {
@@ -136,14 +136,12 @@ fn test_message_reaches_no_person_and_completes_the_chain() {
 }
 
 #[test]
-fn handover_is_stated_once_for_the_first_taker() {
+fn handover_is_stated_once() {
     let mut world = World::new();
     consign(&mut world, arrival(1, Kind::Notice, 1)).unwrap();
-    let take = |world: &mut World, taker| {
-        world.ask(officer(DRAFTER), Ask::HandOver { message: (id("XB"), message(1)), taker })
-    };
-    assert_eq!(take(&mut world, Taker::Blind), Ok(Done::Evidence { log: LogName::Node, earlier: None }));
-    assert!(matches!(take(&mut world, Taker::Confirms), Ok(Done::Evidence { earlier: Some(_), .. })));
+    let take = |world: &mut World| world.ask(officer(DRAFTER), Ask::HandOver { message: (id("XB"), message(1)) });
+    assert_eq!(take(&mut world), Ok(Done::Evidence { log: LogName::Node, earlier: None }));
+    assert!(matches!(take(&mut world), Ok(Done::Evidence { earlier: Some(_), .. })));
 }
 
 #[test]
@@ -216,7 +214,7 @@ fn unread_clock_stops_when_somebody_takes_it() {
     consign(&mut world, arrival(1, Kind::Request, 1)).unwrap();
     consign(&mut world, arrival(2, Kind::Request, 2)).unwrap();
     let taken = (id("XB"), message(2));
-    world.ask(officer(DRAFTER), Ask::HandOver { message: taken, taker: Taker::Confirms }).unwrap();
+    world.ask(officer(DRAFTER), Ask::HandOver { message: taken }).unwrap();
     let from = world.journal.len();
     world.now = START.plus_millis(2 * DAY_MS);
     world.ask(Actor::Daemon, Ask::Tick).unwrap();

@@ -6,7 +6,7 @@ use ncp_protocol::ids::{OfficerNumber, ParticipantId};
 use proptest::prelude::*;
 
 use super::world::*;
-use crate::core::command::{Ask, Taker};
+use crate::core::command::Ask;
 use crate::core::tables::ENVELOPE;
 
 /// One step of a random life.
@@ -86,7 +86,7 @@ fn take(world: &mut World, step: Step) {
             let _ = world.ask(Actor::Peer(ParticipantId::HUB), Ask::Consign(Box::new(consigned)));
         }
         Step::Take { seed } => {
-            let ask = Ask::HandOver { message: (id("XB"), message(seed)), taker: Taker::Confirms };
+            let ask = Ask::HandOver { message: (id("XB"), message(seed)) };
             let _ = world.ask(officer(DRAFTER), ask);
         }
         Step::Withdraw { seed } => {
