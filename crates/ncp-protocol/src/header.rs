@@ -108,9 +108,18 @@ impl Header {
     /// # Errors
     /// [`HeaderError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
-        let header: Self = HEADER_PREFIX.decode(bytes, HEADER_MAX)?;
+        let header = Self::read(bytes)?;
         header.check()?;
         Ok(header)
+    }
+
+    /// Reads the layout alone. Nothing in it may be relied on before [`Header::check`] but the names under which a header
+    /// that breaks a rule is refused.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: these bytes name no envelope.
+    pub fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        HEADER_PREFIX.decode(bytes, HEADER_MAX)
     }
 
     /// Checks every rule that the types alone do not hold.

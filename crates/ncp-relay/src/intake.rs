@@ -99,7 +99,7 @@ impl Intake {
             Settled::Refused(Refusal::Envelope(envelope, code)) => self.refuse(envelope, code).await,
             Settled::Decided(verified, Reply::BodyWanted { drops }) => self.want_body(verified, drops).await,
             Settled::Decided(verified, Reply::Refused(code)) => self.refuse(verified.key(), code).await,
-            Settled::Decided(_, Reply::AcceptedBefore(place)) => {
+            Settled::Known(place) | Settled::Decided(_, Reply::AcceptedBefore(place)) => {
                 self.repeat(place).await?;
                 self.envelope_settled().await
             }

@@ -58,7 +58,7 @@ impl Verified {
 /// An envelope that is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Its header cannot be read: there is no name under which to refuse it.
+    /// Its header has another layout: there is no name under which to refuse it.
     Unreadable(RejectCode),
     /// This envelope, for this reason.
     Envelope(EnvelopeKey, RejectCode),
@@ -82,8 +82,14 @@ pub fn verify(
     envelope: &SealedEnvelope,
     now: UnixMillis,
 ) -> Result<Verified, Refusal> {
-    let header = envelope.unverified_header().map_err(|error| Refusal::Unreadable(header_code(&error)))?;
+    let unreadable = |_| Refusal::Unreadable(RejectCode::HeaderMalformed);
+    let header = Header::read(&envelope.header_bytes).map_err(unreadable)?;
     let refused = |code| Refusal::Envelope(key(&header), code);
+    header.check().map_err(|error| match error {
+        // No envelope has this name.
+        HeaderError::Seal => Refusal::Unreadable(RejectCode::HeaderMalformed),
+        error => refused(rule_code(&error, &header)),
+    })?;
     if header.network != *network {
         return Err(refused(RejectCode::NetworkMismatch));
     }
@@ -114,7 +120,7 @@ fn check_signature(
     let signing = signing.filter(|key| key.is_valid_at(header.created)).ok_or(RejectCode::OriginatorKeyUnknown)?;
     let verified = envelope.verify(network, &header.originator, &signing.key);
     verified.map(|_| ()).map_err(|error| match error {
-        VerifyError::Header(error) => header_code(&error),
+        VerifyError::Header(error) => rule_code(&error, header),
         VerifyError::Network => RejectCode::NetworkMismatch,
         VerifyError::Originator => RejectCode::OriginatorMismatch,
         VerifyError::KeyId => RejectCode::OriginatorKeyUnknown,
@@ -135,12 +141,16 @@ fn check_recipient(header: &Header, entry: &Entry, now: UnixMillis) -> Result<()
     }
 }
 
-fn header_code(error: &HeaderError) -> RejectCode {
+/// What a peer is told of a rule that its header breaks.
+fn rule_code(error: &HeaderError, header: &Header) -> RejectCode {
     match error {
         HeaderError::Decode(_) | HeaderError::Seal => RejectCode::HeaderMalformed,
         HeaderError::Version(_) => RejectCode::VersionUnsupported,
         HeaderError::Suite(_) => RejectCode::SuiteUnsupported,
-        HeaderError::Names => RejectCode::SelfAddressed,
+        HeaderError::Names if header.originator == header.recipient => RejectCode::SelfAddressed,
+        // The hub neither writes nor receives: no link is its own, and no entry has a sealing key of its.
+        HeaderError::Names if header.originator == ParticipantId::HUB => RejectCode::OriginatorMismatch,
+        HeaderError::Names => RejectCode::RecipientUnknown,
         HeaderError::BodyLength => RejectCode::BodyLengthMismatch,
     }
 }

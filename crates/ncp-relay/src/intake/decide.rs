@@ -1,13 +1,15 @@
-//! From an envelope that arrived to a settled one: verify on a worker, decide, and again if the directory changed between.
+//! From an envelope that arrived to a settled one: look whether it is known, verify on a worker, decide, and again if the
+//! directory changed between.
 
 use std::sync::Arc;
 
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::frame::{Recall, Refused};
-use ncp_protocol::ids::SealNumber;
+use ncp_protocol::ids::{ParticipantId, SealNumber};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::queue::Urgency;
+use ncp_store::state::{Unreadable, View};
 
 use super::urgency;
 use crate::clock;
@@ -18,13 +20,15 @@ use crate::directory;
 use crate::hub::Asked;
 use crate::limits::VERIFICATIONS_MAX;
 use crate::link::{Link, LinkEnd};
-use crate::verify::{Refusal, Verified, verify};
+use crate::verify::{Refusal, Verified, key, verify};
 
 /// What became of something that a peer sent.
 #[derive(Debug)]
 pub(super) enum Settled {
     /// It is not what it claims to be.
     Refused(Refusal),
+    /// It was accepted before: this is its R1.
+    Known(ReceiptPlace),
     /// The core replied.
     Decided(Arc<Verified>, Reply),
     /// A recall is done: with evidence of an earlier one, or with new evidence in the stream; or nothing waits.
@@ -33,6 +37,9 @@ pub(super) enum Settled {
 
 pub(super) async fn verify_and_decide(link: Arc<Link>, envelope: SealedEnvelope) -> Result<Settled, LinkEnd> {
     let hub = &link.hub;
+    if let Some(place) = hub.look(|view| known(view, link.peer, &envelope))? {
+        return Ok(Settled::Known(place));
+    }
     let envelope = Arc::new(envelope);
     let mut refusal = None;
     for _ in 0..VERIFICATIONS_MAX {
@@ -53,6 +60,21 @@ pub(super) async fn verify_and_decide(link: Arc<Link>, envelope: SealedEnvelope)
     }
     // A directory that changes faster than one envelope is verified: the peer tries again later.
     Ok(Settled::Refused(refusal.unwrap_or(Refusal::Unreadable(RejectCode::Maintenance))))
+}
+
+/// R1 of an envelope that was accepted from this peer before. It is looked for first: keys and entries that changed since
+/// must not turn the same bytes into a refusal. Another wrap beside a known header is judged as anything new.
+fn known(
+    view: &dyn View,
+    peer: ParticipantId,
+    envelope: &SealedEnvelope,
+) -> Result<Option<ReceiptPlace>, Unreadable> {
+    let Ok(header) = envelope.unverified_header() else { return Ok(None) };
+    if header.originator != peer || header.wrap_digest != envelope.wrap.digest() {
+        return Ok(None);
+    }
+    let row = query::envelope(view, &key(&header))?.filter(|row| row.header == envelope.header_digest());
+    Ok(row.and_then(|row| row.acceptance))
 }
 
 /// Has a verified envelope decided.

@@ -139,8 +139,8 @@ async fn a_peer_that_does_not_read_delays_nobody() {
     let hub = network.start().await;
     let (xa, xb, xc) = (network.join("XA").await, network.join("XB").await, network.join("XC").await);
     let mut xa = Peer::connect(&network, &xa, hub.address).await;
-    // XB asks for a large body again and again and reads nothing of it.
-    let large = Message::new(1, 100);
+    // XB asks for a body that is larger than what the system buffers between the two, and reads nothing of it.
+    let large = Message::new(1, 200);
     xa.submit(&network, &large, &xb).await;
     let mut deaf = Peer::connect(&network, &xb, hub.address).await;
     let delivery = deaf.expect_delivery().await;

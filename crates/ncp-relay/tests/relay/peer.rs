@@ -1,7 +1,7 @@
 //! A scripted node: says hello, sends frames as told, waits for those it expects.
 #![expect(clippy::wildcard_enum_match_arm, reason = "a frame that is not expected fails the test, whichever it is")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use ncp_protocol::reject::RejectCode;
 use ncp_protocol::wrap::Wrap;
 use ncp_transport::address::Reach;
 use ncp_transport::connection::Connection;
+use ncp_transport::credit::{Credit as Amount, SendCredit, Spend};
 use ncp_transport::dial::{Dialler, Route};
 use ncp_transport::frame::{FrameError, IdleLimit, RawFrame};
 use ncp_transport::limits::IDLE_TIMEOUT;
@@ -143,6 +144,10 @@ pub(crate) struct Peer {
     pub(crate) connection: Connection,
     pub(crate) hello: Option<Hello>,
     traffic: LogOrigin,
+    // What the hub has granted and is not spent: a chunk that there is no credit for would end the link.
+    credit: SendCredit,
+    // What came while chunks waited for credit.
+    early: VecDeque<Frame>,
 }
 
 impl Peer {
@@ -167,7 +172,8 @@ impl Peer {
 
     pub(crate) async fn dial(network: &Network, participant: &Participant, address: SocketAddr) -> Self {
         let connection = soon(dialler(participant, address).dial()).await.unwrap();
-        Self { participant: participant.clone(), connection, hello: None, traffic: network.traffic() }
+        let (credit, early) = (SendCredit::new(), VecDeque::new());
+        Self { participant: participant.clone(), connection, hello: None, traffic: network.traffic(), credit, early }
     }
 
     pub(crate) fn hello_frame(&self, network: &Network, receipts: u64) -> Hello {
@@ -194,8 +200,19 @@ impl Peer {
     }
 
     pub(crate) async fn try_next(&mut self) -> Result<Option<Frame>, FrameError> {
+        match self.early.pop_front() {
+            Some(frame) => Ok(Some(frame)),
+            None => self.receive().await,
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Option<Frame>, FrameError> {
         let raw = soon(self.connection.reader.next()).await?;
-        Ok(raw.map(|raw| Frame::decode(raw.kind, &raw.payload).unwrap()))
+        let frame = raw.map(|raw| Frame::decode(raw.kind, &raw.payload).unwrap());
+        if let Some(Frame::Credit(credit) | Frame::Hello(Hello { credit, .. })) = &frame {
+            self.credit.granted(Amount { envelopes: credit.envelopes, bytes: credit.bytes }).unwrap();
+        }
+        Ok(frame)
     }
 
     pub(crate) async fn next(&mut self) -> Frame {
@@ -264,6 +281,11 @@ impl Peer {
 
     pub(crate) async fn send_chunks(&mut self, message: &Message, from_chunk: u64) {
         for (index, bytes) in (0..).zip(&message.chunks).filter(|(index, _)| *index >= from_chunk) {
+            let cost = Amount { envelopes: 0, bytes: bytes.len() as u64 };
+            while self.credit.spend(cost) == Spend::Wait {
+                let frame = self.receive().await.unwrap().expect("the hub closed the link");
+                self.early.push_back(frame);
+            }
             let originator = self.participant.id;
             self.send(BodyChunk { originator, message: message.id, index, bytes: bytes.clone() }).await;
         }

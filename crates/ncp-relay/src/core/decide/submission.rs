@@ -23,13 +23,19 @@ use crate::limits::ENVELOPES_PER_MESSAGE_MAX;
 pub(super) fn accept(relay: &Relay, view: &dyn View, submission: AcceptSubmission) -> Decided {
     let header = &submission.header;
     let message = MESSAGES.row(view, &(header.originator, header.message))?;
-    if let Some(code) = refuse_originator(relay, view, &submission)? {
+    if let Some(code) = refuse_foreign(relay, &submission) {
         return Ok(Decision::reply(Reply::Refused(code)));
     }
-    match standing(view, &submission, message.as_ref())? {
-        Standing::New => {}
-        Standing::Known(row) => return Ok(Decision::reply(known(&row))),
-        Standing::Conflict => return Ok(conflict(&submission, message.as_ref())),
+    let standing = standing(view, &submission, message.as_ref())?;
+    if let Standing::Known(row) = standing {
+        // Whatever changed since, also about the originator: the same bytes have the same evidence.
+        return Ok(Decision::reply(known(&row)));
+    }
+    if let Some(code) = refuse_originator(view, header)? {
+        return Ok(Decision::reply(Reply::Refused(code)));
+    }
+    if let Standing::Conflict = standing {
+        return Ok(conflict(&submission, message.as_ref()));
     }
     if let Some(reply) = refuse_recipient(view, &submission)? {
         return Ok(Decision::reply(reply));
@@ -95,18 +101,15 @@ fn envelope_of(header: &Header) -> EnvelopeKey {
     EnvelopeKey { originator, message, recipient, seal }
 }
 
-fn refuse_originator(
-    relay: &Relay,
-    view: &dyn View,
-    submission: &AcceptSubmission,
-) -> Result<Option<RejectCode>, Unreadable> {
+fn refuse_foreign(relay: &Relay, submission: &AcceptSubmission) -> Option<RejectCode> {
     let header = &submission.header;
     if header.originator != submission.peer {
-        return Ok(Some(RejectCode::OriginatorMismatch));
+        return Some(RejectCode::OriginatorMismatch);
     }
-    if header.network != relay.network {
-        return Ok(Some(RejectCode::NetworkMismatch));
-    }
+    (header.network != relay.network).then_some(RejectCode::NetworkMismatch)
+}
+
+fn refuse_originator(view: &dyn View, header: &Header) -> Result<Option<RejectCode>, Unreadable> {
     if DIRECTORY.row(view, &header.originator)?.is_none() {
         return Ok(Some(RejectCode::PeerUnknown));
     }
