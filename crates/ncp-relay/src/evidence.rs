@@ -1,8 +1,9 @@
 //! Taking in what recipients state: receipts come in order, are verified on a worker, stored in order, and acknowledged
 //! once they are durable.
 //!
-//! What is not evidence of this peer ends the link: an honest node cannot send it. What the hub cannot place is noted and
-//! passed over, so that one piece never blocks the stream.
+//! What is not evidence of this peer ends the link: an honest node cannot send it. What the hub cannot place is stored and
+//! reaches nobody, so that one piece never blocks the stream. A peer with more evidence about what the hub does not know
+//! than a day allows waits for its acknowledgement; the rest of its link goes on.
 
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
@@ -17,11 +18,13 @@ use ncp_protocol::proof::LogProof;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::queue::Urgency;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use crate::clock;
-use crate::core::command::{Command, Reply, StoreEvidence};
+use crate::core::command::{Command, Reply, Stamp, StoreEvidence};
 use crate::directory::Directory;
 use crate::hub::Asked;
+use crate::limits::EVIDENCE_PAUSE;
 use crate::link::{Link, LinkEnd, TaskEnd};
 
 /// Stores frames of receipts, one after the other.
@@ -49,24 +52,50 @@ async fn store(link: &Arc<Link>, receipts: Receipts) -> Result<ReceiptsStored, L
     if let Some(newest) = verified.last() {
         hub.links.keep_checkpoint(peer, newest.checkpoint.clone());
     }
-    let asked = |weight| Asked::by(peer, Urgency::Routine, weight);
-    let submissions = verified.into_iter().map(|piece| {
+    for piece in &verified {
         hub.belief.heard(piece.stated);
-        let claim = piece.claim;
-        let Piece { index, stated, text, .. } = piece;
-        let weight = text.len();
-        let command = StoreEvidence { peer, claim, index, stated, proof: text.into_bytes(), stamp: clock::stamp() };
-        let hub = Arc::clone(hub);
-        let stored = async move { hub.submit(asked(weight), Command::StoreEvidence(command)).await };
-        Box::pin(async move { stored.await.map(|committed| (claim, committed.reply)) })
-    });
-    for outcome in in_order(submissions.collect()).await {
-        if let (claim, Reply::Refused(code)) = outcome? {
-            let message = claim.envelope.message;
-            tracing::warn!(%peer, %message, code = code.number(), "evidence not stored: {code}");
-        }
+    }
+    while take(link, &verified).await? == Taken::HasToWait {
+        tracing::warn!(%peer, "its evidence waits: too much of it is about envelopes that the hub does not know");
+        sleep(EVIDENCE_PAUSE).await;
     }
     Ok(ReceiptsStored { cursor: Cursor { epoch, number: last } })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Taken {
+    All,
+    HasToWait,
+}
+
+/// Has pieces stored, one behind the other.
+async fn take(link: &Arc<Link>, pieces: &[Piece]) -> Result<Taken, LinkEnd> {
+    let (hub, peer) = (&link.hub, link.peer);
+    // One time for all: where the first has to wait, so do those behind it.
+    let now = hub.now();
+    let submissions = pieces.iter().map(|piece| {
+        let Piece { claim, index, stated, text, .. } = piece;
+        let stamp = Stamp { now, ..clock::stamp() };
+        let proof = text.clone().into_bytes();
+        let (asked, claim) = (Asked::by(peer, Urgency::Routine, proof.len()), *claim);
+        let command = StoreEvidence { peer, claim, index: *index, stated: *stated, proof, stamp };
+        let hub = Arc::clone(hub);
+        let stored = async move { hub.submit(asked, Command::StoreEvidence(command)).await };
+        Box::pin(async move { stored.await.map(|committed| (claim, committed.reply)) })
+    });
+    let mut taken = Taken::All;
+    for outcome in in_order(submissions.collect()).await {
+        let (claim, reply) = outcome?;
+        let message = claim.envelope.message;
+        if reply == Reply::Refused(RejectCode::QuotaExceeded) {
+            taken = Taken::HasToWait;
+        } else if let Reply::Refused(code) = reply {
+            return Err(LinkEnd::Cut(code));
+        } else if let Reply::Kept(_) = reply {
+            tracing::warn!(%peer, %message, "evidence about an envelope that is not so here");
+        }
+    }
+    Ok(taken)
 }
 
 /// Evidence that verified, with the text that is stored.

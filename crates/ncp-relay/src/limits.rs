@@ -30,6 +30,11 @@ pub const ENVELOPES_PER_MESSAGE_MAX: u64 = RECIPIENTS_MAX as u64 * SEALS_MAX;
 pub const OFFER_BATCH_MAX: usize = 32;
 /// Most envelopes that one command lets expire.
 pub const EXPIRE_BATCH_MAX: usize = 64;
+/// Pieces of evidence that the hub takes from one participant in a day about nothing that waits for them: envelopes that
+/// it has forgotten or never saw, or evidence of a kind that it has. What is more waits at its node.
+pub const SURPLUS_EVIDENCE_PER_DAY: u32 = 2_000;
+/// How long evidence that has to wait does so before it is looked at again.
+pub const EVIDENCE_PAUSE: Duration = Duration::from_secs(60);
 /// Most rows that one event forgets.
 pub const FORGET_PER_EVENT_MAX: usize = 4;
 /// Out of this many deliveries one goes to the lower ranks even while urgent mail waits.

@@ -85,11 +85,12 @@ pub fn verify(
     let unreadable = |_| Refusal::Unreadable(RejectCode::HeaderMalformed);
     let header = Header::read(&envelope.header_bytes).map_err(unreadable)?;
     let refused = |code| Refusal::Envelope(key(&header), code);
-    header.check().map_err(|error| match error {
+    match header.check() {
+        Ok(()) => {}
         // No envelope has this name.
-        HeaderError::Seal => Refusal::Unreadable(RejectCode::HeaderMalformed),
-        error => refused(rule_code(&error, &header)),
-    })?;
+        Err(HeaderError::Seal) => return Err(Refusal::Unreadable(RejectCode::HeaderMalformed)),
+        Err(error) => return Err(refused(rule_code(&error, &header))),
+    }
     if header.network != *network {
         return Err(refused(RejectCode::NetworkMismatch));
     }

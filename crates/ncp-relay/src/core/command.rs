@@ -201,6 +201,9 @@ pub enum Reply {
     Offered(Vec<EnvelopeKey>),
     /// The evidence is stored, now or before.
     Stored(EvidenceCursor),
+    /// The evidence is stored and reaches nobody: its envelope has another header here, or an originator who is not in the
+    /// directory.
+    Kept(EvidenceCursor),
     /// Everything that waited is deleted; the evidence stands in the originator's stream.
     Recalled,
     /// It was recalled before: this is the evidence.

@@ -1,13 +1,16 @@
 //! The tables of the relay's index. Rows follow from events alone and are rebuilt from the journal at any time.
 
 use ncp_protocol::codes::{Code, Precedence};
-use ncp_protocol::event::EnvelopeKey;
+use ncp_protocol::event::{Claim, EnvelopeKey, EvidenceKind};
 use ncp_protocol::ids::{Digest, Epoch, MessageId, ParticipantId, SealNumber, UnixMillis};
+use ncp_protocol::limits::DAY_MS;
 use ncp_store::state::{FIRST_CORE_TABLE, Table};
 use serde::{Deserialize, Serialize};
 
+use crate::limits::SURPLUS_EVIDENCE_PER_DAY;
+
 /// Version of these layouts; another number rebuilds the index.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Originator, message, recipient, seal number: the key of an envelope's row.
 pub type EnvelopeRowKey = (ParticipantId, MessageId, ParticipantId, u32);
@@ -32,8 +35,6 @@ pub const MAILBOXES: Table<MailboxKey, EnvelopeKey> = Table::new(FIRST_CORE_TABL
 pub const DUE: Table<(u64, u64), EnvelopeKey> = Table::new(FIRST_CORE_TABLE + 6);
 /// Receipts to each participant, by number from 1.
 pub const RECEIPTS: Table<(ParticipantId, u64), ReceiptRow> = Table::new(FIRST_CORE_TABLE + 7);
-/// Evidence that participants issued and the hub stored: participant, epoch and index of their log.
-pub const RECEIVED: Table<(ParticipantId, u32, u64), Digest> = Table::new(FIRST_CORE_TABLE + 8);
 /// What each participant has at the hub.
 pub const PEERS: Table<ParticipantId, PeerRow> = Table::new(FIRST_CORE_TABLE + 9);
 /// What may be forgotten: from when, place in the journal, running number.
@@ -106,6 +107,8 @@ pub struct EnvelopeRow {
     pub acceptance: Option<ReceiptPlace>,
     /// The hub's negative evidence.
     pub failure: Option<ReceiptPlace>,
+    /// Whether R3 came.
+    pub handed_over: bool,
 }
 
 /// Where an envelope stands at the hub.
@@ -178,21 +181,40 @@ pub struct PeerRow {
     pub evidence: EvidenceCount,
     /// The record of the newest piece: its checkpoint is the newest of that log that is held durably.
     pub newest_evidence: Option<Digest>,
+    /// How much of it was about nothing that waits for it here.
+    pub surplus: Surplus,
 }
 
-/// How many pieces of evidence of one log the hub stored. A node's stream to the hub is all its own evidence, in order,
-/// so this is the cursor that hello carries.
+/// How many pieces of evidence of one log the hub stored. A node's stream to the hub is all its own evidence, in the order
+/// of its log, so this is the cursor that hello carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceCount {
     /// Epoch of the node's log.
     pub epoch: Epoch,
     /// Pieces stored in that epoch.
     pub number: u64,
+    /// Leaf behind the last of them: what stands before it there is counted, or is no evidence.
+    pub next: u64,
 }
 
 impl Default for EvidenceCount {
     fn default() -> Self {
-        Self { epoch: Epoch(0), number: 0 }
+        Self { epoch: Epoch(0), number: 0, next: 0 }
+    }
+}
+
+/// Evidence of one participant that no envelope here was waiting for, since a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surplus {
+    /// When the counting began.
+    pub since: UnixMillis,
+    /// Pieces since then.
+    pub pieces: u32,
+}
+
+impl Default for Surplus {
+    fn default() -> Self {
+        Self { since: UnixMillis(0), pieces: 0 }
     }
 }
 
@@ -203,8 +225,6 @@ pub enum Forget {
     Envelope(EnvelopeKey),
     /// A receipt: it can no longer be fetched again.
     Receipt(ParticipantId, u64),
-    /// Evidence of a participant: the same would be stored again.
-    Received(ParticipantId, Epoch, u64),
 }
 
 /// How far `traffic` has recorded the log `public`.
@@ -246,6 +266,19 @@ impl EnvelopeRow {
         }
     }
 
+    /// Whether it waits for what the recipient claims: for R2 or a refusal until it has ended, then for one R3.
+    #[must_use]
+    pub fn awaits(&self, claim: &Claim) -> bool {
+        self.header == claim.header
+            && match claim.kind {
+                EvidenceKind::ContentConsignment | EvidenceKind::ContentConsignmentFailure => self.is_open(),
+                EvidenceKind::ContentHandover => {
+                    self.state == EnvelopeState::Ended(Ending::Consigned) && !self.handed_over
+                }
+                EvidenceKind::RelayAcceptance | EvidenceKind::RelayFailure => false,
+            }
+    }
+
     /// The key of its mailbox row.
     #[must_use]
     pub fn mailbox_key(&self, envelope: &EnvelopeKey) -> MailboxKey {
@@ -254,11 +287,38 @@ impl EnvelopeRow {
 }
 
 impl EvidenceCount {
-    /// The count with one more piece of the log's `epoch`; a new epoch begins at 1.
+    /// Whether the piece at this leaf is not counted yet. A log's leaves come in order, and so do its epochs.
     #[must_use]
-    pub fn after(self, epoch: Epoch) -> Self {
+    pub fn is_new(&self, epoch: Epoch, leaf: u64) -> bool {
+        epoch > self.epoch || (epoch == self.epoch && leaf >= self.next)
+    }
+
+    /// The count with the piece at this leaf; a new epoch begins at 1.
+    #[must_use]
+    pub fn after(self, epoch: Epoch, leaf: u64) -> Self {
+        if !self.is_new(epoch, leaf) {
+            return self;
+        }
         let number = if epoch == self.epoch { self.number + 1 } else { 1 };
-        Self { epoch, number }
+        Self { epoch, number, next: leaf + 1 }
+    }
+}
+
+impl Surplus {
+    /// Whether no more may come now.
+    #[must_use]
+    pub fn is_used_up(&self, now: UnixMillis) -> bool {
+        self.pieces >= SURPLUS_EVIDENCE_PER_DAY && now.millis_since(self.since) < DAY_MS
+    }
+
+    /// With one more piece.
+    #[must_use]
+    pub fn after(self, now: UnixMillis) -> Self {
+        if now.millis_since(self.since) < DAY_MS {
+            Self { pieces: self.pieces.saturating_add(1), ..self }
+        } else {
+            Self { since: now, pieces: 1 }
+        }
     }
 }
 

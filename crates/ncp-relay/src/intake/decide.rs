@@ -64,11 +64,7 @@ pub(super) async fn verify_and_decide(link: Arc<Link>, envelope: SealedEnvelope)
 
 /// R1 of an envelope that was accepted from this peer before. It is looked for first: keys and entries that changed since
 /// must not turn the same bytes into a refusal. Another wrap beside a known header is judged as anything new.
-fn known(
-    view: &dyn View,
-    peer: ParticipantId,
-    envelope: &SealedEnvelope,
-) -> Result<Option<ReceiptPlace>, Unreadable> {
+fn known(view: &dyn View, peer: ParticipantId, envelope: &SealedEnvelope) -> Result<Option<ReceiptPlace>, Unreadable> {
     let Ok(header) = envelope.unverified_header() else { return Ok(None) };
     if header.originator != peer || header.wrap_digest != envelope.wrap.digest() {
         return Ok(None);

@@ -9,7 +9,7 @@ use ncp_protocol::limits::{DAY_MS, WRAP_LEN};
 use ncp_protocol::reject::RejectCode;
 use ncp_protocol::wrap::Wrap;
 
-use crate::network::{Network, Participant, files, id, now};
+use crate::network::{Network, Participant, files, id, key, now, sealing_key};
 use crate::peer::{Message, Peer, sign};
 
 /// A hub with XA, who is connected, and XB.
@@ -44,6 +44,26 @@ async fn the_same_envelope_again_brings_the_same_bytes() {
     })
     .await;
     assert_eq!(xa.submit(&network, &message, &xb).await, first);
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolled_key_leaves_the_evidence_of_what_was_accepted() {
+    let (mut network, hub, mut peer, xb) = pair().await;
+    let message = Message::new(1, 1);
+    let first = peer.submit(&network, &message, &xb).await;
+    let xa = peer.participant.clone();
+    let rolled = network.roll(&xa, |keys| keys.signing.as_mut().unwrap().key = key("XA next").verifying_key()).await;
+    network.roll(&xb, |keys| keys.sealing[0].public = sealing_key("XB next")).await;
+    let mut peer = Peer::resume(&network, &rolled, hub.address, 1).await;
+    assert_eq!(peer.submit(&network, &message, &xb).await, first, "the same bytes, the same evidence");
+    // Under either key other bytes are what they are: signed by nobody whom the directory names.
+    let mut wrapped = message.envelope(&network, &xa, &xb);
+    let other = Message { precedence: Precedence::Urgent, ..message };
+    let envelope = other.envelope(&network, &xa, &xb);
+    check_refused(&network, &mut peer, envelope, RejectCode::OriginatorKeyUnknown).await;
+    wrapped.wrap = Wrap::from_bytes(&[8; WRAP_LEN]).unwrap();
+    check_refused(&network, &mut peer, wrapped, RejectCode::OriginatorKeyUnknown).await;
     hub.stop().await.unwrap();
 }
 

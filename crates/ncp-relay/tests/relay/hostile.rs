@@ -1,6 +1,8 @@
 //! Peers that break the protocol are told a code and cut off; others are served on.
 
-use ncp_protocol::frame::{BodyChunk, Frame, Ping, Pong, Submit};
+use ncp_protocol::event::EnvelopeKey;
+use ncp_protocol::frame::{BodyChunk, Frame, Ping, Pong, Refused, Submit};
+use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, NetworkId};
 use ncp_protocol::limits::ENVELOPE_MAX;
 use ncp_protocol::reject::RejectCode;
@@ -122,9 +124,34 @@ async fn an_unreadable_header_cuts_the_link() {
     assert_eq!(peer.expect_bye().await, Some(RejectCode::HeaderMalformed));
     let mut peer = Peer::connect(&network, &xa, hub.address).await;
     let mut header = Message::new(1, 1).header(&network, &xa, &xb);
-    header.recipient = xa.id;
+    header.seal.0 = 0;
     peer.send(Submit { envelope: crate::peer::sign(&header, &xa) }).await;
-    assert_eq!(peer.expect_bye().await, Some(RejectCode::SelfAddressed));
+    assert_eq!(peer.expect_bye().await, Some(RejectCode::HeaderMalformed));
+    still_serves(&network, hub, &xa, &xb).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_that_breaks_a_rule_is_refused_alone() {
+    let (network, hub, xa, xb) = hub().await;
+    let mut peer = Peer::connect(&network, &xa, hub.address).await;
+    type Break = fn(&mut ncp_protocol::header::Header);
+    let breaks: [(Break, RejectCode); 6] = [
+        (|header| header.version = 2, RejectCode::VersionUnsupported),
+        (|header| header.suite = 2, RejectCode::SuiteUnsupported),
+        (|header| header.recipient = header.originator, RejectCode::SelfAddressed),
+        (|header| header.recipient = id("HUB"), RejectCode::RecipientUnknown),
+        (|header| header.originator = id("HUB"), RejectCode::OriginatorMismatch),
+        (|header| header.body_length = 17, RejectCode::BodyLengthMismatch),
+    ];
+    for (break_rule, code) in breaks {
+        let mut header = Message::new(1, 1).header(&network, &xa, &xb);
+        break_rule(&mut header);
+        let Header { originator, message, recipient, seal, .. } = header;
+        peer.send(Submit { envelope: crate::peer::sign(&header, &xa) }).await;
+        let envelope = EnvelopeKey { originator, message, recipient, seal };
+        assert_eq!(peer.expect_refused().await, Refused { envelope, code });
+    }
+    peer.submit(&network, &Message::new(1, 1), &xb).await;
     still_serves(&network, hub, &xa, &xb).await;
 }
 
@@ -188,7 +215,14 @@ async fn an_odd_piece_of_evidence_blocks_nothing() {
     let done = ncp_protocol::event::Outcome::Done;
     let unrelated = peer.state(&network, &mut log, &crate::peer::sign(&other, &xa), kind, done);
     let true_one = peer.state(&network, &mut log, &delivery.envelope, kind, done);
-    peer.hand_in(1, vec![unrelated, true_one.clone()]).await;
-    assert_eq!(originator.expect_receipts().await.proofs, [true_one]);
+    peer.hand_in(1, vec![unrelated.clone(), true_one.clone()]).await;
+    assert_eq!(originator.expect_receipts().await.proofs, std::slice::from_ref(&true_one));
+    // On the next link the hub asks for what is behind both, and what is shown again all the same changes nothing.
+    let mut peer = Peer::connect(&network, &xb, hub.address).await;
+    assert_eq!(peer.hello.as_ref().unwrap().receipts.number, 2);
+    peer.hand_in(1, vec![unrelated, true_one]).await;
+    let peer = Peer::connect(&network, &xb, hub.address).await;
+    assert_eq!(peer.hello.as_ref().unwrap().receipts.number, 2);
+    originator.settle().await;
     still_serves(&network, hub, &xa, &xb).await;
 }

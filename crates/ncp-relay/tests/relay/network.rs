@@ -243,6 +243,18 @@ impl Network {
         participant
     }
 
+    /// Has the next version of a participant's entry admitted, with these keys changed.
+    pub(crate) async fn roll(&mut self, participant: &Participant, change: impl FnOnce(&mut EntryKeys)) -> Participant {
+        let mut entry = participant.entry.clone();
+        (entry.version, entry.previous, entry.created) = (entry.version + 1, Some(participant.digest), now());
+        change(&mut entry.keys);
+        let signed = SignedEntry::sign(entry.clone(), &key(&format!("{} identity", participant.id))).unwrap();
+        let request = HubAdmit { entry: signed.encode(), membership: self.membership(&[]), roots: Vec::new() };
+        let recorded = self.api().hub_admit(&request).await.unwrap();
+        assert_eq!((recorded.participant, recorded.entry_version), (participant.id, entry.version));
+        Participant { entry, digest: signed.digest(), ..participant.clone() }
+    }
+
     pub(crate) fn config(&self) -> Config {
         let text = format!(
             "listen = \"127.0.0.1:0\"\ndata-dir = \"{}\"\napi-socket = \"{}\"\n",

@@ -7,7 +7,7 @@ use ncp_store::state::{Placed, Rows, Unreadable, View};
 
 use crate::core::tables::{
     DIRECTORY, DUE, DirectoryRow, ENVELOPES, Ending, EnvelopeRow, EnvelopeState, FORGET, Forget, MAILBOXES, MESSAGES,
-    MessageRow, PEERS, PeerRow, RECEIPTS, RECEIVED, ROOTS, ReceiptPlace, ReceiptRow, Tally, WAITING, envelope_key,
+    MessageRow, PEERS, PeerRow, RECEIPTS, ROOTS, ReceiptPlace, ReceiptRow, Tally, WAITING, envelope_key,
 };
 
 type Folded = Result<(), Unreadable>;
@@ -40,6 +40,7 @@ impl<'a> Fold<'a> {
             state: EnvelopeState::Waiting,
             acceptance: None,
             failure: None,
+            handed_over: false,
         };
         ENVELOPES.put(self.rows, &envelope_key(&envelope), &row);
         MAILBOXES.put(self.rows, &row.mailbox_key(&envelope), &envelope);
@@ -92,21 +93,40 @@ impl<'a> Fold<'a> {
 
     pub(super) fn evidence_received(&mut self, claim: &Claim, index: u64, record: Digest) -> Folded {
         self.forget_due()?;
-        let (peer, epoch) = (claim.origin.participant, claim.origin.epoch);
-        RECEIVED.put(self.rows, &(peer, epoch.0, index), &record);
-        self.remind(DEDUPLICATION_MS, &Forget::Received(peer, epoch, index));
-        let consigned = (claim.kind == EvidenceKind::ContentConsignment).then_some(self.time);
+        let (peer, epoch, time) = (claim.origin.participant, claim.origin.epoch, self.time);
+        let envelope = self.envelope(&claim.envelope)?;
+        let awaited = envelope.is_some_and(|row| row.awaits(claim));
+        let consigned = (claim.kind == EvidenceKind::ContentConsignment).then_some(time);
         self.change_peer(peer, |row| {
-            row.evidence = row.evidence.after(epoch);
-            row.newest_evidence = Some(record);
+            if row.evidence.is_new(epoch, index) {
+                row.newest_evidence = Some(record);
+            }
+            if !awaited {
+                row.surplus = row.surplus.after(time);
+            }
+            row.evidence = row.evidence.after(epoch, index);
             row.consigned = consigned.or(row.consigned);
         })?;
+        if envelope.is_some_and(|row| row.header != claim.header) || !self.is_admitted(claim.envelope.originator)? {
+            return Ok(());
+        }
         self.add_receipt(claim.envelope.originator, &ReceiptRow::Foreign(record))?;
         match claim.kind {
             EvidenceKind::ContentConsignment => self.end(&claim.envelope, Ending::Consigned, None),
             EvidenceKind::ContentConsignmentFailure => self.end(&claim.envelope, Ending::Rejected, None),
-            EvidenceKind::ContentHandover | EvidenceKind::RelayAcceptance | EvidenceKind::RelayFailure => Ok(()),
+            EvidenceKind::ContentHandover => {
+                if let Some(mut row) = envelope {
+                    row.handed_over = true;
+                    ENVELOPES.put(self.rows, &envelope_key(&claim.envelope), &row);
+                }
+                Ok(())
+            }
+            EvidenceKind::RelayAcceptance | EvidenceKind::RelayFailure => Ok(()),
         }
+    }
+
+    fn is_admitted(&self, participant: ParticipantId) -> Result<bool, Unreadable> {
+        Ok(DIRECTORY.row_over(self.view, self.rows, &participant)?.is_some())
     }
 
     pub(super) fn offered(&mut self, envelope: &EnvelopeKey) -> Folded {

@@ -7,7 +7,7 @@ use ncp_protocol::event::EnvelopeKey;
 use ncp_store::state::Unreadable;
 
 use super::fold::Fold;
-use crate::core::tables::{ENVELOPES, EnvelopeRow, FORGET, Forget, MESSAGES, RECEIPTS, RECEIVED, envelope_key};
+use crate::core::tables::{ENVELOPES, EnvelopeRow, FORGET, Forget, MESSAGES, RECEIPTS, envelope_key};
 use crate::limits::FORGET_PER_EVENT_MAX;
 
 impl Fold<'_> {
@@ -26,7 +26,6 @@ impl Fold<'_> {
             match what {
                 Forget::Envelope(envelope) => self.forget_envelope(&envelope)?,
                 Forget::Receipt(to, number) => RECEIPTS.remove(self.rows, &(to, number)),
-                Forget::Received(peer, epoch, index) => RECEIVED.remove(self.rows, &(peer, epoch.0, index)),
             }
         }
         Ok(())

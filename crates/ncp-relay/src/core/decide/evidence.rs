@@ -1,4 +1,7 @@
 //! Storing what recipients state: R2 and their refusals end a header, R3 completes a timeline.
+//!
+//! Every piece that is the peer's own word is stored, in the order of its log, so that the cursor of its stream is the count
+//! of what is stored. One that fits no envelope here is kept and not passed on.
 
 use ncp_protocol::event::{Actor, Change, Claim, EvidenceKind};
 use ncp_protocol::ids::LogName;
@@ -10,7 +13,7 @@ use ncp_store::state::{Decision, View};
 use super::ending::Endings;
 use super::{Decided, Scribe};
 use crate::core::command::{Effect, EvidenceCursor, Reply, StoreEvidence};
-use crate::core::tables::{DIRECTORY, ENVELOPES, EvidenceCount, PEERS, RECEIVED, envelope_key};
+use crate::core::tables::{DIRECTORY, ENVELOPES, EvidenceCount, PEERS, envelope_key};
 
 pub(super) fn store(view: &dyn View, evidence: StoreEvidence) -> Decided {
     let StoreEvidence { peer, claim, index, stated, proof, stamp } = evidence;
@@ -19,27 +22,37 @@ pub(super) fn store(view: &dyn View, evidence: StoreEvidence) -> Decided {
         return refused(RejectCode::EvidenceInvalid);
     }
     let Some(ends) = ends_header(&claim) else { return refused(RejectCode::EvidenceInvalid) };
-    let counted = PEERS.row(view, &peer)?.unwrap_or_default().evidence;
-    if RECEIVED.row(view, &(peer, claim.origin.epoch.0, index))?.is_some() {
-        return Ok(Decision::reply(Reply::Stored(cursor(counted))));
-    }
-    let row = ENVELOPES.row(view, &envelope_key(&claim.envelope))?;
-    // Evidence for something that the hub has forgotten is stored and passed on; for what it never saw, too, as it
-    // cannot tell the two apart: the originator can.
-    if row.is_some_and(|row| row.header != claim.header) || DIRECTORY.row(view, &claim.envelope.originator)?.is_none() {
-        return refused(RejectCode::EvidenceUnrelated);
+    let (epoch, envelope) = (claim.origin.epoch, claim.envelope);
+    let counted = PEERS.row(view, &peer)?.unwrap_or_default();
+    let row = ENVELOPES.row(view, &envelope_key(&envelope))?;
+    let fits = row.is_none_or(|row| row.header == claim.header) && DIRECTORY.row(view, &envelope.originator)?.is_some();
+    let ended = row.filter(|row| fits && ends && row.is_open());
+    if !counted.evidence.is_new(epoch, index) {
+        // Shown again because it was asked for again: it counts once, and may end what was submitted anew since.
+        if ended.is_none() {
+            return Ok(Decision::reply(Reply::Stored(cursor(counted.evidence))));
+        }
+    } else if counted.surplus.is_used_up(stamp.now) {
+        // All that is new waits, also what an envelope waits for: the cursor counts pieces, so none may be passed over.
+        return refused(RejectCode::QuotaExceeded);
     }
     let mut scribe = Scribe::new(stamp, Actor::Peer(peer));
     let record = sha256(&proof);
     scribe.traffic(Change::EvidenceReceived { claim, index, stated, record });
     scribe.records.push(Record { name: RecordName { kind: RecordKind::Evidence, id: record }, bytes: proof });
-    if let Some(row) = row.filter(|row| ends && row.is_open()) {
+    if let Some(row) = ended {
         let mut endings = Endings::default();
-        endings.ended(&mut scribe, &claim.envelope, &row);
+        endings.ended(&mut scribe, &envelope, &row);
         endings.drop_bodies(&mut scribe, view)?;
     }
-    scribe.effect(Effect::SendReceipts(claim.envelope.originator));
-    Ok(scribe.done(Reply::Stored(cursor(counted.after(claim.origin.epoch)))))
+    let stored = cursor(counted.evidence.after(epoch, index));
+    if !fits {
+        return Ok(scribe.done(Reply::Kept(stored)));
+    }
+    // Evidence for something that the hub has forgotten is passed on; for what it never saw, too, as it cannot tell the
+    // two apart: the originator can.
+    scribe.effect(Effect::SendReceipts(envelope.originator));
+    Ok(scribe.done(Reply::Stored(stored)))
 }
 
 /// Whether the claim ends its header at the hub; `None` if it is not a recipient's to make.

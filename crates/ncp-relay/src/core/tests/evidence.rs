@@ -1,14 +1,14 @@
 use ncp_protocol::event::{Change, EvidenceKind, Outcome};
 use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, Epoch};
-use ncp_protocol::limits::{DEDUPLICATION_MS, RECEIPTS_KEPT_MS};
+use ncp_protocol::limits::{DAY_MS, DEDUPLICATION_MS, RECEIPTS_KEPT_MS};
 use ncp_protocol::reject::RejectCode;
 
 use super::world::{NOW, body_dropped, header, id, key, world};
 use crate::core::command::{Command, Effect, EvidenceCursor, Reply, StoreEvidence};
 use crate::core::query;
 use crate::core::tables::{Ending, EnvelopeState, ReceiptRow, Tally};
-use crate::limits::FORGET_PER_EVENT_MAX;
+use crate::limits::{FORGET_PER_EVENT_MAX, SURPLUS_EVIDENCE_PER_DAY};
 
 fn stored(number: u64) -> Reply {
     Reply::Stored(EvidenceCursor { epoch: Epoch(1), number })
@@ -67,22 +67,108 @@ fn evidence_for_something_forgotten_is_stored_and_passed_on() {
 }
 
 #[test]
-fn evidence_of_others_or_about_other_headers_is_refused() {
+fn evidence_of_others_is_refused() {
     let mut world = world();
     let sent = header("XA", 1, "XB");
     world.submit(&sent);
     let refused = |done: super::world::Done, code| {
         assert_eq!((done.reply, done.changes), (Reply::Refused(code), vec![]));
     };
-    let altered = Header { wrap_digest: Digest([0; 32]), ..sent.clone() };
-    refused(world.consign(&altered, 1), RejectCode::EvidenceUnrelated);
-    refused(world.consign(&header("XZ", 1, "XB"), 1), RejectCode::EvidenceUnrelated);
     refused(world.evidence(&sent, EvidenceKind::RelayFailure, Outcome::Expired, 1), RejectCode::EvidenceInvalid);
     let consigned = world.consign(&sent, 1);
     let Change::EvidenceReceived { claim, .. } = consigned.changes[0] else { panic!() };
     let (stamp, stated) = (world.stamp(), NOW);
     let by_another = StoreEvidence { peer: id("XC"), claim, index: 2, stated, proof: vec![], stamp };
     refused(world.run(Command::StoreEvidence(by_another)), RejectCode::EvidenceInvalid);
+}
+
+#[test]
+fn evidence_that_fits_no_envelope_is_counted_and_reaches_nobody() {
+    let mut world = world();
+    let sent = header("XA", 1, "XB");
+    world.submit(&sent);
+    let altered = Header { wrap_digest: Digest([0; 32]), ..sent.clone() };
+    for (number, odd) in [(1, altered), (2, header("XZ", 1, "XB"))] {
+        let done = world.consign(&odd, number);
+        assert_eq!(done.reply, Reply::Kept(EvidenceCursor { epoch: Epoch(1), number }));
+        assert_eq!((done.changes.len(), done.effects), (1, vec![]));
+    }
+    assert!(world.row(&sent).unwrap().is_open());
+    assert_eq!(world.consign(&sent, 3).reply, stored(3));
+    assert_eq!(query::receipts(&world.rows, id("XA"), 1, 9).unwrap().len(), 1, "R2 alone came behind R1");
+    assert_eq!(query::receipts(&world.rows, id("XZ"), 0, 9), Ok(vec![]));
+    assert!(world.rows.0 == world.replayed().0);
+}
+
+#[test]
+fn evidence_shown_again_never_counts_again_however_old() {
+    let mut world = world();
+    let sent = header("XA", 1, "XB");
+    world.submit(&sent);
+    world.consign(&sent, 7);
+    world.now = NOW.plus_millis(2 * DEDUPLICATION_MS);
+    for n in 1..=5 {
+        // Rows are forgotten with events.
+        world.submit(&Header { created: world.now, not_after: world.now.plus_millis(DAY_MS), ..header("XC", n, "XB") });
+    }
+    assert_eq!(world.row(&sent), None);
+    let done = world.consign(&sent, 7);
+    assert_eq!((done.reply, done.changes), (stored(1), vec![]));
+    // Submitted anew, as after a restore of the hub, it ends by the evidence that was shown before.
+    let anew = Header { created: world.now, not_after: world.now.plus_millis(DAY_MS), ..sent };
+    world.submit(&anew);
+    let done = world.consign(&anew, 7);
+    assert_eq!((done.reply, done.changes.len()), (stored(1), 2));
+    assert_eq!(world.row(&anew).unwrap().state, EnvelopeState::Ended(Ending::Consigned));
+}
+
+#[test]
+fn evidence_of_an_earlier_epoch_does_not_turn_the_count_back() {
+    let mut world = world();
+    let (first, second) = (header("XA", 1, "XB"), header("XA", 2, "XB"));
+    world.submit(&first);
+    world.submit(&second);
+    let changes = world.consign(&first, 3).changes;
+    let Change::EvidenceReceived { mut claim, .. } = changes[0] else { panic!("{changes:?}") };
+    claim.origin.epoch = Epoch(2);
+    let (stamp, stated, proof) = (world.stamp(), NOW, b"epoch 2".to_vec());
+    world.run(Command::StoreEvidence(StoreEvidence { peer: id("XB"), claim, index: 0, stated, proof, stamp }));
+    let done = world.consign(&second, 9);
+    assert_eq!(done.reply, Reply::Stored(EvidenceCursor { epoch: Epoch(2), number: 1 }));
+    assert_eq!(world.row(&second).unwrap().state, EnvelopeState::Ended(Ending::Consigned));
+}
+
+#[test]
+fn evidence_that_nothing_waits_for_has_a_quota_and_nothing_overtakes_what_waits() {
+    let mut world = world();
+    let (known, other) = (header("XA", 1, "XB"), header("XA", 2, "XB"));
+    world.submit(&known);
+    world.submit(&other);
+    world.consign(&known, 0);
+    // The first R3 is awaited, no other is.
+    let handover = |world: &mut super::world::World, leaf| {
+        world.evidence(&known, EvidenceKind::ContentHandover, Outcome::Blind, leaf).reply
+    };
+    assert_eq!(handover(&mut world, 1), stored(2));
+    let quota = u64::from(SURPLUS_EVIDENCE_PER_DAY);
+    for n in 0..quota {
+        assert_eq!(handover(&mut world, 2 + n), stored(3 + n));
+    }
+    let before = query::peer_row(&world.rows, id("XA")).unwrap().receipts;
+    let full = Reply::Refused(RejectCode::QuotaExceeded);
+    assert_eq!(handover(&mut world, 2 + quota), full);
+    assert_eq!(world.consign(&header("XA", 99, "XB"), 3 + quota).reply, full);
+    assert_eq!(world.consign(&other, 4 + quota).reply, full, "the cursor counts: nothing is passed over");
+    assert_eq!(
+        query::peer_row(&world.rows, id("XA")).unwrap().receipts,
+        before,
+        "the originator's queue does not grow"
+    );
+    // Another participant has a quota of its own.
+    assert_eq!(world.consign(&header("XA", 99, "XC"), 0).reply, stored(1));
+    world.now = NOW.plus_millis(DAY_MS);
+    assert_eq!(handover(&mut world, 2 + quota), stored(3 + quota));
+    assert_eq!(world.consign(&other, 4 + quota).reply, stored(4 + quota));
 }
 
 #[test]

@@ -62,7 +62,10 @@ fn the_same_envelope_again_gets_the_same_evidence() {
     // Ended, expired by the clock and without a body: still the same.
     world.now = NOW.plus_millis(2 * DAY_MS);
     let done = world.submit_with(&header, BodySource::AtHub);
-    assert_eq!((done.reply, done.changes), (before, vec![]));
+    assert_eq!((done.reply, done.changes), (before.clone(), vec![]));
+    // Nor does it matter who was suspended since.
+    world.admit_membership(2, &[("XA", Some("drill")), ("XB", Some("drill")), ("XC", None)]);
+    assert_eq!(world.submit_with(&header, BodySource::AtHub).reply, before);
 }
 
 #[test]

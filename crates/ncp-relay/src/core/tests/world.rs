@@ -140,7 +140,9 @@ impl World {
     pub(super) fn run(&mut self, command: Command) -> Done {
         let decision = self.relay.decide(&self.rows, command).unwrap();
         for record in &decision.records {
-            assert!(self.records.insert(record.name) || record.name.kind == RecordKind::Body, "a record twice");
+            // Bodies and evidence are named by what they hold: the same again is there already.
+            let by_content = matches!(record.name.kind, RecordKind::Body | RecordKind::Evidence);
+            assert!(self.records.insert(record.name) || by_content, "a record twice");
         }
         for event in &decision.events {
             assert_eq!(Event::decode(&event.encode()).as_ref(), Ok(event));
@@ -214,7 +216,7 @@ impl World {
             header: sha256(&header.encode()),
             outcome,
         };
-        let proof = format!("{kind:?} {index} {}", header.recipient).into_bytes();
+        let proof = format!("{claim:?} {index}").into_bytes();
         let stamp = self.stamp();
         let stated = self.now;
         self.run(Command::StoreEvidence(StoreEvidence { peer: header.recipient, claim, index, stated, proof, stamp }))
