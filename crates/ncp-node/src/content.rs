@@ -6,7 +6,6 @@
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::body::BodyCore;
 use ncp_protocol::body::open::BodyOpener;
-use ncp_protocol::codes::Kind;
 use ncp_protocol::envelope::open::reopen_content;
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{Digest, MessageId, ParticipantId};
@@ -133,23 +132,4 @@ pub fn inline_text(
     let Some((_, stretch)) = part(node, key, content, place)? else { return Ok(None) };
     let bytes = stretch.all().map_err(ReadError::from)?;
     Ok(String::from_utf8(bytes).ok())
-}
-
-/// Whether a message of this kind waits for an answer.
-#[must_use]
-pub fn starts_clock(kind: Kind) -> bool {
-    match kind {
-        Kind::Request | Kind::AssistanceRequest | Kind::Call | Kind::ConsentRequest => true,
-        Kind::Clarification
-        | Kind::Response
-        | Kind::Notice
-        | Kind::AssistanceProposal
-        | Kind::BestPractice
-        | Kind::Bulletin
-        | Kind::ContactCard
-        | Kind::Consent
-        | Kind::Withdrawal
-        | Kind::StatisticsReturn
-        | Kind::Test => false,
-    }
 }

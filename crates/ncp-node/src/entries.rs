@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use ncp_protocol::directory::{Chain, Entry, Fingerprint, Membership, SignedEntry, Timestamp};
+use ncp_protocol::directory::{Chain, Entry, Fingerprint, Membership, MembershipClass, SignedEntry, Timestamp};
 use ncp_protocol::ids::{Digest, KeyId, LogOrigin, NetworkId, ParticipantId};
 use ncp_protocol::keys::VerifyingKey;
 use ncp_store::reader::{ReadError, Reader};
@@ -113,6 +113,14 @@ pub struct Statements {
     pub membership: Option<Membership>,
     /// How fresh that is.
     pub timestamp: Option<Timestamp>,
+}
+
+impl Statements {
+    /// What a participant is, if the membership says so.
+    #[must_use]
+    pub fn class(&self, participant: ParticipantId) -> Option<MembershipClass> {
+        self.membership.as_ref()?.member(participant).map(|member| member.class)
+    }
 }
 
 /// The signed entries up to the one with this digest, oldest first; fewer if a record is missing.

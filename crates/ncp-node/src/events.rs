@@ -120,19 +120,14 @@ fn message_told(us: ParticipantId, change: &Change) -> Option<Told> {
 
 /// What arrived; a test message reaches no person.
 fn arrival(kind: Kind) -> Option<FeedType> {
-    match kind {
-        Kind::Test => None,
-        Kind::Response => Some(FeedType::RequestAnswered),
-        Kind::Request | Kind::AssistanceRequest | Kind::Call | Kind::ConsentRequest => Some(FeedType::RequestReceived),
-        Kind::Clarification
-        | Kind::Notice
-        | Kind::AssistanceProposal
-        | Kind::BestPractice
-        | Kind::Bulletin
-        | Kind::ContactCard
-        | Kind::Consent
-        | Kind::Withdrawal
-        | Kind::StatisticsReturn => Some(FeedType::MessageReceived),
+    if !kind.reaches_a_person() {
+        None
+    } else if kind == Kind::Response {
+        Some(FeedType::RequestAnswered)
+    } else if kind.expects_answer() {
+        Some(FeedType::RequestReceived)
+    } else {
+        Some(FeedType::MessageReceived)
     }
 }
 

@@ -9,7 +9,7 @@ pub mod state;
 use std::ops::ControlFlow;
 
 use ncp_api::message::{Direction, MessageItem, MessageName};
-use ncp_protocol::codes::{Handling, Kind};
+use ncp_protocol::codes::Handling;
 use ncp_protocol::event::Actor;
 use ncp_protocol::ids::{MessageId, OfficerNumber, ParticipantId, Reference, UnixMillis};
 use ncp_store::state::{Unreadable, View};
@@ -108,7 +108,7 @@ pub fn received(node: &Node, after: u64) -> Result<Vec<(u64, Listed)>, Unreadabl
     })?;
     let mut listed = Vec::new();
     for (sequence, key) in keys {
-        if let Some(row) = IN.row(&view, &key)?.filter(|row| row.received.kind != Kind::Test) {
+        if let Some(row) = IN.row(&view, &key)?.filter(|row| row.received.kind.reaches_a_person()) {
             let place = (row.time.0, key.1.0);
             listed.push((sequence, Listed { place, key, row: Row::In(Box::new(row)) }));
         }

@@ -68,7 +68,8 @@ macro_rules! closed_set {
 }
 
 closed_set! {
-    /// What a message is.
+    /// What a message is. A recipient that does not know a kind refuses the message for good; what each kind implies
+    /// stands in [`Kind::columns`] and nowhere else.
     Kind {
         /// Asks for information.
         Request = "request",
@@ -100,6 +101,68 @@ closed_set! {
         StatisticsReturn = "statistics-return",
         /// Runs the whole chain of evidence and reaches no person.
         Test = "test",
+    }
+}
+
+/// One row of the table of kinds in `docs/PROTOCOL.md`, section 3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindColumns {
+    /// It starts the clock of an answer, and the recipient may answer it.
+    pub expects_answer: bool,
+    /// It names, by id and commitment, the message that it is about.
+    pub must_cite: bool,
+    /// No other participant than the Secretariat may send it.
+    pub from_secretariat_alone: bool,
+    /// It stands in an inbox until somebody opens it.
+    pub reaches_a_person: bool,
+}
+
+impl Kind {
+    /// What the kind implies. The cores' `apply` reads this: a row that changes gives old journals another meaning.
+    #[must_use]
+    pub const fn columns(self) -> KindColumns {
+        const PLAIN: KindColumns = KindColumns {
+            expects_answer: false,
+            must_cite: false,
+            from_secretariat_alone: false,
+            reaches_a_person: true,
+        };
+        match self {
+            Self::Request | Self::AssistanceRequest | Self::ConsentRequest => {
+                KindColumns { expects_answer: true, ..PLAIN }
+            }
+            Self::Clarification | Self::Response | Self::Consent | Self::Withdrawal => {
+                KindColumns { must_cite: true, ..PLAIN }
+            }
+            Self::AssistanceProposal | Self::Bulletin => KindColumns { from_secretariat_alone: true, ..PLAIN },
+            Self::Call => KindColumns { expects_answer: true, from_secretariat_alone: true, ..PLAIN },
+            Self::Notice | Self::BestPractice | Self::ContactCard | Self::StatisticsReturn => PLAIN,
+            Self::Test => KindColumns { reaches_a_person: false, ..PLAIN },
+        }
+    }
+
+    /// Whether it starts the clock of an answer.
+    #[must_use]
+    pub const fn expects_answer(self) -> bool {
+        self.columns().expects_answer
+    }
+
+    /// Whether it names the message that it is about.
+    #[must_use]
+    pub const fn must_cite(self) -> bool {
+        self.columns().must_cite
+    }
+
+    /// Whether no other participant than the Secretariat may send it.
+    #[must_use]
+    pub const fn from_secretariat_alone(self) -> bool {
+        self.columns().from_secretariat_alone
+    }
+
+    /// Whether it stands in an inbox until somebody opens it.
+    #[must_use]
+    pub const fn reaches_a_person(self) -> bool {
+        self.columns().reaches_a_person
     }
 }
 

@@ -178,22 +178,8 @@ impl Manifest {
     }
 
     fn check_kind(&self) -> Result<(), ManifestError> {
-        let replies = match self.kind {
-            Kind::Response | Kind::Clarification | Kind::Consent | Kind::Withdrawal => true,
-            Kind::Request
-            | Kind::Notice
-            | Kind::AssistanceRequest
-            | Kind::AssistanceProposal
-            | Kind::BestPractice
-            | Kind::Bulletin
-            | Kind::Call
-            | Kind::ContactCard
-            | Kind::ConsentRequest
-            | Kind::StatisticsReturn
-            | Kind::Test => false,
-        };
         match self.in_reply_to {
-            None if replies => return Err(ManifestError::InReplyTo),
+            None if self.kind.must_cite() => return Err(ManifestError::InReplyTo),
             Some(reply) if reply.message == self.message => return Err(ManifestError::InReplyTo),
             None | Some(_) => {}
         }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::tree::{files, report, top};
+use ncp_protocol::codes::{Kind, KindColumns};
 use ncp_protocol::keys::sha256;
 use ncp_protocol::reject::RejectCode;
 
@@ -76,6 +77,22 @@ fn every_reject_code_stands_in_the_protocol_page() {
         .map(ToString::to_string)
         .collect();
     report("reject codes without their row in docs/PROTOCOL.md", missing);
+}
+
+#[test]
+fn the_protocol_page_says_of_each_kind_what_the_table_says() {
+    let page = fs::read_to_string(top().join("docs/PROTOCOL.md")).expect("docs/PROTOCOL.md");
+    let word = |column: bool| if column { "yes" } else { "no" };
+    let mut missing = Vec::new();
+    for (number, kind) in Kind::ALL.iter().enumerate() {
+        let KindColumns { expects_answer, must_cite, from_secretariat_alone, reaches_a_person } = kind.columns();
+        let columns = [expects_answer, must_cite, from_secretariat_alone, reaches_a_person].map(word).join(" | ");
+        let row = format!("| {number} | {kind} | {columns} |");
+        if !page.contains(&row) {
+            missing.push(row);
+        }
+    }
+    report("kinds without their row in docs/PROTOCOL.md", missing);
 }
 
 fn permanence(code: RejectCode) -> &'static str {

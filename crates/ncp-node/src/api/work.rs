@@ -47,7 +47,7 @@ pub(super) async fn respond(node: &Arc<Node>, key: MessageKey, asked: Signed) ->
 fn answer(node: &Node, key: MessageKey, response: NewResponse) -> Result<NewMessage, Failed> {
     let row = received(node, key)?;
     let received = &row.received;
-    if !content::starts_clock(received.kind) {
+    if !received.kind.expects_answer() {
         let fault = ErrorCode::NotAnswerable.with("reference", received.reference);
         return Err(fault.with("kind", received.kind).into());
     }

@@ -7,6 +7,7 @@ use ncp_api::{ErrorCode, Fault};
 use ncp_policy::Allowed;
 use ncp_protocol::body::BodyDigest;
 use ncp_protocol::codes::{Code, Form, Handling, Kind, Precedence, ResponseStatus, UrgentGround};
+use ncp_protocol::directory::MembershipClass;
 use ncp_protocol::event::Draft;
 use ncp_protocol::ids::{ConversationId, Digest, ParticipantId, UnixMillis};
 use ncp_protocol::limits::{ALSO_SENT_THROUGH_MAX, DAY_MS, MESSAGE_MAX, PARTS_MAX, PROTOCOL_VERSION, RECIPIENTS_MAX};
@@ -21,7 +22,7 @@ use crate::holds;
 use crate::node::Node;
 use crate::views;
 
-/// The Secretariat's desk: the one that publishes.
+/// What the Secretariat's node is called.
 const SECRETARIAT: &str = "SEC";
 /// Longest national reference in bytes.
 const NATIONAL_REF_MAX: usize = 200;
@@ -208,28 +209,21 @@ fn recipients(node: &Node, to: &[ParticipantId]) -> Result<Vec<ParticipantId>, F
 }
 
 fn check_kind(node: &Node, asked: &NewMessage) -> Result<(), Fault> {
-    let publishes = match asked.kind {
-        Kind::Bulletin | Kind::Call | Kind::AssistanceProposal => true,
-        Kind::Request
-        | Kind::Clarification
-        | Kind::Response
-        | Kind::Notice
-        | Kind::AssistanceRequest
-        | Kind::BestPractice
-        | Kind::ContactCard
-        | Kind::ConsentRequest
-        | Kind::Consent
-        | Kind::Withdrawal
-        | Kind::StatisticsReturn
-        | Kind::Test => false,
-    };
-    if publishes && node.participant().as_str() != SECRETARIAT {
+    if asked.kind.from_secretariat_alone() && !is_secretariat(node) {
         return Err(ErrorCode::KindNotAllowed.with("kind", asked.kind).with("who", "the Secretariat").field("kind"));
     }
     if asked.precedence == Precedence::Urgent && asked.urgent_ground.is_none() {
         return Err(ErrorCode::UrgentGroundMissing.fault().field("urgent_ground"));
     }
     Ok(())
+}
+
+/// By the class that the membership statement gives this node; by its name until the link brought a statement.
+fn is_secretariat(node: &Node) -> bool {
+    match node.statements.load().class(node.participant()) {
+        Some(class) => class == MembershipClass::Secretariat,
+        None => node.participant().as_str() == SECRETARIAT,
+    }
 }
 
 fn restriction(asked: &NewMessage) -> Result<Option<Subject>, Fault> {
@@ -280,27 +274,9 @@ fn check_answer(asked: &NewMessage, now: UnixMillis) -> Result<(), Fault> {
     }
 }
 
-/// Whether a message of this kind names the one that it is about.
-fn cites(kind: Kind) -> bool {
-    match kind {
-        Kind::Response | Kind::Clarification | Kind::Consent | Kind::Withdrawal => true,
-        Kind::Request
-        | Kind::Notice
-        | Kind::AssistanceRequest
-        | Kind::AssistanceProposal
-        | Kind::BestPractice
-        | Kind::Bulletin
-        | Kind::Call
-        | Kind::ContactCard
-        | Kind::ConsentRequest
-        | Kind::StatisticsReturn
-        | Kind::Test => false,
-    }
-}
-
 fn cited(node: &Node, asked: &NewMessage) -> Result<Option<Cited>, Failed> {
     let Some(name) = &asked.in_reply_to else {
-        if !cites(asked.kind) {
+        if !asked.kind.must_cite() {
             return Ok(None);
         }
         let reason = format!("a {} names the message it is about", asked.kind);

@@ -6,6 +6,7 @@
 use ncp_policy::Rules;
 use ncp_protocol::approval::{self, ApprovalCode};
 use ncp_protocol::codes::Code;
+use ncp_protocol::directory::MembershipClass;
 use ncp_protocol::event::{Actor, Claim, Draft, EnvelopeKey, HoldScope, Received, Role};
 use ncp_protocol::ids::{
     Digest, KeyId, LogName, LogOrigin, MessageId, OfficerNumber, PairSequence, ParticipantId, SealNumber, UnixMillis,
@@ -241,6 +242,8 @@ pub struct Consigned {
     pub acceptance: Noted,
     /// For an answer: the commitment that the manifest cites.
     pub cites: Option<Digest>,
+    /// The originator's class in the membership statement that is believed here, if it names the originator.
+    pub originator_class: Option<MembershipClass>,
 }
 
 /// News from the directory, verified by the shell.

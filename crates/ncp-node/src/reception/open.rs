@@ -61,6 +61,7 @@ pub(super) fn open(node: &Node, verified: Verified, body: &Body) -> Result<Opene
         content: node.vault.seal_content(name, &stored),
         body: inline,
         acceptance,
+        originator_class: node.statements.load().class(key.originator),
         cites: opened.manifest().in_reply_to.map(|cited| cited.commitment),
     })))
 }

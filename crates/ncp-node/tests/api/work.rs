@@ -108,6 +108,7 @@ pub(crate) async fn arrival(world: &World, subject: &str, text: &str, handling: 
             body: Some(Record { name: body_record(body.root), bytes }),
             acceptance: Noted { claim, index: 7, stated: ncp_node::clock::now(), record },
             cites: None,
+            originator_class: None,
         })))
         .await;
     reference

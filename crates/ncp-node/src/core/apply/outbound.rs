@@ -7,7 +7,7 @@ use ncp_protocol::reject::RejectCode;
 use ncp_store::state::Unreadable;
 
 use super::{Applying, introduced};
-use crate::core::decide::{asks_for_another_seal, evidence_byte, expects_answer};
+use crate::core::decide::{asks_for_another_seal, evidence_byte};
 use crate::core::tables::{
     Clock, DUE, ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, EvidenceRow, HUB_SEEN, HubSeenRow, OUT, OutRow,
     PAIR_OPEN, PAIR_VOIDED, QUEUE, lane_byte, queue_key,
@@ -166,7 +166,7 @@ impl Applying<'_> {
         stated: UnixMillis,
     ) -> Result<(), Unreadable> {
         let draft = introduced(self.read(&OUT, &message)?, "message")?.draft;
-        if !expects_answer(draft.kind) {
+        if !draft.kind.expects_answer() {
             return Ok(());
         }
         let due = draft.answer_by.unwrap_or_else(|| stated.plus_millis(draft.precedence.answer_time_ms()));

@@ -1,6 +1,7 @@
 //! A message that arrives: consigned or refused, then handed over, assigned, contributed to.
 
 use ncp_protocol::codes::{Code, Kind, ResponseStatus};
+use ncp_protocol::directory::MembershipClass;
 use ncp_protocol::event::{Change, EnvelopeKey, EvidenceKind, Lane, Outcome, Received, Role};
 use ncp_protocol::ids::{Digest, LogName, PairSequence, UnixMillis};
 use ncp_protocol::reject::RejectCode;
@@ -37,10 +38,10 @@ impl Deciding<'_> {
         let header = received.header;
         let gaps = self.gaps(&received)?;
         self.push_claim(EvidenceKind::ContentConsignment, envelope, header, Outcome::Done);
-        let is_test = received.kind == Kind::Test;
+        let reaches_a_person = received.kind.reaches_a_person();
         let extension = self.extension(&received);
         self.push(Change::MessageReceived(received));
-        if is_test {
+        if !reaches_a_person {
             // A test message runs the whole chain of evidence and reaches no person: the daemon takes it.
             self.push_claim(EvidenceKind::ContentHandover, envelope, header, Outcome::Confirmed);
         }
@@ -103,6 +104,10 @@ impl Deciding<'_> {
     /// What keeps a message of good form from being taken in.
     fn fault(&self, consigned: &Consigned) -> Result<Option<RejectCode>, Stop> {
         let received = &consigned.received;
+        let from_another = consigned.originator_class.is_some_and(|class| class != MembershipClass::Secretariat);
+        if received.kind.from_secretariat_alone() && from_another {
+            return Ok(Some(RejectCode::ManifestInvalid));
+        }
         if received.kind != Kind::Response {
             return Ok(None);
         }
@@ -121,7 +126,8 @@ impl Deciding<'_> {
 
     /// When an answer to this message is due, counted from now: the time of R2.
     fn due(&self, received: &Received) -> Option<UnixMillis> {
-        expects_answer(received.kind)
+        let expects_answer = received.kind.expects_answer();
+        expects_answer
             .then(|| received.answer_by.unwrap_or_else(|| self.now().plus_millis(received.precedence.answer_time_ms())))
     }
 
@@ -186,7 +192,7 @@ impl Deciding<'_> {
     ) -> Result<Done, Stop> {
         self.acting_officer(Role::Drafter)?;
         let row = IN.row(self.view, &message)?.ok_or(Refusal::UnknownMessage)?;
-        if !expects_answer(row.received.kind) || row.answer.is_some() {
+        if !row.received.kind.expects_answer() || row.answer.is_some() {
             return Err(Refusal::NotAssignable.into());
         }
         if services.is_empty() || services.len() > SERVICES_MAX || usize::from(row.tasks) + services.len() > TASKS_MAX {
@@ -226,23 +232,5 @@ impl Deciding<'_> {
         self.records.push(record);
         self.effects.push(Effect::Announce);
         Ok(Done::Noted)
-    }
-}
-
-/// Whether a message of this kind starts the clock of an answer.
-pub(in crate::core) fn expects_answer(kind: Kind) -> bool {
-    match kind {
-        Kind::Request | Kind::AssistanceRequest | Kind::Call | Kind::ConsentRequest => true,
-        Kind::Clarification
-        | Kind::Response
-        | Kind::Notice
-        | Kind::AssistanceProposal
-        | Kind::BestPractice
-        | Kind::Bulletin
-        | Kind::ContactCard
-        | Kind::Consent
-        | Kind::Withdrawal
-        | Kind::StatisticsReturn
-        | Kind::Test => false,
     }
 }

@@ -157,22 +157,7 @@ impl Deciding<'_> {
     /// that is here.
     fn check_citation(&self, draft: &Draft) -> Result<(), Stop> {
         let Some(cited) = draft.in_reply_to else {
-            return match draft.kind {
-                Kind::Response | Kind::Withdrawal => Err(Refusal::CitationUnknown.into()),
-                Kind::Request
-                | Kind::Clarification
-                | Kind::Notice
-                | Kind::AssistanceRequest
-                | Kind::AssistanceProposal
-                | Kind::BestPractice
-                | Kind::Bulletin
-                | Kind::Call
-                | Kind::ContactCard
-                | Kind::ConsentRequest
-                | Kind::Consent
-                | Kind::StatisticsReturn
-                | Kind::Test => Ok(()),
-            };
+            return if draft.kind.must_cite() { Err(Refusal::CitationUnknown.into()) } else { Ok(()) };
         };
         let conversation = match self.message_received(&draft.recipients, cited)? {
             Some(conversation) => Some(conversation),

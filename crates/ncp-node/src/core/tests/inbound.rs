@@ -1,6 +1,7 @@
 //! What arrives is consigned once, answered with the same evidence for ever, and refused where it does not fit.
 
 use ncp_protocol::codes::{Kind, ResponseStatus};
+use ncp_protocol::directory::MembershipClass;
 use ncp_protocol::event::{Actor, Change, EvidenceKind, Outcome};
 use ncp_protocol::ids::{LogName, PairSequence, ParticipantId, SealNumber};
 use ncp_protocol::limits::DAY_MS;
@@ -107,6 +108,25 @@ fn answer_to_nothing_of_ours_is_refused() {
     other.cites = Some(digest(250));
     consign(&mut world, other).unwrap();
     assert!(row(&world, 3).is_none());
+}
+
+#[test]
+fn what_the_secretariat_alone_publishes_is_refused_from_a_state() {
+    for kind in Kind::ALL.iter().copied().filter(|kind| kind.from_secretariat_alone()) {
+        for (seed, class, stands) in [
+            (1, Some(MembershipClass::ParticipatingState), false),
+            (2, Some(MembershipClass::Secretariat), true),
+            (3, None, true),
+        ] {
+            let mut world = World::new();
+            let from = world.journal.len();
+            consign(&mut world, Consigned { originator_class: class, ..arrival(seed, kind, 1) }).unwrap();
+            assert_eq!(row(&world, seed).is_some(), stands, "{kind} from {class:?}");
+            let refused = Outcome::Rejected(RejectCode::ManifestInvalid);
+            let stated = outcomes(&world, from).contains(&(EvidenceKind::ContentConsignmentFailure, refused));
+            assert_eq!(stated, !stands, "{kind} from {class:?}");
+        }
+    }
 }
 
 #[test]

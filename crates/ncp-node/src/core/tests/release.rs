@@ -131,6 +131,14 @@ fn nothing_listed_nothing_leaves() {
 }
 
 #[test]
+fn each_kind_that_must_cite_is_refused_without_a_citation() {
+    for kind in Kind::ALL.iter().copied().filter(|kind| kind.must_cite()) {
+        let mut world = World::new();
+        assert_eq!(world.put_up(draft(1, kind, &["XB"])), Err(Refusal::CitationUnknown), "{kind}");
+    }
+}
+
+#[test]
 fn lifetime_is_bounded() {
     let mut world = World::new();
     let mut long = draft(1, Kind::Notice, &["XB"]);

@@ -345,6 +345,7 @@ pub(super) fn arrival(seed: u8, kind: Kind, sequence: u64) -> Consigned {
         body: Some(Record { name: body_record(digest(seed)), bytes: vec![1] }),
         acceptance: noted(claim, START),
         cites: None,
+        originator_class: None,
     }
 }
 
