@@ -181,6 +181,9 @@ pub struct Ping {
     /// A participant; `HUB` asks the link alone, others get a test message through the whole chain.
     #[serde(with = "crate::text")]
     pub to: ParticipantId,
+    /// How long to wait for the whole, in seconds, at most [`crate::WAIT_MAX_SECONDS`]; 25 unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_seconds: Option<u16>,
 }
 
 /// Answer to a ping.

@@ -16,6 +16,7 @@ pub mod message;
 pub mod officer;
 pub mod path;
 pub mod problem;
+pub mod reasons;
 pub mod registry;
 pub mod release;
 pub mod text;

@@ -417,6 +417,33 @@ pub struct ContributionView {
     pub parts: Vec<PartView>,
 }
 
+/// One answer to a message, as its header fields tell; its content is in the answer itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerView {
+    /// Which message.
+    #[serde(with = "crate::text")]
+    pub reference: Reference,
+    /// What sort of answer; absent for a clarification and the like.
+    #[serde(with = "crate::text::option", default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<ResponseStatus>,
+    /// For a refusal or extension: why, see [`crate::reasons`].
+    #[serde(with = "crate::text::option", default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Code>,
+}
+
+/// An officer's rejection of a draft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnView {
+    /// Who rejected it.
+    pub officer: u16,
+    /// When.
+    #[serde(with = "crate::time")]
+    pub time: UnixMillis,
+    /// The officer's words for the drafter, if any were given.
+    #[serde(default)]
+    pub words: Option<String>,
+}
+
 /// A message as this node shows it. Content members are absent when the content was erased or is not acknowledged yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageView {
@@ -493,6 +520,12 @@ pub struct MessageView {
     /// What answers it, in order.
     #[serde(with = "crate::text::list", default)]
     pub answers: Vec<Reference>,
+    /// The same answers with what sort each is; a refusal names its reason.
+    #[serde(default)]
+    pub answered_by: Vec<AnswerView>,
+    /// Why it went back to its drafter, as long as nobody edited it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<ReturnView>,
     /// Tasks of national services.
     #[serde(default)]
     pub tasks: Vec<TaskView>,

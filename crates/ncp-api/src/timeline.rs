@@ -3,7 +3,7 @@
 //! The node says which receipt belongs to which step; whoever shows a timeline verifies the receipts itself, with the
 //! bytes of [`EvidenceBundle`], and does not take the node's word.
 
-use ncp_protocol::codes::Kind;
+use ncp_protocol::codes::{Code, Kind};
 use ncp_protocol::directory::Fingerprint;
 use ncp_protocol::event::EvidenceKind;
 use ncp_protocol::ids::{
@@ -93,6 +93,12 @@ pub struct TimelineEntry {
     /// What else there is to say: `rule XA-R7`, `confirmed`, a reject code in words. Never content.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// For a refusal, an extension or a moved deadline: why, see [`crate::reasons`].
+    #[serde(with = "crate::text::option", default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Code>,
+    /// For a rejection: the officer's words for the drafter. Shown to officers alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
     /// For an expected step: when it is due.
     #[serde(with = "crate::time::option", default, skip_serializing_if = "Option::is_none")]
     pub due: Option<UnixMillis>,

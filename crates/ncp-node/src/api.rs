@@ -39,6 +39,8 @@ use axum::serve::IncomingStream;
 use ncp_api::{ErrorCode, Fault, PROBLEM_MEDIA_TYPE, Problem, path};
 use tokio::net::{UnixListener, UnixStream};
 
+pub(crate) use officers::officer_names;
+
 use crate::faults::Failed;
 use crate::node::Node;
 

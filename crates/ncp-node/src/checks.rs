@@ -6,21 +6,20 @@
 mod storage;
 
 use core::time::Duration;
-use std::path::Path;
 use std::sync::Arc;
 
 use ncp_api::health::{Check, CheckResult};
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::event::Role;
-use ncp_protocol::ids::{ParticipantId, UnixMillis};
-use ncp_protocol::keys::Purpose;
+use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
+use ncp_protocol::keys::{Purpose, SigningKey, VerifyingKey};
 use ncp_protocol::limits::DAY_MS;
 use ncp_protocol::root::NetworkClass;
-use ncp_store::keyfiles::{self, KeyFileError, KeyUse};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::clock;
+use crate::config::Config;
 use crate::core::tables::Standing;
 use crate::holds;
 use crate::node::Node;
@@ -124,8 +123,24 @@ pub(crate) fn unread(title: &str, error: &dyn core::fmt::Display) -> Found {
     Found::Fail(title.to_owned(), ErrorCode::StoreStopped.with("reason", error))
 }
 
+/// The configuration in force, and whether the next start would find what it needs: the files as they lie now.
 fn configuration(node: &Node) -> Found {
-    Found::Ok(format!("configuration of {}, {} rules", node.participant(), node.config.rules.rules().len()))
+    let config = &node.config;
+    if let Err(fault) = crate::api::officer_names(config) {
+        return Found::Fail("the table of officers' names cannot be read".to_owned(), fault);
+    }
+    let title = format!("configuration of {}, {} rules", node.participant(), config.rules.rules().len());
+    let Some(file) = &config.file else { return Found::Ok(title) };
+    match Config::load(file) {
+        Ok(now) if now == *config => Found::Ok(title),
+        Ok(_) => Found::Ok(format!("{title}; the file was changed since, which counts after a restart")),
+        Err(faults) => {
+            let title = format!("the daemon would not start again: {} faults in the configuration", faults.len());
+            let unknown =
+                || ErrorCode::ConfigFileUnreadable.with("file", file.display()).with("reason", "it has faults");
+            Found::Fail(title, faults.into_iter().next().unwrap_or_else(unknown))
+        }
+    }
 }
 
 fn network(node: &Node) -> Found {
@@ -152,37 +167,35 @@ fn ending(title: String, what: &str, until: UnixMillis, now: UnixMillis) -> Foun
     Found::Ok(title)
 }
 
-/// The files as they lie now: what was fine at the start may have been opened to others since.
+/// The files as they lie now: what was fine at the start may have been opened to others, damaged or replaced since.
 fn key_files(node: &Node) -> Found {
-    let folder = &node.config.data_dir;
-    let mut files = [KeyUse::Signing, KeyUse::Witness, KeyUse::Storage].map(keyfiles::key_path).to_vec();
-    files.push(keyfiles::log_key_path(node.identity.origin.log, node.identity.origin.epoch));
-    files.push(keyfiles::sealing_key_path(1));
-    files.push(Path::new(keyfiles::TLS_KEY).to_owned());
-    for file in &files {
-        if let Err(error) = keyfiles::read_private(&folder.join(file)) {
-            return Found::Fail("key files".to_owned(), key_fault(&error));
+    match crate::keys::load(&node.config.data_dir, node.participant()) {
+        Ok(_) => Found::Ok("key files closed to others, and those of the own entry".to_owned()),
+        Err(fault) => Found::Fail("key files".to_owned(), fault),
+    }
+}
+
+/// A signature made now verifies under the keys that the own entry gives to others.
+fn canary(node: &Node) -> Found {
+    let entry = node.network.own_chain.entry();
+    let origin = node.identity.origin;
+    let signing = entry.keys.signing.as_ref().map(|valid| &valid.key);
+    let log = entry.log_key(origin.log, origin.epoch);
+    let keys = [("signing key", &node.keys.signing, signing), ("log key", &node.keys.log, log)];
+    canary_of(&node.network.id(), keys)
+}
+
+/// Each key by name, with the half that others verify by.
+fn canary_of(network: &NetworkId, keys: [(&str, &SigningKey, Option<&VerifyingKey>); 2]) -> Found {
+    let bytes: [u8; 32] = clock::random();
+    for (name, key, public) in keys {
+        let signature = key.sign(Purpose::Canary, network, &bytes);
+        if public.is_none_or(|public| public.verify(Purpose::Canary, network, &bytes, &signature).is_err()) {
+            let reason = format!("a canary signed with the {name} does not verify under the own entry");
+            return Found::Fail(format!("the {name} does not work"), ErrorCode::InternalFault.with("reason", reason));
         }
     }
-    Found::Ok(format!("{} key files, closed to others", files.len()))
-}
-
-fn key_fault(error: &KeyFileError) -> Fault {
-    crate::keys::fault("private key", error)
-}
-
-fn canary(node: &Node) -> Found {
-    let bytes: [u8; 32] = clock::random();
-    let network = node.network.id();
-    let works = |key: &ncp_protocol::keys::SigningKey| {
-        let signature = key.sign(Purpose::Canary, &network, &bytes);
-        key.verifying_key().verify(Purpose::Canary, &network, &bytes, &signature).is_ok()
-    };
-    if works(&node.keys.signing) && works(&node.keys.log) {
-        return Found::Ok("signing key and log key work".to_owned());
-    }
-    let fault = ErrorCode::InternalFault.with("reason", "a canary that was just signed does not verify");
-    Found::Fail("signing".to_owned(), fault)
+    Found::Ok("signing key and log key work".to_owned())
 }
 
 fn certificate(node: &Node) -> Found {
@@ -391,6 +404,28 @@ mod tests {
             Found::Warn(..) => CheckResult::Warn,
             Found::Fail(..) => CheckResult::Fail,
             Found::Unset(_) => CheckResult::Unset,
+        }
+    }
+
+    #[test]
+    fn a_canary_fails_under_any_key_but_the_entrys() {
+        let network = NetworkId(ncp_protocol::ids::Digest([1; 32]));
+        let (signing, log) = (SigningKey::from_seed(&[2; 32]), SigningKey::from_seed(&[3; 32]));
+        let (signing_half, log_half) = (signing.verifying_key(), log.verifying_key());
+        let check = |first, second| {
+            let found = canary_of(&network, [("signing key", &signing, first), ("log key", &log, second)]);
+            (result(&found), format!("{found:?}"))
+        };
+        assert_eq!(check(Some(&signing_half), Some(&log_half)).0, CheckResult::Ok);
+        for (first, second, named) in [
+            (Some(&log_half), Some(&log_half), "signing key"),
+            (None, Some(&log_half), "signing key"),
+            (Some(&signing_half), Some(&signing_half), "log key"),
+            (Some(&signing_half), None, "log key"),
+        ] {
+            let (result, said) = check(first, second);
+            assert_eq!(result, CheckResult::Fail);
+            assert!(said.contains(named), "{said}");
         }
     }
 

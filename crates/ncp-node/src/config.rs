@@ -33,6 +33,8 @@ pub const SOCKET_PATH_MAX: usize = 107;
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// The file that it was read from; `None` for a text.
+    pub file: Option<PathBuf>,
     /// Whose node this is.
     pub participant: ParticipantId,
     /// Where journal, spool, index and keys lie.
@@ -92,7 +94,7 @@ impl Config {
             let text = read(&extra).map_err(|fault| vec![fault])?;
             files.push((extra, text));
         }
-        Self::parse(&files)
+        Self::parse(&files).map(|config| Self { file: Some(file.to_owned()), ..config })
     }
 
     /// Reads texts that stand for files.

@@ -47,6 +47,19 @@ pub fn of_task(node: &Node, message: MessageKey, task: u16) -> Result<Option<Str
     open(node, &task_note(message, task))
 }
 
+/// Why an officer sent a revision back, in words.
+///
+/// # Errors
+/// Damage, or the store's failure.
+pub fn of_rejection(
+    node: &Node,
+    message: MessageId,
+    revision: u32,
+    officer: OfficerNumber,
+) -> Result<Option<String>, Failed> {
+    open(node, &rejection_note(message, revision, officer))
+}
+
 /// Opens a note, if there is one.
 ///
 /// # Errors

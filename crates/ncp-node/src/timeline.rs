@@ -21,16 +21,25 @@ use crate::views;
 /// A wait at the hub that is worth a word.
 const WAIT_WORTH_A_WORD_MS: u64 = 10 * 60 * 1_000;
 
+/// Whether officers' words are told: they may say as much as the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// To officers.
+    Told,
+    /// From the operator, who reads steps alone.
+    Withheld,
+}
+
 /// The timeline of a message.
 ///
 /// # Errors
 /// [`ErrorCode::MessageUnknown`], or the store's failure.
-pub fn timeline(node: &Node, key: MessageKey) -> Result<Timeline, Failed> {
+pub fn timeline(node: &Node, key: MessageKey, words: Words) -> Result<Timeline, Failed> {
     let unknown = || ErrorCode::MessageUnknown.with("message", key.1);
     let history = history::of(node, key)?;
     let facts = receipts_shown::facts(node, key, &history)?;
     let receipts = receipts_shown::verified(node, &facts, &history)?;
-    let mut entries = steps::told(node, key, &history, &receipts)?;
+    let mut entries = steps::told(node, key, &history, &receipts, words)?;
     if key.0 == node.participant() {
         let row = OUT.row(&node.reader().view(), &key.1)?.ok_or_else(unknown)?;
         return of_sent(node, &row, entries, &receipts);

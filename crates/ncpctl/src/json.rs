@@ -103,6 +103,8 @@ const MESSAGE: &[&str] = &[
     "drafter",
     "in_reply_to",
     "answers",
+    "answered_by",
+    "returned",
     "tasks",
     "release",
     "also_sent_through",

@@ -1,9 +1,11 @@
 //! Messages as people read them: one in full, many in a list.
 
-use ncp_api::message::{ContentState, Direction, FormContent, MessageItem, MessageView, PartView, TaskView};
+use ncp_api::message::{
+    AnswerView, ContentState, Direction, FormContent, MessageItem, MessageView, PartView, TaskView,
+};
 use ncp_api::text::handling;
-use ncp_api::{FORM_PART, TEXT_PART, forms};
-use ncp_protocol::codes::{Handling, Precedence};
+use ncp_api::{FORM_PART, TEXT_PART, forms, reasons};
+use ncp_protocol::codes::{Code, Handling, Precedence, ResponseStatus};
 use serde_json::Value;
 
 use crate::clock::Clock;
@@ -50,10 +52,15 @@ fn in_full(view: &MessageView, clock: &Clock, style: Style) -> String {
 fn facts(view: &MessageView, clock: &Clock, style: Style) -> Facts {
     let mut facts = Facts::default();
     let status = view.response_status.map(|status| format!(", {status}")).unwrap_or_default();
-    let reason = view.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
-    let head = format!("{}  {}{status}{reason}", view.reference, view.kind);
+    let head = format!("{}  {}{status}", view.reference, view.kind);
     facts.add("message", style.paint(Tone::Strong, &head));
     facts.add("state", view.state.as_str().replace('-', " "));
+    if let Some(returned) = &view.returned {
+        let words = returned.words.as_deref().map(|words| format!(": {}", clean(words))).unwrap_or_default();
+        let time = clock.minute(returned.time);
+        facts.add("rejected", style.paint(Tone::Warn, &format!("officer {:02}, {time}{words}", returned.officer)));
+    }
+    facts.maybe("reason", view.reason.as_ref().map(|reason| reason_text(view.response_status, reason)));
     let recipients: Vec<String> = view.recipients.iter().map(|recipient| recipient.participant.to_string()).collect();
     match view.direction {
         Direction::In => facts.add("from", view.originator.to_string()),
@@ -78,8 +85,8 @@ fn facts(view: &MessageView, clock: &Clock, style: Style) -> Facts {
     facts.maybe("answer due", view.due.map(|due| format!("{}, {}", clock.minute(due), clock.relative(due))));
     facts.maybe("void after", view.not_after.map(|time| clock.minute(time)));
     facts.maybe("answers", view.in_reply_to.map(|name| name.to_string()));
-    if !view.answers.is_empty() {
-        facts.add("answered by", view.answers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    for answer in &view.answered_by {
+        facts.add("answered by", answer_text(answer));
     }
     if !view.also_sent_through.is_empty() {
         let channels: Vec<&str> = view.also_sent_through.iter().map(|code| code.as_str()).collect();
@@ -95,6 +102,22 @@ fn facts(view: &MessageView, clock: &Clock, style: Style) -> Facts {
     }
     facts.maybe("national number", view.national_ref.as_deref().map(clean));
     facts
+}
+
+/// An answer with its sort and reason: `XB-2026-000003, refusal: the information is not available (not-available)`.
+fn answer_text(answer: &AnswerView) -> String {
+    let status = answer.status.map(|status| format!(", {status}")).unwrap_or_default();
+    let reason =
+        answer.reason.as_ref().map(|reason| format!(": {}", reason_text(answer.status, reason))).unwrap_or_default();
+    format!("{}{status}{reason}", answer.reference)
+}
+
+/// What a reason code means, and the code; the code alone if this version does not know it.
+pub(crate) fn reason_text(status: Option<ResponseStatus>, code: &Code) -> String {
+    match status.and_then(|status| reasons::words(status, code)) {
+        Some(words) => format!("{words} ({code})"),
+        None => code.to_string(),
+    }
 }
 
 fn handling_line(view: &MessageView) -> String {

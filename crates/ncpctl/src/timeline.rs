@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use ncp_api::message::{Direction, MessageState};
 use ncp_api::timeline::{EvidenceState, ReceiptKind, Step, Timeline, TimelineEntry};
+use ncp_protocol::codes::ResponseStatus;
 use ncp_protocol::event::Outcome;
 use ncp_protocol::ids::{ParticipantId, UnixMillis};
 
 use crate::clock::{Clock, span};
+use crate::message::reason_text;
 use crate::style::{Style, Tone, clean, number, shorten, wrap};
 use crate::verify::{Standing, Verdicts, standing};
 
@@ -149,6 +151,7 @@ fn line(timeline: &Timeline, entry: &TimelineEntry, verdicts: &Verdicts, clock: 
         // Where a receipt proves the step, its own words stand; the node's would only repeat them.
         details.push(clean(&entry.detail));
     }
+    details.extend(entry.reason.as_ref().map(ToString::to_string).filter(|reason| *reason != entry.detail));
     details.extend(entry.about.map(|about| about.to_string()));
     if let Some(due) = entry.due {
         details.push(format!("due {}", clock.minute(due)));
@@ -264,6 +267,7 @@ fn remarks(timeline: &Timeline, verdicts: &Verdicts, clock: &Clock) -> Vec<Strin
     let mut remarks = Vec::new();
     remarks.extend(waited(timeline));
     remarks.extend(timeline.notes.iter().map(|note| clean(note)));
+    remarks.extend(timeline.entries.iter().filter_map(|entry| said(timeline, entry)));
     let tally = tally(timeline, verdicts);
     remarks.push(sentence(timeline, tally, clock));
     for entry in &timeline.entries {
@@ -275,6 +279,28 @@ fn remarks(timeline: &Timeline, verdicts: &Verdicts, clock: &Clock) -> Vec<Strin
         remarks.push(format!("evidence: {}", tally_words(tally)));
     }
     remarks
+}
+
+/// What an officer or the other side gave as a reason, in words.
+fn said(timeline: &Timeline, entry: &TimelineEntry) -> Option<String> {
+    if entry.step == Step::Rejected {
+        let officer = entry.officer.map_or_else(|| "An officer".to_owned(), |number| format!("Officer {number:02}"));
+        return entry.words.as_deref().map(|words| format!("{officer} rejected it: {}", clean(words)));
+    }
+    if entry.step != Step::Answered || entry.time.is_none() {
+        return None;
+    }
+    let status = entry.detail.parse().ok()?;
+    let who = match (timeline.direction, entry.recipient) {
+        (Direction::Out, Some(recipient)) => recipient.to_string(),
+        (Direction::Out | Direction::In, _) => "This contact point".to_owned(),
+    };
+    let what = match status {
+        ResponseStatus::Refusal => "declined to answer",
+        ResponseStatus::Extension => "needs longer",
+        ResponseStatus::Final | ResponseStatus::Partial => return None,
+    };
+    Some(format!("{who} {what}: {}.", reason_text(Some(status), entry.reason.as_ref()?)))
 }
 
 fn tally_words(tally: Tally) -> String {
@@ -315,7 +341,11 @@ pub(crate) fn sentence(timeline: &Timeline, tally: Tally, clock: &Clock) -> Stri
         }
     });
     let due = due.unwrap_or_default();
+    let refused = timeline.entries.iter().filter(|entry| entry.detail == ResponseStatus::Refusal.as_str()).count();
     match timeline.direction {
+        Direction::Out if timeline.state == MessageState::Answered && refused == timeline.counterparts.len() => {
+            "No answer is to be expected; nothing more happens by itself.".to_owned()
+        }
         Direction::Out => sent(timeline.state, &who, &due),
         Direction::In => received(timeline.state, &who, &due),
     }
@@ -323,7 +353,9 @@ pub(crate) fn sentence(timeline: &Timeline, tally: Tally, clock: &Clock) -> Stri
 
 fn sent(state: MessageState, who: &str, due: &str) -> String {
     match state {
-        MessageState::Draft => "It went back to its drafter; nothing has left.".to_owned(),
+        MessageState::Draft => {
+            "It is back with its drafter; nothing has left. An edit puts it up for release again.".to_owned()
+        }
         MessageState::WaitingForRelease => "Nothing has left: it waits for officers to release it.".to_owned(),
         MessageState::Queued => "It is released; it leaves as soon as the hub takes it.".to_owned(),
         MessageState::Held => "It is released, but a hold stops it; nothing has left.".to_owned(),

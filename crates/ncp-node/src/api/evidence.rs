@@ -18,9 +18,10 @@ pub(super) async fn timeline(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Failed> {
-    ask::reader(&node, request).await?;
+    let reader = ask::reader(&node, request).await?;
+    let words = if reader.sees_content() { life::Words::Told } else { life::Words::Withheld };
     let key = find(&node, &name).await?;
-    let timeline = node.blocking(move |node| life::timeline(node, key)).await?;
+    let timeline = node.blocking(move |node| life::timeline(node, key, words)).await?;
     Ok(Json(timeline).into_response())
 }
 

@@ -14,6 +14,7 @@ use ncp_protocol::ids::OfficerNumber;
 use super::ask;
 use super::work::submit;
 use crate::clock;
+use crate::config::Config;
 use crate::core::command::{self, Ask};
 use crate::core::tables::{OFFICER, OfficerRow};
 use crate::faults::Failed;
@@ -45,19 +46,25 @@ fn shown(number: OfficerNumber, row: OfficerRow, names: &BTreeMap<u16, String>) 
     }
 }
 
-/// Names from the local table. A table that cannot be read leaves officers without names, and says so in the log.
+/// A table that cannot be read leaves officers without names; the log and `doctor` say so.
 fn names(node: &Node) -> BTreeMap<u16, String> {
-    let Some(file) = &node.config.officer_names_file else { return BTreeMap::new() };
+    officer_names(&node.config).unwrap_or_else(|fault| {
+        tracing::warn!(cause = fault.cause(), "the table of officers' names cannot be read");
+        BTreeMap::new()
+    })
+}
+
+/// Names from the local table; none if no table is configured.
+///
+/// # Errors
+/// [`ErrorCode::FileUnusable`].
+pub(crate) fn officer_names(config: &Config) -> Result<BTreeMap<u16, String>, Fault> {
+    let Some(file) = &config.officer_names_file else { return Ok(BTreeMap::new()) };
     let table = std::fs::read_to_string(file).map_err(|error| error.to_string());
     let parsed = table
         .and_then(|text| toml::from_str::<BTreeMap<String, String>>(&text).map_err(|error| error.message().to_owned()));
-    match parsed {
-        Ok(names) => names.into_iter().filter_map(|(number, name)| Some((number.parse().ok()?, name))).collect(),
-        Err(error) => {
-            tracing::warn!(file = %file.display(), error, "the table of officers' names cannot be read");
-            BTreeMap::new()
-        }
-    }
+    let names = parsed.map_err(|reason| ErrorCode::FileUnusable.with("file", file.display()).with("reason", reason))?;
+    Ok(names.into_iter().filter_map(|(number, name)| Some((number.parse().ok()?, name))).collect())
 }
 
 pub(super) async fn add(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {

@@ -24,21 +24,23 @@ use crate::faults::Failed;
 use crate::node::Node;
 use crate::officer_auth::Repeats;
 
-/// How long a test message may take.
-const LIMIT: Duration = Duration::from_secs(25);
+/// How long a test message may take unless the question says otherwise, in seconds.
+const WAIT_SECONDS: u16 = 25;
 
 pub(super) async fn ping(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
     let asked = ask::signed(&node, request, Repeats::Answered).await?;
     asked.officer.require(Role::Drafter, "a test message")?;
-    let Ping { to } = asked.json()?;
+    let Ping { to, wait_seconds } = asked.json()?;
+    let seconds = u64::from(wait_seconds.unwrap_or(WAIT_SECONDS)).min(ncp_api::WAIT_MAX_SECONDS);
+    let limit = Duration::from_secs(seconds);
     if to == ParticipantId::HUB {
-        let millis = checks::ping_hub(&node, LIMIT).await?;
+        let millis = checks::ping_hub(&node, limit).await?;
         let steps = vec![PongStep { what: "round trip".to_owned(), millis }];
         return Ok(Json(Pong { to, reference: None, steps }).into_response());
     }
     let begun = Instant::now();
     let message = compose::create(&node, caller(&node, asked), test_message(to)).await?;
-    let steps = follow(&node, message, to, begun).await?;
+    let steps = follow(&node, message, to, Patience { begun, limit }).await?;
     let reference = Some(shown(&node, message).await?.reference);
     Ok(Json(Pong { to, reference, steps }).into_response())
 }
@@ -73,16 +75,23 @@ struct Far(u8);
 
 const STEPS: [&str; 3] = ["accepted", "delivered", "handed over"];
 
+/// From when, and how long, a test message is followed.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    begun: Instant,
+    limit: Duration,
+}
+
 /// Waits for each piece of evidence in turn.
 async fn follow(
     node: &Arc<Node>,
     message: MessageId,
     to: ParticipantId,
-    begun: Instant,
+    Patience { begun, limit }: Patience,
 ) -> Result<Vec<PongStep>, Failed> {
     let mut steps = Vec::new();
     for (step, what) in (1u8..).zip(STEPS) {
-        let rest = LIMIT.saturating_sub(begun.elapsed());
+        let rest = limit.saturating_sub(begun.elapsed());
         let look = || {
             let node = Arc::clone(node);
             async move { node.blocking(move |node| far(node, message, to)).await }
@@ -90,7 +99,7 @@ async fn follow(
         let reached = long_poll(node, rest, look, |reached: &Far| *reached >= Far(step)).await?;
         if reached < Far(step) {
             let fault = ErrorCode::PingUnanswered.with("peer", to);
-            return Err(fault.with("reason", format!("not {what} within {} s", LIMIT.as_secs())).into());
+            return Err(fault.with("reason", format!("not {what} within {} s", limit.as_secs())).into());
         }
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         steps.push(PongStep { what: what.to_owned(), millis });
@@ -111,7 +120,7 @@ fn far(node: &Node, message: MessageId, to: ParticipantId) -> Result<Far, Failed
         Some(EnvelopeStage::Accepted) => Ok(Far(1)),
         Some(EnvelopeStage::Delivered) => Ok(Far(2)),
         Some(EnvelopeStage::HandedOver) => Ok(Far(3)),
-        Some(EnvelopeStage::Failed(code)) => Err(unanswered(crate::views::state::reject(code)).into()),
+        Some(EnvelopeStage::Failed(code)) => Err(unanswered(crate::views::state::reject_words(code)).into()),
         Some(EnvelopeStage::Expired) => Err(unanswered("it expired".to_owned()).into()),
         Some(EnvelopeStage::Recalled { .. }) => Err(unanswered("it was recalled".to_owned()).into()),
     }

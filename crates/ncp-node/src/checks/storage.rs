@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use ncp_api::ErrorCode;
 use ncp_protocol::checkpoint::SignedCheckpoint;
 use ncp_protocol::codes::Precedence;
-use ncp_protocol::ids::{LogName, UnixMillis};
+use ncp_protocol::ids::{LogName, LogOrigin, UnixMillis};
 use ncp_store::keyfiles;
 
 use super::{Found, unread};
@@ -33,7 +33,8 @@ pub(super) fn space(node: &Node) -> Found {
     }
 }
 
-/// The newest checkpoint verifies under the key that others know, and its root follows from what is stored.
+/// The newest checkpoint verifies under the key that others know, its root follows from what is stored, and the newest event
+/// stands under it.
 pub(super) fn journal(node: &Node) -> Found {
     let Some(newest) = node.reader().checkpoint(LogName::Node) else {
         return Found::Unset("the journal is empty".to_owned());
@@ -46,13 +47,21 @@ pub(super) fn journal(node: &Node) -> Found {
         return Found::Fail("newest checkpoint".to_owned(), fault);
     }
     match node.reader().root(LogName::Node, size) {
-        Ok(Some(computed)) if computed == root => Found::Ok(format!("journal of {size} events, checkpoint verified")),
-        Ok(_) => {
-            let fault = ErrorCode::LogDamaged.with("origin", origin).with("index", size);
-            Found::Fail("journal".to_owned(), fault.with("reason", "the root is not the one that was signed"))
-        }
-        Err(error) => unread("journal", &error),
+        Ok(Some(computed)) if computed == root => {}
+        Ok(_) => return damaged(origin, size, &"the root is not the one that was signed"),
+        Err(error) => return damaged(origin, size, &error),
     }
+    // The newest event is read from the journal itself: level files alone may be good where the journal is not.
+    match node.reader().evidence(LogName::Node, size.saturating_sub(1)) {
+        Ok(Some(_)) => Found::Ok(format!("journal of {size} events, checkpoint verified")),
+        Ok(None) => damaged(origin, size, &"the newest event is missing"),
+        Err(error) => damaged(origin, size, &error),
+    }
+}
+
+fn damaged(origin: LogOrigin, index: u64, reason: &dyn core::fmt::Display) -> Found {
+    let fault = ErrorCode::LogDamaged.with("origin", origin).with("index", index);
+    Found::Fail("the journal is damaged".to_owned(), fault.with("reason", reason))
 }
 
 /// Expiry and clocks rest on a wall clock that runs evenly.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ncp_api::message::{NewMessage, Validation};
-use ncp_api::{ErrorCode, Fault};
+use ncp_api::{ErrorCode, Fault, forms, reasons};
 use ncp_policy::Allowed;
 use ncp_protocol::body::BodyDigest;
 use ncp_protocol::codes::{Code, Form, Handling, Kind, Precedence, ResponseStatus, UrgentGround};
@@ -58,6 +58,7 @@ impl Plan {
         check_kind(node, asked)?;
         let restriction = restriction(asked)?;
         let subject = subject(&asked.subject)?;
+        asked.form.as_ref().map_or(Ok(()), |form| forms::check(form).map(drop))?;
         let not_after = not_after(node, asked, now)?;
         check_answer(asked, now)?;
         let cited = cited(node, asked)?;
@@ -263,15 +264,11 @@ fn check_answer(asked: &NewMessage, now: UnixMillis) -> Result<(), Fault> {
         let reason = "a response has a status, and nothing else has one";
         return Err(ErrorCode::RequestMalformed.with("reason", reason).field("response_status"));
     }
-    match asked.response_status {
-        Some(status @ (ResponseStatus::Refusal | ResponseStatus::Extension)) if asked.reason.is_none() => {
-            Err(ErrorCode::ReasonMissing.with("status", status).field("reason"))
-        }
-        Some(ResponseStatus::Extension) if asked.answer_by.is_none() => {
-            Err(ErrorCode::DateMissing.fault().field("answer_by"))
-        }
-        Some(_) | None => Ok(()),
+    reasons::check(asked.response_status, asked.reason.as_ref())?;
+    if asked.response_status == Some(ResponseStatus::Extension) && asked.answer_by.is_none() {
+        return Err(ErrorCode::DateMissing.fault().field("answer_by"));
     }
+    Ok(())
 }
 
 fn cited(node: &Node, asked: &NewMessage) -> Result<Option<Cited>, Failed> {

@@ -29,7 +29,7 @@ fn check(text: &str, expected: &[(ErrorCode, &str)]) {
 fn shipped_file_is_complete_and_equals_the_defaults() {
     let shipped = parse(SHIPPED).expect("the shipped file is valid");
     let bare = parse("participant = \"XA\"\nhub-addresses = [\"hub.example.org:4433\"]").expect("two keys are enough");
-    assert_eq!(shipped, Config { officers: shipped.officers.clone(), ..bare });
+    assert_eq!(shipped, Config { file: shipped.file.clone(), officers: shipped.officers.clone(), ..bare });
     assert_eq!(shipped.officers.len(), 2);
     // Uncommented, the examples that are off by default are valid too.
     let all: String = SHIPPED

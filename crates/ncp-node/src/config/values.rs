@@ -46,6 +46,7 @@ pub(super) fn config(root: Section<'_>) -> Option<Config> {
     let log_format = log_format(&root);
     root.end();
     Some(Config {
+        file: None,
         participant: participant?,
         data_dir: data_dir?,
         api_socket: api_socket?,

@@ -6,11 +6,13 @@ use ncp_protocol::event::{Alert, Approval, Change, Claim, Draft, EvidenceKind, O
 use ncp_protocol::ids::{LogName, MessageId, ParticipantId, UnixMillis};
 use ncp_protocol::reject::RejectCode;
 
-use crate::core::tables::{MessageKey, OFFICER};
+use crate::core::tables::{MessageKey, OFFICER, OUT};
 use crate::faults::Failed;
 use crate::history::Recorded;
 use crate::node::Node;
+use crate::notes;
 use crate::receipts_shown::{ShownReceipt, receipt_id};
+use crate::timeline::Words;
 use crate::views::{self, officer_of};
 
 /// A step without anything to say.
@@ -21,6 +23,8 @@ pub(super) fn entry(step: Step) -> TimelineEntry {
         recipient: None,
         officer: None,
         detail: String::new(),
+        reason: None,
+        words: None,
         due: None,
         about: None,
         evidence: EvidenceState::None,
@@ -34,8 +38,9 @@ pub(super) fn told(
     key: MessageKey,
     history: &[Recorded],
     receipts: &[ShownReceipt],
+    words: Words,
 ) -> Result<Vec<TimelineEntry>, Failed> {
-    let mut telling = Telling { node, key, receipts, draft: None, approvals: Vec::new(), entries: Vec::new() };
+    let mut telling = Telling { node, key, receipts, words, draft: None, approvals: Vec::new(), entries: Vec::new() };
     for recorded in history {
         telling.tell(recorded)?;
     }
@@ -50,6 +55,7 @@ struct Telling<'a> {
     node: &'a Node,
     key: MessageKey,
     receipts: &'a [ShownReceipt],
+    words: Words,
     draft: Option<Draft>,
     /// Approvals since the last step: the last one before the release is told with it.
     approvals: Vec<TimelineEntry>,
@@ -87,8 +93,9 @@ impl Telling<'_> {
         } else if let Change::ReleaseRejected(approval) = change {
             let evidence = self.approval_state(approval, Decision::Reject)?;
             self.flush_approvals();
+            let words = self.telling_words(approval)?;
             let officer = Some(approval.officer.0);
-            self.entries.push(TimelineEntry { officer, evidence, ..plain(Step::Rejected) });
+            self.entries.push(TimelineEntry { officer, evidence, words, ..plain(Step::Rejected) });
         } else if let Change::MessageReleased { message, .. } = change {
             self.released(*message, time)?;
         }
@@ -103,7 +110,7 @@ impl Telling<'_> {
             let recipient = Some(envelope.recipient);
             self.entries.push(TimelineEntry { recipient, detail, officer: None, ..plain(Step::Queued) });
         } else if let Change::EnvelopeFailed { envelope, code } = change {
-            let detail = views::state::reject(*code);
+            let detail = views::state::reject_words(*code);
             let recipient = Some(envelope.recipient);
             self.entries.push(TimelineEntry { recipient, detail, ..plain(failed_step(*code)) });
         } else if let Change::MessageReceived(received) = change {
@@ -112,7 +119,8 @@ impl Telling<'_> {
             if (originator, message) != self.key {
                 let detail = received.response_status.map(|status| status.to_string()).unwrap_or_default();
                 let (about, recipient) = (Some(received.reference), Some(originator));
-                self.entries.push(TimelineEntry { recipient, detail, about, ..plain(Step::Answered) });
+                let reason = received.reason.clone();
+                self.entries.push(TimelineEntry { recipient, detail, reason, about, ..plain(Step::Answered) });
             }
         } else if let Change::MessageWithdrawn { .. } = change {
             self.entries.push(plain(Step::Withdrawn));
@@ -131,8 +139,8 @@ impl Telling<'_> {
             self.entries.push(TimelineEntry { recipient: Some(*recipient), ..plain(Step::Overdue) });
         } else if let Change::DeadlineMoved { recipient, due, reason, .. } = change {
             let detail = reason.as_ref().map(ToString::to_string).unwrap_or_default();
-            let (recipient, due) = (Some(*recipient), Some(*due));
-            self.entries.push(TimelineEntry { recipient, due, detail, ..plain(Step::DeadlineMoved) });
+            let (recipient, due, reason) = (Some(*recipient), Some(*due), reason.clone());
+            self.entries.push(TimelineEntry { recipient, due, detail, reason, ..plain(Step::DeadlineMoved) });
         } else if let Change::ContentErased { .. } = change {
             self.entries.push(plain(Step::Erased));
         }
@@ -168,9 +176,24 @@ impl Telling<'_> {
 
     /// This node's answer was released.
     fn answered(&mut self, message: MessageId, time: UnixMillis) -> Result<(), Failed> {
-        let about = views::reference(self.node, (self.node.participant(), message))?;
-        self.entries.push(TimelineEntry { time: Some(time), about, ..entry(Step::Answered) });
+        let answer = OUT.row(&self.node.reader().view(), &message)?.map(|row| row.draft);
+        let status = answer.as_ref().and_then(|draft| draft.response_status);
+        self.entries.push(TimelineEntry {
+            time: Some(time),
+            detail: status.map(|status| status.to_string()).unwrap_or_default(),
+            reason: answer.as_ref().and_then(|draft| draft.reason.clone()),
+            about: answer.map(|draft| draft.reference),
+            ..entry(Step::Answered)
+        });
         Ok(())
+    }
+
+    /// The words that an officer gave with a rejection, for readers who may see content.
+    fn telling_words(&self, rejection: &Approval) -> Result<Option<String>, Failed> {
+        match self.words {
+            Words::Told => notes::of_rejection(self.node, rejection.message, rejection.revision, rejection.officer),
+            Words::Withheld => Ok(None),
+        }
     }
 
     /// Whether the officer's signature covers what was shown.
@@ -250,7 +273,7 @@ fn evidence_detail(claim: &Claim, index: Option<u64>) -> String {
         (EvidenceKind::ContentConsignment, _) => "R2".to_owned(),
         (EvidenceKind::ContentHandover, Outcome::Blind) => "R3, blind".to_owned(),
         (EvidenceKind::ContentHandover, _) => "R3, confirmed".to_owned(),
-        (_, Outcome::Rejected(code)) => views::state::reject(code),
+        (_, Outcome::Rejected(code)) => views::state::reject_words(code),
         (_, Outcome::Recalled) => "final".to_owned(),
         (_, Outcome::RecalledAfterOffer) => "provisional".to_owned(),
         (EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure, _) => "not delivered".to_owned(),

@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 
 use ncp_api::ErrorCode;
 use ncp_api::message::{
-    ApprovalView, ContentState, ContributionView, Direction, FormContent, MessageName, MessageView, PartView,
-    RecipientState, ReleaseNeed, TaskView,
+    AnswerView, ApprovalView, ContentState, ContributionView, Direction, FormContent, MessageName, MessageView,
+    PartView, RecipientState, ReleaseNeed, ReturnView, TaskView,
 };
-use ncp_protocol::event::{Change, Event};
+use ncp_protocol::event::{Change, Draft, Event, Received};
 use ncp_protocol::ids::{Digest, MessageId, Reference, UnixMillis};
 use ncp_protocol::manifest::Manifest;
 
@@ -16,7 +16,9 @@ use crate::content::{self, ContentKey, FORM_PART, TEXT_PART};
 use crate::contributions;
 use ncp_store::state::Unreadable;
 
-use crate::core::tables::{CONVERSATION, IN, InRow, MessageKey, OUT, OutRow, TASK, TaskRow, conversation_key};
+use crate::core::tables::{
+    CONVERSATION, IN, InRow, MessageKey, OUT, OutRow, OutState, TASK, TaskRow, conversation_key,
+};
 use crate::faults::Failed;
 use crate::history;
 use crate::node::Node;
@@ -44,6 +46,7 @@ fn sent(node: &Node, row: &OutRow) -> Result<MessageView, Failed> {
         (state::of_recipients(&view, row)?, state::of_out(&view, row)?, state::due_out(&view, row)?)
     };
     let shown = shown_content(node, &key)?;
+    let answered_by = answers(node, (node.participant(), draft.message))?;
     let view = MessageView {
         reference: draft.reference,
         message: draft.message,
@@ -70,7 +73,9 @@ fn sent(node: &Node, row: &OutRow) -> Result<MessageView, Failed> {
         due,
         drafter: row.drafters.last().map(|officer| officer.0),
         in_reply_to: named(node, draft.in_reply_to)?,
-        answers: answers(node, (node.participant(), draft.message))?,
+        answers: answered_by.iter().map(|answer| answer.reference).collect(),
+        answered_by,
+        returned: returned(node, row)?,
         tasks: Vec::new(),
         release: Some(release_need(node, row)?),
         also_sent_through: Vec::new(),
@@ -86,6 +91,7 @@ fn received(node: &Node, row: &InRow) -> Result<MessageView, Failed> {
     let hidden = awaits_acknowledgement(row);
     let shown = shown_content(node, &key)?;
     let message_key = (received.envelope.originator, received.envelope.message);
+    let answered_by = answers(node, message_key)?;
     let view = MessageView {
         reference: received.reference,
         message: received.envelope.message,
@@ -112,7 +118,9 @@ fn received(node: &Node, row: &InRow) -> Result<MessageView, Failed> {
         due: due_in(row),
         drafter: None,
         in_reply_to: named(node, received.in_reply_to)?,
-        answers: answers(node, message_key)?,
+        answers: answered_by.iter().map(|answer| answer.reference).collect(),
+        answered_by,
+        returned: None,
         tasks: tasks(node, message_key)?,
         release: None,
         also_sent_through: Vec::new(),
@@ -133,8 +141,9 @@ struct Shown {
 fn shown_content(node: &Node, key: &ContentKey) -> Result<Option<Shown>, Failed> {
     let Some((stored, manifest)) = content::stored(node, key)? else { return Ok(None) };
     let text = content::inline_text(node, key, &stored, &manifest, TEXT_PART)?;
-    let form = content::inline_text(node, key, &stored, &manifest, FORM_PART)?;
-    // A part of that name which is no form of ours stays a part like others.
+    // A file of that name in a message without form stays a part like others.
+    let form =
+        if manifest.form.is_some() { content::inline_text(node, key, &stored, &manifest, FORM_PART)? } else { None };
     let form = form.and_then(|text| serde_json::from_str(&text).ok());
     Ok(Some(Shown { stored, manifest, text, form }))
 }
@@ -213,7 +222,7 @@ pub fn reference(node: &Node, key: MessageKey) -> Result<Option<Reference>, Unre
 }
 
 /// What answers a message, in the order in which it came or was drafted.
-fn answers(node: &Node, key: MessageKey) -> Result<Vec<Reference>, Failed> {
+fn answers(node: &Node, key: MessageKey) -> Result<Vec<AnswerView>, Failed> {
     let view = node.reader().view();
     let conversation = if key.0 == node.participant() {
         OUT.row(&view, &key.1)?.map(|row| row.draft.conversation)
@@ -229,13 +238,38 @@ fn answers(node: &Node, key: MessageKey) -> Result<Vec<Reference>, Failed> {
     let mut answers = Vec::new();
     for other in others {
         let cites = if other.0 == node.participant() {
-            OUT.row(&view, &other.1)?.map(|row| (row.draft.in_reply_to, row.draft.reference))
+            OUT.row(&view, &other.1)?.map(|row| {
+                let Draft { reference, response_status: status, reason, in_reply_to, .. } = row.draft;
+                (in_reply_to, AnswerView { reference, status, reason })
+            })
         } else {
-            IN.row(&view, &other)?.map(|row| (row.received.in_reply_to, row.received.reference))
+            IN.row(&view, &other)?.map(|row| {
+                let Received { reference, response_status: status, reason, in_reply_to, .. } = row.received;
+                (in_reply_to, AnswerView { reference, status, reason })
+            })
         };
-        answers.extend(cites.filter(|(cited, _)| *cited == Some(key.1)).map(|(_, reference)| reference));
+        answers.extend(cites.filter(|(cited, _)| *cited == Some(key.1)).map(|(_, answer)| answer));
     }
     Ok(answers)
+}
+
+/// The rejection that a draft came back with; `None` once it was edited.
+fn returned(node: &Node, row: &OutRow) -> Result<Option<ReturnView>, Failed> {
+    if row.state != OutState::ReturnedToDrafter {
+        return Ok(None);
+    }
+    let draft = &row.draft;
+    let mut newest = None;
+    for recorded in history::of(node, (node.participant(), draft.message))? {
+        if let Change::ReleaseRejected(rejection) = recorded.event.change
+            && rejection.revision == draft.revision
+        {
+            newest = Some((rejection.officer, recorded.event.time));
+        }
+    }
+    let Some((officer, time)) = newest else { return Ok(None) };
+    let words = crate::notes::of_rejection(node, draft.message, draft.revision, officer)?;
+    Ok(Some(ReturnView { officer: officer.0, time, words }))
 }
 
 fn tasks(node: &Node, (originator, message): MessageKey) -> Result<Vec<TaskView>, Failed> {

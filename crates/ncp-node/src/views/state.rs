@@ -75,7 +75,13 @@ fn of_envelope(row: &OutRow, participant: ParticipantId, envelope: Option<&Envel
     }
 }
 
-/// Number and name of a reject code, as people see it.
+/// What a reject code means, with its number and name.
+#[must_use]
+pub fn reject_words(code: RejectCode) -> String {
+    format!("{} ({})", code.text(), reject(code))
+}
+
+/// Number and name of a reject code, as programs know it.
 #[must_use]
 pub fn reject(code: RejectCode) -> String {
     format!("{} {}", code.number(), code.name())

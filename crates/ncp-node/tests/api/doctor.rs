@@ -10,11 +10,12 @@ use ncp_node::core::command::{Ask, EntryNews};
 use ncp_node::entries::{Statements, entry_record};
 use ncp_protocol::directory::Timestamp;
 use ncp_protocol::ids::{Digest, UnixMillis};
+use ncp_protocol::root::NetworkClass;
 use ncp_store::keyfiles::{self, KeyUse};
 use ncp_store::spool::Record;
 
-use crate::party::Party;
-use crate::world::{SUPERVISOR, World, soon};
+use crate::party::{Ends, Party};
+use crate::world::{SUPERVISOR, World, request, soon};
 
 async fn checks(world: &World) -> BTreeMap<String, Check> {
     let doctor = soon(world.nobody().doctor()).await.unwrap();
@@ -96,8 +97,89 @@ async fn each_fault_is_found_by_its_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_that_were_damaged_or_replaced_since_the_start_are_found() {
+    let world = World::serving().await;
+    let key = world.data().join(keyfiles::key_path(KeyUse::Signing));
+    let good = std::fs::read(&key).unwrap();
+    std::fs::write(&key, b"garbage").unwrap();
+    check(&world, "K01", CheckResult::Fail).await;
+    std::fs::remove_file(&key).unwrap();
+    check(&world, "K01", CheckResult::Fail).await;
+    keyfiles::create_key(&key, KeyUse::Signing, &[7; 32]).unwrap();
+    check(&world, "K01", CheckResult::Fail).await;
+    std::fs::write(&key, good).unwrap();
+    check(&world, "K01", CheckResult::Ok).await;
+    // What the daemon has in memory signs all the same.
+    check(&world, "K02", CheckResult::Ok).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_would_stop_the_next_start_is_found() {
+    let mut world = World::installed(NetworkClass::Test);
+    let (file, names) = (world.folder.path().join("node.toml"), world.folder.path().join("names.toml"));
+    let text = format!("officer-names-file = \"{}\"\n{}", names.display(), world.config_text());
+    std::fs::write(&file, &text).unwrap();
+    std::fs::write(&names, "\"12\" = \"A. Example\"\n").unwrap();
+    world.start_with(Config::load(&file).unwrap()).await;
+    check(&world, "C01", CheckResult::Ok).await;
+    // Another value is no fault; it counts after a restart.
+    std::fs::write(&file, format!("lifetime-days = 7\n{text}")).unwrap();
+    check(&world, "C01", CheckResult::Ok).await;
+    std::fs::write(&file, format!("lifetime-dais = 7\n{text}")).unwrap();
+    check(&world, "C01", CheckResult::Fail).await;
+    std::fs::remove_file(&file).unwrap();
+    check(&world, "C01", CheckResult::Fail).await;
+    std::fs::write(&file, &text).unwrap();
+    check(&world, "C01", CheckResult::Ok).await;
+    std::fs::write(&names, "12 = ").unwrap();
+    check(&world, "C01", CheckResult::Fail).await;
+    std::fs::remove_file(&names).unwrap();
+    check(&world, "C01", CheckResult::Fail).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_within_a_month_is_said_before() {
+    let ends = Ends { root: 20, certificate: 20, sealing: 20, signing: 20 };
+    let mut world = World::installed_until(NetworkClass::Test, ends);
+    world.start().await;
+    for id in ["C02", "K03", "K04", "K05"] {
+        check(&world, id, CheckResult::Warn).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_whose_name_does_not_resolve_is_found() {
+    let mut world = World::installed(NetworkClass::Live);
+    let mut config = world.config();
+    // A label of more than 63 bytes is no name: the resolver refuses it without asking anybody.
+    config.hub_addresses = vec![format!("{}.invalid:4433", "x".repeat(64)).parse().unwrap()];
+    world.start_with(config).await;
+    check(&world, "N01", CheckResult::Fail).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_was_changed_on_the_disk_is_found() {
+    let world = World::serving().await;
+    world.draft(&request("Grey van")).await;
+    check(&world, "S02", CheckResult::Ok).await;
+    let mut files = vec![world.data().join("journal")];
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        // In place, as a failing disk would: what is zero was never written.
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.iter_mut().filter(|byte| **byte != 0).for_each(|byte| *byte ^= 0x55);
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+    }
+    check(&world, "S02", CheckResult::Fail).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_configured_is_said() {
-    let mut world = World::installed(ncp_protocol::root::NetworkClass::Test);
+    let mut world = World::installed(NetworkClass::Test);
     let text = world.config_text();
     let bare: String = text
         .lines()
@@ -105,7 +187,7 @@ async fn what_is_not_configured_is_said() {
         .filter(|line| !line.starts_with("services"))
         .flat_map(|line| [line, "\n"])
         .collect();
-    let bare = format!("{bare}free-min-mebibytes = {}\n", 1 << 20);
+    let bare = bare.replace("free-min-mebibytes = 16", &format!("free-min-mebibytes = {}", 1 << 20));
     world.start_with(Config::parse(&[("node.toml".into(), bare)]).unwrap()).await;
     for (id, expected) in [
         ("P01", CheckResult::Warn),

@@ -4,11 +4,17 @@
 #[cfg(test)]
 mod attachments;
 #[cfg(test)]
+mod bound;
+#[cfg(test)]
+mod coded;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod party;
+#[cfg(test)]
+mod ping;
 #[cfg(test)]
 mod release;
 #[cfg(test)]

@@ -22,15 +22,30 @@ pub(crate) fn key() -> SigningKey {
     SigningKey::from_seed(&ncp_node::clock::random())
 }
 
+/// When what was made yesterday ends, in days from then.
+#[derive(Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) root: u64,
+    pub(crate) certificate: u64,
+    pub(crate) sealing: u64,
+    pub(crate) signing: u64,
+}
+
+impl Ends {
+    /// Long enough that nothing warns.
+    pub(crate) const FAR: Self = Self { root: 300, certificate: 300, sealing: 80, signing: 300 };
+}
+
 /// A network's root of trust, and its certificate authority.
 pub(crate) struct Trust {
+    pub(crate) ends: Ends,
     pub(crate) root: SignedRoot,
     pub(crate) network: NetworkId,
     authority: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Trust {
-    pub(crate) fn new(class: NetworkClass) -> Self {
+    pub(crate) fn new(class: NetworkClass, ends: Ends) -> Self {
         let keys: Vec<SigningKey> = (0..5).map(|_| key()).collect();
         let role = |threshold, count| {
             let keys: Vec<SigningKey> = (0..count).map(|_| key()).collect();
@@ -40,7 +55,7 @@ impl Trust {
             version: 1,
             class,
             created: yesterday(),
-            expires: yesterday().plus_millis(300 * DAY_MS),
+            expires: yesterday().plus_millis(ends.root * DAY_MS),
             roles: Roles {
                 root: Role::new(3, keys.iter().map(SigningKey::verifying_key).collect()),
                 membership: role(2, 3),
@@ -53,7 +68,7 @@ impl Trust {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        Self { root, network, authority }
+        Self { ends, root, network, authority }
     }
 
     pub(crate) fn authority_pem(&self) -> String {
@@ -84,6 +99,8 @@ impl Party {
         let name_uri = certificate_uri(&trust.network, id(name));
         params.subject_alt_names = vec![SanType::URI(name_uri.as_str().try_into().unwrap())];
         params.use_authority_key_identifier_extension = true;
+        let until = created.plus_millis(trust.ends.certificate * DAY_MS);
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_millis(until.0);
         let tls_chain = params.signed_by(&tls, &trust.authority).unwrap().pem();
         let log_key = |log, key: &SigningKey| LogKey { log, epoch: Epoch(1), key: key.verifying_key() };
         let logs = if is_hub {
@@ -91,13 +108,17 @@ impl Party {
         } else {
             vec![log_key(LogName::Node, &log)]
         };
-        let seal_until = created.plus_millis(80 * DAY_MS);
+        let seal_until = created.plus_millis(trust.ends.sealing * DAY_MS);
         let sealing = SealingEntryKey {
             public: SealingKey::from_seed(&sealing_seed).public(),
             seal_until,
             open_until: seal_until.plus_millis(OPEN_AFTER_SEAL_MS),
         };
-        let valid = ValidKey { key: signing.verifying_key(), from: created, until: created.plus_millis(300 * DAY_MS) };
+        let valid = ValidKey {
+            key: signing.verifying_key(),
+            from: created,
+            until: created.plus_millis(trust.ends.signing * DAY_MS),
+        };
         let entry = Entry {
             network: trust.network,
             participant: id(name),

@@ -36,9 +36,9 @@ async fn no_canary_is_found_in_the_data_folder() {
         let mut message = request("canarytitle");
         message.text = Some("canarytext ".repeat(50));
         message.national_ref = Some("canarynational".to_owned());
-        let fields = serde_json::json!({"plate": "canaryform"});
+        let fields = serde_json::json!({"type": "van", "registration": "canaryform"});
         message.form = Some(ncp_api::message::FormContent {
-            form: "vehicle/1".parse().unwrap(),
+            form: "vehicle/2".parse().unwrap(),
             fields: fields.as_object().unwrap().clone(),
         });
         message.attachments = vec![attachment("canaryname.bin", &blob.id)];

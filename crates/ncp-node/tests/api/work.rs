@@ -114,7 +114,7 @@ pub(crate) async fn arrival(world: &World, subject: &str, text: &str, handling: 
     reference
 }
 
-fn response(status: ResponseStatus) -> NewResponse {
+pub(crate) fn response(status: ResponseStatus) -> NewResponse {
     NewResponse {
         status,
         reason: None,

@@ -25,7 +25,7 @@ use ncp_store::keyfiles::{self, KeyUse};
 use ncp_store::spool::Record;
 use tempfile::TempDir;
 
-use crate::party::{Party, Trust, id, key};
+use crate::party::{Ends, Party, Trust, id, key};
 
 /// Drafts, and holds the role of a releaser too: never for own drafts.
 pub(crate) const DRAFTER: u16 = 12;
@@ -71,7 +71,12 @@ impl World {
 
     /// A node whose files are in place and that is not started.
     pub(crate) fn installed(class: NetworkClass) -> Self {
-        let trust = Trust::new(class);
+        Self::installed_until(class, Ends::FAR)
+    }
+
+    /// The same whose trust, keys and certificate end then.
+    pub(crate) fn installed_until(class: NetworkClass, ends: Ends) -> Self {
+        let trust = Trust::new(class, ends);
         let party = |name: &str| Party::new(name, &trust);
         let (xa, hub) = (party("XA"), party("HUB"));
         let others = ["XB", "XC"].map(|name| (id(name), party(name))).into();
@@ -121,7 +126,7 @@ impl World {
         };
         let mut text = format!(
             "participant = \"XA\"\ndata-dir = \"{}\"\napi-socket = \"{}\"\nhub-addresses = [\"127.0.0.1:9\"]\n\
-             services = [\"border-police\", \"customs\"]\n",
+             services = [\"border-police\", \"customs\"]\nfree-min-mebibytes = 16\n",
             self.data().display(),
             self.socket().display(),
         );

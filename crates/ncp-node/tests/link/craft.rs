@@ -66,6 +66,14 @@ fn seal_body(draft: &DraftMessage, cek: &ContentKey, part: &[u8]) -> (Vec<Vec<u8
 
 /// Puts up a notice to XB that needs no approval; returns its id and the sealed body.
 pub(crate) async fn send(world: &World, part: &[u8]) -> (MessageId, Vec<Vec<u8>>) {
+    let (put_up, chunks) = put_up(world, part);
+    let message = put_up.draft.message;
+    world.ask(Ask::PutUp(put_up)).await.unwrap();
+    (message, chunks)
+}
+
+/// What is asked for such a notice, its body stored if it is a large one.
+pub(crate) fn put_up(world: &World, part: &[u8]) -> (PutUp, Vec<Vec<u8>>) {
     let node = world.node();
     let manifest = manifest(world.network, id("XA"), id("XB"), part);
     let (message, reference) = (manifest.message, manifest.reference);
@@ -107,8 +115,7 @@ pub(crate) async fn send(world: &World, part: &[u8]) -> (MessageId, Vec<Vec<u8>>
         body,
         rules: node.config.rules.clone(),
     };
-    world.ask(Ask::PutUp(put_up)).await.unwrap();
-    (message, chunks)
+    (put_up, chunks)
 }
 
 fn store_body(world: &World, message: MessageId, chunks: &[Vec<u8>], root: Digest, length: u64) {

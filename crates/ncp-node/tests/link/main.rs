@@ -2,6 +2,8 @@
 //! on the wire. The hub of these tests says and does what each test wants of it, also what an honest one never would.
 
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod craft;
 #[cfg(test)]
 mod directory;

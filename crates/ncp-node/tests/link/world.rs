@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding as _};
+use ncp_api::client::{Client, Fresh, OfficerIdentity};
 use ncp_node::config::Config;
 use ncp_node::core::command::{Ask, Done, Refusal};
 use ncp_node::core::tables::{ENVELOPE, EnvelopeRow};
@@ -17,7 +18,7 @@ use ncp_protocol::directory::{
 };
 use ncp_protocol::event::Actor;
 use ncp_protocol::ids::{
-    Epoch, KeyId, LogName, LogOrigin, MessageId, NetworkId, ParticipantId, UnixMillis, certificate_uri,
+    Epoch, KeyId, LogName, LogOrigin, MessageId, NetworkId, OfficerNumber, ParticipantId, UnixMillis, certificate_uri,
 };
 use ncp_protocol::keys::{SigningKey, sha256};
 use ncp_protocol::limits::{DAY_MS, OPEN_AFTER_SEAL_MS};
@@ -180,6 +181,8 @@ pub(crate) struct World {
     pub(crate) xa: Party,
     pub(crate) xb: Party,
     pub(crate) hub: Hub,
+    /// Of the one officer, who drafts and supervises.
+    officer: SigningKey,
     folder: TempDir,
     running: Option<Running>,
     ca: Ca,
@@ -219,7 +222,7 @@ impl World {
             hub.admit(entry);
         }
         let folder = TempDir::new().unwrap();
-        let world = Self { network, root, membership_key, xa, xb, hub, folder, running: None, ca };
+        let world = Self { network, root, membership_key, xa, xb, hub, officer: key(), folder, running: None, ca };
         world.install();
         world
     }
@@ -271,6 +274,7 @@ impl World {
             data-dir = "{data}"
             api-socket = "{socket}"
             hub-addresses = ["{hub}"]
+            free-min-mebibytes = 16
             [[officers]]
             number = {SUPERVISOR}
             uid = 4001
@@ -286,10 +290,21 @@ impl World {
             data = self.data().display(),
             socket = self.folder.path().join("api.sock").display(),
             hub = self.hub.address,
-            key = Base64::encode_string(&key().verifying_key().to_bytes()),
+            key = Base64::encode_string(&self.officer.verifying_key().to_bytes()),
         );
         let text = text.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");
         Config::parse(&[("node.toml".into(), text)]).unwrap()
+    }
+
+    /// The officer's client.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.folder.path().join("api.sock")).with_officer(OfficerIdentity {
+            network: self.network,
+            participant: id("XA"),
+            officer: OfficerNumber(SUPERVISOR),
+            key: self.officer.clone(),
+            fresh: || Fresh { time: now(), idempotency_key: ncp_protocol::ids::hex(&ncp_node::clock::random::<16>()) },
+        })
     }
 
     /// Starts the node.

@@ -1,11 +1,13 @@
 //! `ping`: a test message through the whole chain of evidence, or a sign of life of the hub.
 
+use std::time::Duration;
+
 use clap::Args;
 use ncp_api::ErrorCode;
 use ncp_api::health::Ping as Question;
 use ncp_protocol::ids::ParticipantId;
 
-use crate::context::Context;
+use crate::context::{Context, parse_duration};
 use crate::error::Error;
 use crate::output::Report;
 use crate::style::clean;
@@ -26,6 +28,9 @@ pub(crate) struct Ping {
     /// A participant, or hub
     #[arg(value_name = "PARTICIPANT")]
     to: String,
+    /// How long to wait for an answer, at most 60s; 25s unless you say otherwise
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    timeout: Option<Duration>,
 }
 
 impl Ping {
@@ -35,7 +40,8 @@ impl Ping {
             .to_ascii_uppercase()
             .parse()
             .map_err(|_| Error::from(ErrorCode::ParticipantUnknown.with("participant", clean(&self.to))))?;
-        let pong = context.officer_client().await?.ping(&Question { to }).await?;
+        let wait_seconds = self.timeout.map(|time| u16::try_from(time.as_secs()).unwrap_or(u16::MAX));
+        let pong = context.officer_client().await?.ping(&Question { to, wait_seconds }).await?;
         let (mut human, mut plain) = (String::new(), String::new());
         let reference = pong.reference.map(|reference| format!("  {reference}")).unwrap_or_default();
         human.push_str(&format!("{}{reference}\n", pong.to));

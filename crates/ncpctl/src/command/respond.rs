@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ncp_api::message::{Direction, MessageName, MessageView, NewMessage, NewResponse};
-use ncp_api::{Client, ErrorCode};
+use ncp_api::{Client, ErrorCode, reasons};
 use ncp_protocol::codes::{Code, Kind, ResponseStatus};
 use ncp_protocol::ids::ParticipantId;
 
@@ -17,9 +17,21 @@ Examples:
   ncpctl respond XB-2026-000031 --status refusal --reason not-available --text \"No such record.\" --handling H0
   ncpctl respond XB-2026-000031 --status extension --reason judicial-authorisation --answer-by 2026-11-28T12:00Z --handling H0";
 
+/// The examples, and the closed lists of reasons with their meaning.
+fn help() -> String {
+    let mut help = EXAMPLES.to_owned();
+    for (what, status) in [("refusal", ResponseStatus::Refusal), ("extension", ResponseStatus::Extension)] {
+        help.push_str(&format!("\n\nReasons for --status {what}:"));
+        for reason in reasons::of(status) {
+            help.push_str(&format!("\n  {:24}  {}", reason.code, reason.words));
+        }
+    }
+    help
+}
+
 /// Draft the answer to a request
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = help())]
 pub(crate) struct Respond {
     /// Reference or id of the request
     #[arg(value_name = "ID")]
@@ -27,7 +39,7 @@ pub(crate) struct Respond {
     /// What sort of answer: final, partial, refusal, extension
     #[arg(long, value_name = "STATUS", default_value = "final")]
     status: ResponseStatus,
-    /// Why, for a refusal or extension: a code of the closed list
+    /// Why: a code of the closed list below
     #[arg(long, value_name = "CODE")]
     reason: Option<Code>,
     /// Tasks whose contributions become part of the answer: 1,2 or all

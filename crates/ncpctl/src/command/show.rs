@@ -56,13 +56,30 @@ impl Show {
         }
         let view = open(context, &client, &self.name, Acknowledged::of(self.acknowledge)).await?;
         let report = crate::message::report(&view, &context.clock, context.output.style)?;
-        let open_request =
-            view.direction == Direction::In && view.due.is_some() && view.state != MessageState::Answered;
-        Ok(if open_request {
-            report.hint(format!("ncpctl assign {0} --to SERVICE, or  ncpctl respond {0}", view.reference))
-        } else {
-            report
+        Ok(match next_step(&view) {
+            Some(hint) => report.hint(hint),
+            None => report,
         })
+    }
+}
+
+/// What an officer who has read the message does next, if that follows from where it stands.
+fn next_step(view: &MessageView) -> Option<String> {
+    let reference = view.reference;
+    match (view.direction, view.state) {
+        (Direction::In, state) if view.due.is_some() && state != MessageState::Answered => {
+            Some(format!("ncpctl assign {reference} --to SERVICE, or  ncpctl respond {reference}"))
+        }
+        (Direction::Out, MessageState::Draft) => {
+            Some(format!("ncpctl edit {reference} …  puts it up again, or  ncpctl withdraw {reference}"))
+        }
+        (Direction::Out, MessageState::WaitingForRelease) => {
+            Some(format!("another officer runs  ncpctl release show {reference}"))
+        }
+        (Direction::Out, MessageState::Answered) => {
+            view.answered_by.last().map(|answer| format!("ncpctl show {}", answer.reference))
+        }
+        (Direction::In | Direction::Out, _) => None,
     }
 }
 

@@ -18,6 +18,8 @@ fn entry(clock: &str, step: Step) -> TimelineEntry {
         recipient: None,
         officer: None,
         detail: String::new(),
+        reason: None,
+        words: None,
         due: None,
         about: None,
         evidence: EvidenceState::None,
@@ -122,6 +124,44 @@ fn the_nodes_word_does_not_make_a_receipt_good() {
     timeline.entries[3].evidence = EvidenceState::Ok;
     timeline.entries[3].receipt = Some("unknown".to_owned());
     assert_eq!(tally(&timeline, &verify(&bundle())), Tally { good: 0, bad: 0, missing: 1 });
+}
+
+#[test]
+fn a_rejection_is_told_with_the_officers_words() {
+    let mut timeline = accepted();
+    timeline.state = MessageState::Draft;
+    timeline.entries.truncate(1);
+    timeline.entries.push(TimelineEntry {
+        officer: Some(7),
+        evidence: EvidenceState::Ok,
+        words: Some("Name the case.\u{1b}[31m".to_owned()),
+        ..entry("12:20:41", Step::Rejected)
+    });
+    let text = text(&timeline);
+    assert!(text.contains("rejected  officer 07  approval ok"), "{text}");
+    assert!(text.contains("\nOfficer 07 rejected it: Name the case.\u{fffd}"), "{text}");
+    assert!(text.contains("It is back with its drafter"), "{text}");
+}
+
+#[test]
+fn a_refusal_is_told_with_its_reason() {
+    let mut timeline = accepted();
+    timeline.state = MessageState::Answered;
+    timeline.entries.pop();
+    timeline.entries.push(TimelineEntry {
+        recipient: Some("XB".parse().expect("id")),
+        detail: "refusal".to_owned(),
+        reason: Some("not-available".parse().expect("code")),
+        about: Some("XB-2026-000002".parse().expect("reference")),
+        ..entry("15:00:00", Step::Answered)
+    });
+    let shown = text(&timeline);
+    assert!(shown.contains("answered  refusal, not-available, XB-2026-000002"), "{shown}");
+    let sentence = "XB declined to answer: the information is not available (not-available).";
+    assert!(shown.contains(sentence) && !shown.contains("has answered it"), "{shown}");
+    // A code of a newer node stands as it is.
+    timeline.entries[4].reason = Some("of-a-newer-node".parse().expect("code"));
+    assert!(text(&timeline).contains("XB declined to answer: of-a-newer-node."));
 }
 
 #[test]

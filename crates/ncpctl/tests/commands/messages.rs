@@ -1,8 +1,8 @@
 //! Drafting, attaching, opening and saving.
 
 use ncp_api::ErrorCode;
-use ncp_api::message::{BlobCreated, ContentState, MessageState, NewMessage};
-use ncp_protocol::codes::{Handling, Kind, Precedence};
+use ncp_api::message::{AnswerView, BlobCreated, ContentState, MessageState, NewMessage, ReturnView};
+use ncp_protocol::codes::{Handling, Kind, Precedence, ResponseStatus};
 use ncp_protocol::ids::Digest;
 use ncp_protocol::keys::sha256;
 
@@ -122,6 +122,33 @@ fn opening_an_unread_message_confirms_it_once() {
     desk.daemon.answer("GET", &path, 200, &values::message(values::IN, MessageState::HandedOver));
     desk.expect(0, &["show", values::IN]);
     assert_eq!(desk.daemon.asked("POST", &confirm).len(), 1, "confirmed twice");
+}
+
+#[test]
+fn a_rejected_draft_and_a_refused_request_say_why() {
+    let desk = Desk::new();
+    let mut view = values::message(values::OUT, MessageState::Draft);
+    let words = Some("Name the case.".to_owned());
+    view.returned = Some(ReturnView { officer: 7, time: values::TIME, words });
+    desk.daemon.answer("GET", &format!("/v1/messages/{}", values::OUT), 200, &view);
+    let output = desk.expect(0, &["show", values::OUT]);
+    assert!(
+        output.contains("rejected") && output.contains("officer 07") && output.contains("Name the case."),
+        "{output}"
+    );
+    let hint = desk.run(&["show", values::OUT]).stderr;
+    assert!(String::from_utf8_lossy(&hint).contains("ncpctl edit XA-2026-000417"));
+
+    let mut view = values::message(values::OUT, MessageState::Answered);
+    view.answered_by = vec![AnswerView {
+        reference: values::reference("XB-2026-000009"),
+        status: Some(ResponseStatus::Refusal),
+        reason: Some("not-available".parse().expect("code")),
+    }];
+    desk.daemon.answer("GET", &format!("/v1/messages/{}", values::OUT), 200, &view);
+    let output = desk.expect(0, &["show", values::OUT]);
+    let line = "XB-2026-000009, refusal: the information is not available (not-available)";
+    assert!(output.contains(line), "{output}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Release: what is shown is what is signed, and nothing else is.
 
-use ncp_api::message::MessageState;
+use ncp_api::message::{FormContent, MessageState};
 use ncp_api::release::{Approve, Reject, ReleaseView};
 use ncp_protocol::approval::Decision;
-use ncp_protocol::keys::VerifyingKey;
+use ncp_protocol::keys::{VerifyingKey, sha256};
+use ncp_protocol::manifest::{Manifest, Part, content_commitment};
 
 use crate::desk::Desk;
 use crate::values;
@@ -94,6 +95,48 @@ fn a_view_that_differs_from_its_commitment_is_neither_shown_nor_signed() {
         let desk = waiting(&view);
         desk.refused(77, "NCP-E4206", &["release", "show", values::OUT]);
     }
+}
+
+/// What waits, with a form whose bytes the manifest names.
+fn with_form() -> ReleaseView {
+    let fields = serde_json::json!({"type": "van", "colour": "grey", "year": 2019, "reported_stolen": false});
+    let fields = fields.as_object().expect("an object").clone();
+    let form = FormContent { form: "vehicle/2".parse().expect("form"), fields };
+    let bytes = serde_json::to_vec(&form).expect("JSON");
+    let mut view = values::release();
+    let mut manifest = Manifest::decode(&view.manifest).expect("a manifest");
+    manifest.form = Some(form.form.clone());
+    manifest.parts.push(Part {
+        name: "form.json".parse().expect("name"),
+        media_type: "application/json".parse().expect("type"),
+        length: bytes.len() as u64,
+        sha256: sha256(&bytes),
+    });
+    view.manifest = manifest.encode();
+    view.commitment = content_commitment(&view.network, &[9; 32], &view.manifest);
+    view.message.form = Some(form);
+    view
+}
+
+#[test]
+fn the_values_of_a_form_are_those_that_are_signed() {
+    let desk = waiting(&with_form());
+    let output = desk.expect(0, &["release", "show", values::OUT]);
+    assert!(output.contains("colour") && output.contains("grey") && output.contains("form.json"), "{output}");
+    let changes: [fn(&mut FormContent); 4] = [
+        |form| drop(form.fields.insert("colour".to_owned(), "white".into())),
+        |form| drop(form.fields.remove("year")),
+        |form| drop(form.fields.insert("question".to_owned(), "Who drives it?".into())),
+        |form| form.form = "vehicle/1".parse().expect("form"),
+    ];
+    for change in changes {
+        let mut view = with_form();
+        change(view.message.form.as_mut().expect("a form"));
+        refused_unsigned(&view, 77, "NCP-E4206", "7K4M");
+    }
+    let mut hidden = with_form();
+    hidden.message.form = None;
+    refused_unsigned(&hidden, 77, "NCP-E4206", "7K4M");
 }
 
 #[test]

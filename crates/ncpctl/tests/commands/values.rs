@@ -23,7 +23,7 @@ pub(crate) const NETWORK: NetworkId = NetworkId(Digest([7; 32]));
 pub(crate) const OUT: &str = "XA-2026-000417";
 pub(crate) const IN: &str = "XB-2026-000031";
 pub(crate) const TEXT: &str = "Do you know this van?";
-const TIME: UnixMillis = UnixMillis(1_795_348_930_000);
+pub(crate) const TIME: UnixMillis = UnixMillis(1_795_348_930_000);
 
 pub(crate) fn id(text: &str) -> ParticipantId {
     text.parse().expect("id")
@@ -141,6 +141,8 @@ pub(crate) fn message(name: &str, state: MessageState) -> MessageView {
         drafter: if incoming { None } else { Some(12) },
         in_reply_to: None,
         answers: Vec::new(),
+        answered_by: Vec::new(),
+        returned: None,
         tasks: Vec::new(),
         release: None,
         also_sent_through: Vec::new(),
@@ -299,6 +301,8 @@ pub(crate) fn timeline() -> Timeline {
         recipient: None,
         officer: Some(12),
         detail: String::new(),
+        reason: None,
+        words: None,
         due: None,
         about: None,
         evidence: EvidenceState::None,

@@ -10,7 +10,7 @@ use ncp_protocol::manifest::{Manifest, content_commitment};
 use super::VIEW_SCHEMA;
 use crate::context::Context;
 use crate::error::Error;
-use crate::message::{form_text, handling_words};
+use crate::message::{form_text, handling_words, reason_text};
 use crate::output::{Facts, Report};
 use crate::style::{Tone, bytes, clean, clean_block};
 use crate::table::{Table, plain_record};
@@ -46,8 +46,15 @@ fn content_agrees(view: &ReleaseView, manifest: &Manifest) -> bool {
         (Some(part), Some(text)) => part.sha256 == sha256(text.as_bytes()),
         (None, Some(_)) | (Some(_), None) => false,
     };
-    let form = view.message.form.as_ref().map(|content| &content.form) == manifest.form.as_ref()
-        && part(FORM_PART).is_some() == manifest.form.is_some();
+    // The node writes a form as this program would, members by name, so what is shown has the digest that is signed.
+    let form = match (&manifest.form, &view.message.form) {
+        (None, None) => true,
+        (Some(named), Some(content)) => {
+            let digest = serde_json::to_vec(content).map(|bytes| sha256(&bytes));
+            *named == content.form && part(FORM_PART).is_some_and(|part| digest.is_ok_and(|d| d == part.sha256))
+        }
+        (None, Some(_)) | (Some(_), None) => false,
+    };
     text && form
 }
 
@@ -90,7 +97,8 @@ fn facts(view: &ReleaseView, manifest: &Manifest, context: &Context) -> Facts {
     let tone = if view.precedence == Precedence::Urgent { Tone::Bad } else { Tone::Strong };
     facts.add("precedence", style.paint(tone, &format!("{}{ground}", view.precedence)));
     facts.maybe("answer wanted", manifest.answer_by.map(|time| context.clock.minute(time)));
-    facts.maybe("reason", manifest.reason.as_ref().map(ToString::to_string));
+    let reason = manifest.reason.as_ref().map(|reason| reason_text(manifest.response_status, reason));
+    facts.maybe("reason", reason);
     facts.add(
         "void after",
         format!("{}, {}", context.clock.minute(view.not_after), context.clock.relative(view.not_after)),
