@@ -41,3 +41,5 @@ pub mod wrap;
 
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod sweep;

@@ -106,35 +106,3 @@ fn urgent_mail_has_a_lane_of_its_own() {
     assert_eq!(Lane::of(Precedence::Priority), Lane::Ordinary);
     assert_eq!(Lane::of(Precedence::Urgent), Lane::Urgent);
 }
-
-proptest::proptest! {
-    #[test]
-    fn what_decodes_encodes_to_the_same_bytes(
-        variant in 0u8..48,
-        body in proptest::collection::vec(proptest::num::u8::ANY, 0..400),
-    ) {
-        // A valid head, so that the bytes reach every variant: prefix, log, time, actor, salt, number of the change.
-        let mut bytes = PREFIX.to_bytes().to_vec();
-        bytes.extend_from_slice(&[0; 4 + 8 + 4 + 16]);
-        bytes.extend_from_slice(&u32::from(variant).to_le_bytes());
-        bytes.extend_from_slice(&body);
-        for bytes in [bytes, body] {
-            if let Ok(event) = Event::decode(&bytes) {
-                proptest::prop_assert_eq!(event.encode(), bytes);
-            }
-        }
-    }
-
-    #[test]
-    fn changed_bytes_are_refused_or_mean_something_else(at in 0usize..400, to in proptest::num::u8::ANY) {
-        let good = event(Change::MessageDrafted(draft(recipients(3))));
-        let mut bytes = good.encode();
-        let at = at % bytes.len();
-        let changed = bytes[at] != to;
-        bytes[at] = to;
-        if let Ok(event) = Event::decode(&bytes) {
-            proptest::prop_assert_eq!(event == good, !changed);
-            proptest::prop_assert_eq!(event.encode(), bytes);
-        }
-    }
-}

@@ -218,9 +218,10 @@ proptest! {
     }
 
     #[test]
-    fn parsed_notes_print_as_themselves(note in "([ -~—]{0,8}\n){0,3}\n(— [a-c]{1,2} AAAA[AQgw]{3}=\n){0,3}") {
-        if let Ok(parsed) = SignedNote::parse(&note) {
-            prop_assert_eq!(parsed.to_string(), note);
+    fn parsed_notes_print_as_themselves(note in "([ -~—]{1,8}\n){1,3}\n(— [a-c]{1,2} AAAA[AQgw]{3}=\n){1,3}") {
+        match SignedNote::parse(&note) {
+            Ok(parsed) => prop_assert_eq!(parsed.to_string(), note),
+            Err(error) => prop_assert_eq!(error, NoteError::SignedTwice),
         }
     }
 

@@ -1,5 +1,6 @@
 //! All scenarios, by what they are about.
 
+mod change;
 mod directory;
 mod link;
 mod log;
@@ -9,5 +10,8 @@ mod sealed;
 use crate::scenario::Scenario;
 
 pub(crate) fn all() -> Vec<Scenario> {
-    [message::all(), sealed::all(), directory::all(), log::all(), link::all()].into_iter().flatten().collect()
+    [message::all(), change::all(), sealed::all(), directory::all(), log::all(), link::all()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

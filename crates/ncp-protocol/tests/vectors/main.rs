@@ -87,13 +87,23 @@ fn a_changed_byte_of_a_golden_vector_is_refused_or_means_something_else() {
         if vector.field("expect") != "ok" || vector.field("type") == "message" {
             continue;
         }
+        // Signatures make most types slow to check; an event is only decoded, so all of it is changed.
         let bytes = vector.block("bytes").to_vec();
-        let step = bytes.len().div_ceil(64);
-        for at in (0..bytes.len()).step_by(step) {
+        let is_event = vector.field("type") == "event";
+        let (step, flips): (_, &[u8]) =
+            if is_event { (1, &[0x01, 0x40, 0x80]) } else { (bytes.len().div_ceil(64), &[0x40]) };
+        let (mut accepted, mut refused) = (0, 0);
+        for (at, flip) in (0..bytes.len()).step_by(step).flat_map(|at| flips.iter().map(move |flip| (at, flip))) {
             let mut changed = bytes.clone();
-            changed[at] ^= 0x40;
-            let outcome = check::outcome(&vector.replacing("bytes", changed.clone()));
-            assert!(outcome.is_err() || outcome == Ok(changed), "{name}: byte {at}");
+            changed[at] ^= flip;
+            match check::outcome(&vector.replacing("bytes", changed.clone())) {
+                Ok(encoded) => {
+                    assert_eq!(encoded, changed, "{name}: byte {at}");
+                    accepted += 1;
+                }
+                Err(_) => refused += 1,
+            }
         }
+        assert!(!is_event || (accepted > 0 && refused > 0), "{name}: {accepted} accepted, {refused} refused");
     }
 }

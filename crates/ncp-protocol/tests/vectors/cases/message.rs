@@ -9,9 +9,7 @@ use ncp_protocol::keys::Signature;
 use ncp_protocol::manifest::{InReplyTo, Manifest};
 
 use crate::annotate::Hex;
-use crate::fixtures::{
-    NETWORK, NOW, claim, envelope_key, event, header, key, manifest, message_id, origin, participant,
-};
+use crate::fixtures::{NETWORK, NOW, claim, event, header, manifest, message_id, origin, participant};
 use crate::scenario::Scenario;
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -340,14 +338,6 @@ fn events() -> Vec<Scenario> {
         event(LogName::Traffic, Change::Evidence(claim))
     };
     let rejected = || hex(&evidence(Outcome::Rejected(ncp_protocol::reject::RejectCode::QuotaExceeded)));
-    let opened = event(
-        LogName::Node,
-        Change::LogOpened {
-            origin: origin("XA", LogName::Node),
-            key: key(4).verifying_key().id(),
-            previous: Some((40, Digest([0x40; 32]))),
-        },
-    );
     let withdrawn = Event {
         actor: Actor::Officer {
             number: OfficerNumber(7),
@@ -356,7 +346,6 @@ fn events() -> Vec<Scenario> {
         },
         ..event(LogName::Node, Change::MessageWithdrawn { message: message_id() })
     };
-    let offered = event(LogName::Traffic, Change::EnvelopeOffered(envelope_key()));
     let suspended = event(
         LogName::Public,
         Change::ParticipantSuspended { participant: participant("XB"), reason: code("key-compromised") },
@@ -369,10 +358,7 @@ fn events() -> Vec<Scenario> {
             "negative evidence of the hub: the envelope expired",
             hex(&evidence(Outcome::Expired)),
         ),
-        make("log-opened", "ok", "first event of a log that continues an earlier epoch", hex(&opened)),
         make("withdrawn-by-officer", "ok", "an officer withdraws a message", hex(&withdrawn)),
-        make("offered", "ok", "an envelope is about to leave the hub", hex(&offered)),
-        make("suspended", "ok", "a participant is suspended", hex(&suspended)),
         make("truncated", "malformed", "the last byte is missing", rejected().cut()),
         make("trailing", "malformed", "a byte follows the last field", rejected().trailing()),
         make("log-unknown", "malformed", "a log that nobody keeps", rejected().set("log", [3, 0, 0, 0])),
