@@ -46,7 +46,10 @@ pub async fn run(node: Arc<Node>, work: Work) {
         Ok(disk) => disk,
         Err(error) => return node.stop_because(crate::faults::unreadable(&error)),
     };
-    let desk = Arc::new(Desk::new(Arc::clone(&node)));
+    let desk = match Desk::new(Arc::clone(&node)) {
+        Ok(desk) => Arc::new(desk),
+        Err(error) => return node.stop_because(crate::faults::unreadable(&error)),
+    };
     let directory = Directory::open(Arc::clone(&desk), disk).await;
     let Work { sealing, recall, hub_ping } = work;
     let mut tasks = JoinSet::new();
@@ -125,7 +128,7 @@ impl Linking {
         };
         match greeted {
             Ok(greeting) => {
-                self.show(true, faults::pin(greeting.pin));
+                self.show(true, faults::restricted(greeting.pin, greeting.restricted));
                 let fault = serving::serve(&self.desk, greeting, &self.directory, &mut self.asks).await;
                 Ended { fault, lived: began.elapsed() }
             }

@@ -137,7 +137,8 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 #[error("not a code of four characters")]
 pub struct ApprovalCodeError;
 
-/// The short code for one view: the first 20 bits of HMAC-SHA-256 under a secret of the node.
+/// The short code for one view: the first 20 bits of HMAC-SHA-256 under a secret of the node. The view begins with the
+/// network, which thereby stands behind the label as behind every other.
 #[must_use]
 pub fn approval_code(secret: &[u8; 32], view_bytes: &[u8]) -> ApprovalCode {
     let Digest(mac) = hmac_sha256(secret, &[b"ncp/v1/approval-code\0", view_bytes]);

@@ -294,7 +294,15 @@ pub struct Form {
     /// Which schema.
     pub code: Code,
     /// Which version of it, from 1.
+    #[serde(deserialize_with = "form_version")]
     pub version: u16,
+}
+
+fn form_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    match u16::deserialize(deserializer)? {
+        0 => Err(serde::de::Error::custom("version 0")),
+        version => Ok(version),
+    }
 }
 
 impl fmt::Display for Form {
@@ -367,5 +375,7 @@ mod tests {
         for bad in ["vehicle", "vehicle/", "vehicle/0", "vehicle/02", "vehicle/+2", "vehicle/70000", "/1", "v/1/2"] {
             assert!(bad.parse::<Form>().is_err(), "{bad}");
         }
+        let unversioned = Form { code: "vehicle".parse().unwrap(), version: 0 };
+        assert_eq!(decode::<Form>(&encode(&unversioned), 100), Err(DecodeError::Malformed));
     }
 }

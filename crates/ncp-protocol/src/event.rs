@@ -5,6 +5,8 @@
 //! Variants are append-only and their meaning is frozen: old journals replay for ever. At most
 //! [`EVENT_MAX`] bytes.
 
+mod numbers;
+
 #[cfg(test)]
 mod tests;
 
@@ -51,7 +53,8 @@ impl Event {
     /// # Errors
     /// [`DecodeError`] if the bytes are not exactly one event of this version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        PREFIX.decode(bytes, EVENT_MAX)
+        let event: Self = PREFIX.decode(bytes, EVENT_MAX)?;
+        if event.change.numbers_are_in_range() { Ok(event) } else { Err(DecodeError::Malformed) }
     }
 }
 
@@ -242,7 +245,7 @@ pub enum Change {
     },
     /// An envelope ended without the recipient's evidence.
     EnvelopeFailed {
-        /// Which envelope; the originator is this node.
+        /// Which envelope; the originator is this node. Seal 0 if it was never sealed.
         envelope: EnvelopeKey,
         /// Why.
         code: RejectCode,
@@ -330,6 +333,14 @@ pub enum Change {
         participant: ParticipantId,
         /// SHA-256 of the participant's entry of version 0.
         fingerprint: Digest,
+    },
+    /// The hub's stream of receipts is stored here up to a number, or passed over. Noted now and then: what the hub shows
+    /// again behind it is known.
+    ReceiptsStored {
+        /// Epoch of the stream.
+        epoch: Epoch,
+        /// Up to here.
+        number: u64,
     },
 }
 

@@ -17,7 +17,7 @@ use thiserror::Error;
 use self::payload::Bounded;
 pub use self::payload::{
     BodyChunk, BodyWanted, Bye, Checkpoint, Credit, Cursor, Deliver, Entries, EntriesChanged, EntryGet, Hello, Ping,
-    Pong, PublicGet, PublicLog, Recall, Receipts, ReceiptsStored, Refused, Submit, highest_common,
+    Pong, PublicGet, PublicLog, Recall, Receipts, ReceiptsStored, Refused, Restricted, Submit, highest_common,
 };
 use crate::codec::{self, DecodeError};
 use crate::limits::{
@@ -170,6 +170,7 @@ frames! {
     17 Ping Both FIELDS_MAX, "asks for a sign of life";
     18 Pong Both FIELDS_MAX, "the sign of life";
     19 Bye Both FIELDS_MAX, "the sender closes the link";
+    20 Restricted HubToNode FIELDS_MAX, "before the hub's hello: this link carries directory data alone";
 }
 
 /// Longest encoding of a proof: event, path, note.

@@ -24,6 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub(crate) use self::content::PairNumbers;
 pub use self::content::{ContentError, WrapContent};
 use crate::ids::{Digest, KeyId, NetworkId};
 use crate::keys::{KeyError, Purpose, sha256};

@@ -269,6 +269,9 @@ error_codes! {
     3110 PeerRefused Unavailable 502 "the peer refused the link"
         cause "{peer} said {reject}" try "see the reason; if it may pass, the node tries again by itself"
         explain "The other side closed the link with a reason of the protocol. Permanent reasons need somebody to act; transient ones pass.";
+    3111 LinkRestricted Unavailable 502 "the hub exchanges nothing but directory data with this node"
+        cause "{peer} said {reject}" try "compare this node's TLS key with its entry; the hub's operator admits a new entry with  ncpctl hub admit"
+        explain "The certificate with which this node dials is from the right authority, but its key is not the one that the hub's directory has for this participant: the entry that names it was not admitted yet, or the certificate was renewed with a new key. No message leaves or arrives until an entry with the new key is admitted with  ncpctl hub admit; messages wait, and the link mends itself then.";
     3201 WaitTimeout Later 504 "still pending"
         cause "{reference} is {state} after {seconds} s" try "ncpctl status {reference}"
         explain "The message goes on; only the waiting ended. Nothing has to be sent again.";

@@ -12,7 +12,10 @@ use ncp_store::state::{Key, Placed, Rows, Table, Unreadable, View};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::tables::{ENTRY, EntryRow, HOLD, HoldKey, HoldRow, LOG, OFFICER, OfficerRow, RULES, Standing, TIMELINE};
+use super::tables::{
+    ENTRY, EntryRow, HOLD, HoldKey, HoldRow, LOG, OFFICER, OfficerRow, RECEIPTS_STORED, RULES, ReceiptsStoredRow,
+    Standing, TIMELINE,
+};
 
 /// Folds `event` into `rows`; `this_node` is who keeps the journal.
 ///
@@ -87,6 +90,9 @@ impl Applying<'_> {
             }
             Change::ParticipantReinstated { participant } => {
                 self.entry_changed(*participant, |row| row.suspended = false)?;
+            }
+            Change::ReceiptsStored { epoch, number } => {
+                RECEIPTS_STORED.put(self.rows, &(), &ReceiptsStoredRow { epoch: *epoch, number: *number });
             }
             // Events of the hub: a node's journal never holds them.
             Change::EnvelopeAccepted(_)

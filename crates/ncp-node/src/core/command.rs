@@ -8,6 +8,7 @@ use ncp_protocol::approval::{self, ApprovalCode};
 use ncp_protocol::codes::Code;
 use ncp_protocol::directory::MembershipClass;
 use ncp_protocol::event::{Actor, Claim, Draft, EnvelopeKey, HoldScope, Received, Role};
+use ncp_protocol::frame::Cursor;
 use ncp_protocol::ids::{
     Digest, KeyId, LogName, LogOrigin, MessageId, OfficerNumber, PairSequence, ParticipantId, SealNumber, UnixMillis,
 };
@@ -74,6 +75,8 @@ pub enum Ask {
         /// Why.
         code: RejectCode,
     },
+    /// Note how much of the hub's stream of receipts is stored.
+    NoteReceipts(Cursor),
     /// Take a message in.
     Consign(Box<Consigned>),
     /// State that an envelope cannot be taken in.

@@ -97,6 +97,7 @@ impl Deciding<'_> {
             Ask::Seal(sealed) => self.seal(sealed),
             Ask::NoteEvidence(noted) => self.note_evidence(noted),
             Ask::NoteRefusal { envelope, code } => self.note_refusal(envelope, code),
+            Ask::NoteReceipts(cursor) => self.note_receipts(cursor),
             Ask::Consign(consigned) => self.consign(*consigned),
             Ask::RefuseDelivery { envelope, header, code } => self.refuse_delivery(envelope, header, code),
             Ask::HandOver { message } => self.hand_over(message),

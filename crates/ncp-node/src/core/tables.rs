@@ -13,7 +13,7 @@ use ncp_store::state::{Key, Table};
 use serde::{Deserialize, Serialize};
 
 /// Version of this layout.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Messages of this node, by id.
 pub const OUT: Table<MessageId, OutRow> = Table::new(32);
@@ -69,6 +69,9 @@ pub const PAIR_VOIDED: Table<(ParticipantId, u8, u64), ()> = Table::new(57);
 pub const PAIR_IN_FLOOR: Table<(ParticipantId, u8, u32), u64> = Table::new(58);
 /// Newest checkpoint seen of the hub's `traffic` log, through evidence: record that proves it.
 pub const HUB_SEEN: Table<(), HubSeenRow> = Table::new(55);
+
+/// How much of the hub's stream of receipts is stored, as it was noted last.
+pub const RECEIPTS_STORED: Table<(), ReceiptsStoredRow> = Table::new(59);
 
 /// A message of any originator.
 pub type MessageKey = (ParticipantId, MessageId);
@@ -344,6 +347,15 @@ pub struct HubSeenRow {
     pub index: u64,
     /// Record that holds the proof.
     pub record: Digest,
+}
+
+/// A place in the hub's stream of receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptsStoredRow {
+    /// Epoch of the stream.
+    pub epoch: Epoch,
+    /// Number of the last receipt that is stored, or was passed over for good.
+    pub number: u64,
 }
 
 /// The conversation's own key.

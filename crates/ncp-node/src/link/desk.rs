@@ -11,10 +11,11 @@ use ncp_protocol::ids::{Epoch, LogName};
 use ncp_protocol::proof::LogProof;
 use ncp_store::reader::ReadError;
 use ncp_store::spool::{RecordKind, RecordName};
+use ncp_store::state::Unreadable;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::limits::WORKERS_MAX;
-use crate::core::tables::HUB_SEEN;
+use crate::core::tables::{HUB_SEEN, RECEIPTS_STORED, ReceiptsStoredRow};
 use crate::directory::Admissions;
 use crate::node::Node;
 use crate::submission::Note;
@@ -34,11 +35,16 @@ pub(crate) struct Desk {
     outbox: Mutex<Option<mpsc::UnboundedSender<Note>>>,
     hub_notes: Mutex<BTreeMap<LogName, SignedCheckpoint>>,
     receipts_stored: Mutex<Cursor>,
+    receipts_missed: AtomicBool,
 }
 
 impl Desk {
-    pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self {
+    /// # Errors
+    /// [`Unreadable`] if the index cannot be read.
+    pub(crate) fn new(node: Arc<Node>) -> Result<Self, Unreadable> {
+        let nothing = ReceiptsStoredRow { epoch: Epoch(0), number: 0 };
+        let ReceiptsStoredRow { epoch, number } = RECEIPTS_STORED.row(&node.reader().view(), &())?.unwrap_or(nothing);
+        Ok(Self {
             node,
             admissions: ArcSwap::default(),
             refresh: Notify::new(),
@@ -47,12 +53,13 @@ impl Desk {
             compared: AtomicBool::new(false),
             outbox: Mutex::new(None),
             hub_notes: Mutex::new(BTreeMap::new()),
-            receipts_stored: Mutex::new(Cursor { epoch: Epoch(0), number: 0 }),
-        }
+            receipts_stored: Mutex::new(Cursor { epoch, number }),
+            receipts_missed: AtomicBool::new(false),
+        })
     }
 
-    /// How much of the hub's stream of receipts is stored, as far as this process knows. After a start it begins at 0 and
-    /// the hub sends again what it keeps: the same evidence is no event.
+    /// How much of the hub's stream of receipts is stored. After a start it is what the journal noted last: the hub sends
+    /// again what came since, and the same evidence is no event.
     pub(crate) fn receipts_stored(&self) -> Cursor {
         *self.receipts_stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -60,6 +67,17 @@ impl Desk {
     /// Notes that the stream is stored up to here.
     pub(crate) fn note_receipts(&self, cursor: Cursor) {
         *self.receipts_stored.lock().unwrap_or_else(PoisonError::into_inner) = cursor;
+    }
+
+    /// Evidence was passed over for want of a key. From here on nothing is noted in the journal: the next start has the hub
+    /// send it again, when the directory may have the key.
+    pub(crate) fn miss_receipts(&self) {
+        self.receipts_missed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether evidence was passed over for want of a key since the start.
+    pub(crate) fn has_missed_receipts(&self) -> bool {
+        self.receipts_missed.load(Ordering::Relaxed)
     }
 
     /// `public` holds an entry in this node's name that it did not sign: nothing is received under it.

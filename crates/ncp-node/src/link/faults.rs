@@ -85,12 +85,14 @@ pub(super) fn bye(code: RejectCode) -> Fault {
     ErrorCode::PeerRefused.with("peer", ParticipantId::HUB).with("reject", code)
 }
 
-/// What a link without the hub's pinned key is shown as.
-pub(super) fn pin(pin: PinStatus) -> Option<Fault> {
+/// What a link that carries directory data alone is shown as: the hub's key is not pinned here, or this node's is not
+/// pinned there.
+pub(super) fn restricted(pin: PinStatus, by_hub: Option<RejectCode>) -> Option<Fault> {
+    let hub = ParticipantId::HUB;
     match pin {
-        PinStatus::Pinned => None,
         PinStatus::Mismatch | PinStatus::Unknown => {
-            Some(ErrorCode::PinMismatch.with("peer", ParticipantId::HUB).with("found", "another key"))
+            Some(ErrorCode::PinMismatch.with("peer", hub).with("found", "another key"))
         }
+        PinStatus::Pinned => by_hub.map(|code| ErrorCode::LinkRestricted.with("peer", hub).with("reject", code)),
     }
 }

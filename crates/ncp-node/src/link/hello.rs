@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::checkpoint::{Checkpoint, SignedCheckpoint};
-use ncp_protocol::frame::{Bye, Credit, Cursor, Frame, FrameDecodeError, Hello, highest_common};
+use ncp_protocol::frame::{Bye, Credit, Cursor, Frame, FrameDecodeError, Hello, Restricted};
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{LogName, LogOrigin, ParticipantId};
 use ncp_protocol::limits::PROTOCOL_VERSION;
@@ -37,7 +37,10 @@ pub(super) struct AwaitingHello {
 /// A connection whose ends know one another.
 pub(super) struct Greeting {
     pub(super) peer: PeerIdentity,
+    /// Whether the directory here pins the hub's key.
     pub(super) pin: PinStatus,
+    /// Why the hub serves nothing but its directory, if so.
+    pub(super) restricted: Option<RejectCode>,
     pub(super) reader: LinkReader,
     pub(super) writer: LinkWriter,
     /// What the hub may be sent at first.
@@ -60,14 +63,14 @@ impl AwaitingHello {
         writer.send(&raw(&own.into())).await.map_err(|error| faults::frame(&error))?;
         let hello = match timeout(HELLO_TIMEOUT, next(&mut reader)).await {
             Ok(hello) => hello,
-            Err(_) => Err(Unwelcome::Fault(faults::violation(&"no hello in time"))),
+            Err(_) => Err(Unwelcome::Refused(RejectCode::RateExceeded, faults::violation(&"no hello in time"))),
         };
         let checked = match hello {
-            Ok(hello) => check(&node, hello),
+            Ok((restricted, hello)) => check(&node, hello).map(|hello| (restricted, hello)),
             Err(unwelcome) => Err(unwelcome),
         };
-        let hello = match checked {
-            Ok(hello) => hello,
+        let (restricted, hello) = match checked {
+            Ok(checked) => checked,
             Err(Unwelcome::Fault(fault)) => return Err(fault),
             Err(Unwelcome::Refused(code, fault)) => {
                 // The hub may not read it any more.
@@ -85,7 +88,7 @@ impl AwaitingHello {
             }
             None => {
                 self.desk.note_compared();
-                Ok(Greeting { peer, pin, reader, writer, credit, receipts })
+                Ok(Greeting { peer, pin, restricted, reader, writer, credit, receipts })
             }
         }
     }
@@ -115,41 +118,49 @@ fn own_hello(node: &Node, desk: &Desk) -> Result<Hello, ReadError> {
     })
 }
 
-async fn next(reader: &mut LinkReader) -> Result<Hello, Unwelcome> {
-    let received = reader.next().await.map_err(|error| Unwelcome::Fault(faults::frame(&error)))?;
-    let Some(frame) = received else {
-        return Err(Unwelcome::Fault(faults::violation(&"the hub closed the link instead of saying hello")));
-    };
-    let malformed = |error: FrameDecodeError| Unwelcome::Refused(RejectCode::FrameMalformed, faults::decode(&error));
-    let frame = Frame::decode(frame.kind, &frame.payload).map_err(malformed)?;
-    if let Frame::Hello(hello) = frame {
-        return Ok(hello);
+/// The hub's hello, and what it says before it if it does not pin this node's key.
+async fn next(reader: &mut LinkReader) -> Result<(Option<RejectCode>, Hello), Unwelcome> {
+    let mut restricted = None;
+    loop {
+        let received = reader.next().await.map_err(|error| Unwelcome::Fault(faults::frame(&error)))?;
+        let Some(frame) = received else {
+            return Err(Unwelcome::Fault(faults::violation(&"the hub closed the link instead of saying hello")));
+        };
+        let malformed =
+            |error: FrameDecodeError| Unwelcome::Refused(RejectCode::FrameMalformed, faults::decode(&error));
+        let frame = Frame::decode(frame.kind, &frame.payload).map_err(malformed)?;
+        if let Frame::Hello(hello) = frame {
+            return Ok((restricted, hello));
+        }
+        if let Frame::Bye(Bye { code }) = frame {
+            let closed = || faults::violation(&"the hub said bye instead of hello");
+            return Err(Unwelcome::Fault(code.map_or_else(closed, faults::bye)));
+        }
+        if let (Frame::Restricted(Restricted { code }), None) = (&frame, restricted) {
+            restricted = Some(*code);
+            continue;
+        }
+        let reason = format!("the frame {} instead of a hello", frame.name());
+        return Err(Unwelcome::Refused(RejectCode::FrameUnexpected, faults::violation(&reason)));
     }
-    if let Frame::Bye(Bye { code }) = frame {
-        let closed = || faults::violation(&"the hub said bye instead of hello");
-        return Err(Unwelcome::Fault(code.map_or_else(closed, faults::bye)));
-    }
-    let reason = format!("the frame {} instead of a hello", frame.name());
-    Err(Unwelcome::Refused(RejectCode::FrameUnexpected, faults::violation(&reason)))
 }
 
 fn check(node: &Node, hello: Hello) -> Result<Hello, Unwelcome> {
-    let hub = ParticipantId::HUB;
-    let own = node.network.id();
-    if hello.network != own {
+    let (hub, own) = (ParticipantId::HUB, node.network.id());
+    let Err(code) = hello.check(&own, hub) else { return Ok(hello) };
+    let list = |numbers: &[u16]| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let fault = if code == RejectCode::VersionUnsupported {
+        let fault = ErrorCode::VersionDiffers.with("peer", hub).with("found", list(&hello.versions));
+        fault.with("known", PROTOCOL_VERSION)
+    } else if code == RejectCode::NetworkMismatch {
         let fault = ErrorCode::NetworkDiffers.with("peer", hub).with("found", hello.network.label());
-        return Err(Unwelcome::Refused(RejectCode::NetworkMismatch, fault.with("expected", own.label())));
-    }
-    if hello.participant != hub {
-        let fault = ErrorCode::PeerOtherParticipant.with("expected", hub).with("found", hello.participant);
-        return Err(Unwelcome::Refused(RejectCode::FrameUnexpected, fault));
-    }
-    if highest_common(&[PROTOCOL_VERSION], &hello.versions).is_none() {
-        let found: Vec<String> = hello.versions.iter().map(ToString::to_string).collect();
-        let fault = ErrorCode::VersionDiffers.with("peer", hub).with("found", found.join(", "));
-        return Err(Unwelcome::Refused(RejectCode::VersionUnsupported, fault.with("known", PROTOCOL_VERSION)));
-    }
-    Ok(hello)
+        fault.with("expected", own.label())
+    } else if code == RejectCode::OriginatorMismatch {
+        ErrorCode::PeerOtherParticipant.with("expected", hub).with("found", hello.participant)
+    } else {
+        faults::violation(&format!("it knows the suites {} and not {SUITE}", list(&hello.suites)))
+    };
+    Err(Unwelcome::Refused(code, fault))
 }
 
 /// Compares what the hub holds of this node's log with the log. A fork is a fault; notes that this node's log key did not

@@ -31,6 +31,9 @@ pub(crate) const RECEIPT_FRAMES_WAITING: usize = 512;
 pub(crate) const RECEIPT_BYTES_WAITING: usize = 16 << 20;
 /// Frames of own receipts that are sent ahead of the hub's acknowledgement.
 pub(crate) const RECEIPT_FRAMES_AHEAD: usize = 4;
+/// How many receipts of the hub are stored between two notes of their number in the journal. A start has at most so many
+/// sent again, beside what came in the last frames.
+pub(crate) const RECEIPTS_NOTED_EVERY: u64 = 256;
 /// Rows that one look at the queue takes in.
 pub(crate) const QUEUE_PAGE: usize = 256;
 /// Envelopes that are sealed between two commits.

@@ -59,8 +59,8 @@ pub(super) async fn serve(
     let (outbound, inbound, overflow) = Outbound::new();
     let (note_sender, notes) = mpsc::unbounded_channel();
     let farewell = Farewell::new();
-    let Greeting { peer, pin, reader, writer, credit, receipts } = greeting;
-    let pinned = pin == PinStatus::Pinned;
+    let Greeting { peer, pin, restricted, reader, writer, credit, receipts } = greeting;
+    let pinned = pin == PinStatus::Pinned && restricted.is_none();
     let outbox = match pinned.then(|| Outbox::new(Arc::clone(desk), credit)).transpose() {
         Ok(outbox) => outbox,
         Err(error) => return Some(faults::violation(&error)),
@@ -213,6 +213,7 @@ impl Serving {
     fn directory_changed(&mut self) -> Result<(), End> {
         let pins = self.desk.node.directory.load().tls_pins(ParticipantId::HUB);
         let pinned = PinStatus::of(&self.peer.certificate_key, &pins) == PinStatus::Pinned;
+        // A link that the hub restricts looks no different from here: its reason may have gone with the change.
         if pinned != self.pinned {
             tracing::info!("the hub's entry changed: the link begins anew");
             return Err(End::Bye(None, None));
@@ -274,9 +275,12 @@ impl Serving {
             | Frame::Refused(_)
             | Frame::Credit(_)
             | Frame::Checkpoint(_) => self.take_pinned(frame, raw.payload.len()),
-            Frame::Hello(_) | Frame::Submit(_) | Frame::Recall(_) | Frame::PublicGet(_) | Frame::EntryGet(_) => {
-                Err(unexpected(&frame))
-            }
+            Frame::Hello(_)
+            | Frame::Submit(_)
+            | Frame::Recall(_)
+            | Frame::PublicGet(_)
+            | Frame::EntryGet(_)
+            | Frame::Restricted(_) => Err(unexpected(&frame)),
         }
     }
 
@@ -324,7 +328,8 @@ impl Serving {
             | Frame::EntriesChanged(_)
             | Frame::Ping(_)
             | Frame::Pong(_)
-            | Frame::Bye(_) => return Err(unexpected(&frame)),
+            | Frame::Bye(_)
+            | Frame::Restricted(_) => return Err(unexpected(&frame)),
         };
         if sent { Ok(()) } else { Err(End::Gone(None)) }
     }

@@ -1,7 +1,8 @@
 //! Evidence of others: verified, compared with what was sent, stored, then acknowledged.
 //!
 //! A proof whose key the directory does not have yet waits a while for the directory. One that does not verify, or speaks
-//! of an envelope that this node never sealed so, is an error in the log and is passed over: the stream goes on.
+//! of an envelope that this node never sealed so, is an error in the log and is passed over: the stream goes on. How far it
+//! has come is noted in the journal now and then, behind what it speaks of.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -24,8 +25,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::core::command::{Ask, Noted, envelope_record};
-use crate::core::tables::{ENVELOPE, EVIDENCE, OUT};
-use crate::link::limits::KEY_PATIENCE;
+use crate::core::tables::{ENVELOPE, EVIDENCE, OUT, RECEIPTS_STORED};
+use crate::link::limits::{KEY_PATIENCE, RECEIPTS_NOTED_EVERY};
 use crate::link::{Desk, Outbound};
 use crate::node::{Node, Submission};
 use crate::submission::Note;
@@ -68,26 +69,45 @@ pub(crate) async fn store(
 ) -> Option<Fault> {
     while let Some(receipts) = frames.recv().await {
         waiting.fetch_sub(Frame::from(receipts.clone()).encode().1.len(), Ordering::Relaxed);
-        let Receipts { epoch, first, proofs } = receipts;
-        let last = first.saturating_add(proofs.len() as u64).saturating_sub(1);
-        match take(&desk, proofs).await {
-            Ok(true) => {}
+        match settle(&desk, receipts).await {
+            Ok(Some(cursor)) => outbound.send(ReceiptsStored { cursor }),
             // The store has stopped, and with it the node.
-            Ok(false) => return None,
+            Ok(None) => return None,
             Err(error) => {
                 let fault = crate::faults::unreadable(&error);
                 desk.node.stop_because(fault.clone());
                 return Some(fault);
             }
         }
-        let known = desk.receipts_stored();
-        // A number behind the cursor is a repetition; one far ahead follows what the hub has forgotten.
-        let number = if known.epoch == epoch { known.number.max(last) } else { last };
-        let cursor = Cursor { epoch, number };
-        desk.note_receipts(cursor);
-        outbound.send(ReceiptsStored { cursor });
     }
     None
+}
+
+/// Stores a frame; returns how far the stream is stored now, or nothing if the store has stopped.
+async fn settle(desk: &Arc<Desk>, receipts: Receipts) -> Result<Option<Cursor>, ReadError> {
+    let Receipts { epoch, first, proofs } = receipts;
+    let last = first.saturating_add(proofs.len() as u64).saturating_sub(1);
+    if !take(desk, proofs).await? {
+        return Ok(None);
+    }
+    let known = desk.receipts_stored();
+    // A number behind the cursor is a repetition; one far ahead follows what the hub has forgotten.
+    let number = if known.epoch == epoch { known.number.max(last) } else { last };
+    let cursor = Cursor { epoch, number };
+    desk.note_receipts(cursor);
+    if !desk.has_missed_receipts() && is_worth_noting(&desk.node, cursor)? {
+        let ask = Ask::NoteReceipts(cursor);
+        if desk.node.submit(Submission::DAEMON, Actor::Peer(ParticipantId::HUB), ask).await.is_err() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(cursor))
+}
+
+/// Whether the journal lags behind the stream by more than a start should have sent again.
+fn is_worth_noting(node: &Node, cursor: Cursor) -> Result<bool, ReadError> {
+    let noted = RECEIPTS_STORED.row(&node.reader().view(), &())?.filter(|row| row.epoch == cursor.epoch);
+    Ok(cursor.number >= noted.map_or(0, |row| row.number).saturating_add(RECEIPTS_NOTED_EVERY))
 }
 
 /// Verifies proofs and has them stored; false if the store has stopped.
@@ -120,6 +140,7 @@ async fn take(desk: &Arc<Desk>, proofs: Vec<LogProof>) -> Result<bool, ReadError
         }
         desk.refresh.notify_one();
         if timeout_at(deadline, directory.changed()).await.is_err() {
+            desk.miss_receipts();
             for _ in &unknown {
                 tracing::error!(error = %BadEvidence::Key, "evidence is passed over");
             }

@@ -55,7 +55,44 @@ async fn hub_of_another_network_or_version_is_told_so() {
     assert_eq!(soon(link.raw()).await, Some(Frame::Bye(Bye { code: Some(RejectCode::NetworkMismatch) })));
     let mut link = soon(world.hub.link_with(|hello| hello.versions = vec![9])).await;
     assert_eq!(soon(link.raw()).await, Some(Frame::Bye(Bye { code: Some(RejectCode::VersionUnsupported) })));
+    let mut link = soon(world.hub.link_with(|hello| hello.suites = vec![9])).await;
+    assert_eq!(soon(link.raw()).await, Some(Frame::Bye(Bye { code: Some(RejectCode::SuiteUnsupported) })));
+    let mut link = soon(world.hub.link_with(|hello| hello.participant = id("XB"))).await;
+    assert_eq!(soon(link.raw()).await, Some(Frame::Bye(Bye { code: Some(RejectCode::OriginatorMismatch) })));
     assert!(!world.node().link.borrow().connected);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hub_that_says_nothing_is_told_that_it_is_late() {
+    let mut world = World::new();
+    world.start().await;
+    let mut link = soon(world.hub.silent_link()).await;
+    assert_eq!(soon(link.raw()).await, Some(Frame::Bye(Bye { code: Some(RejectCode::RateExceeded) })));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_whose_key_the_hub_does_not_pin_says_so_and_asks_for_the_directory_alone() {
+    let (mut world, mut link) = World::linked().await;
+    send(&world, b"text").await;
+    link.submit(&world.hub).await;
+    link.cut();
+    let mut link = soon(world.hub.restricted_link(RejectCode::PinMismatch)).await;
+    let node = world.node();
+    let mut status = node.link.subscribe();
+    let shown = |status: &ncp_node::node::LinkStatus| {
+        status.failure.as_ref().is_some_and(|fault| fault.code == ErrorCode::LinkRestricted)
+    };
+    let told = soon(link.serve_while(&world.hub, status.wait_for(shown))).await.unwrap().clone();
+    assert!(told.connected && told.failure.unwrap().cause().contains("PinMismatch"));
+    assert_eq!(link.until_pong(&world.hub).await, [], "no envelope leaves");
+    link.cut();
+    // Once the hub has its entry, all is as before.
+    let mut link = world.link().await;
+    link.submit(&world.hub).await;
+    assert!(node.link.borrow().failure.is_none());
+    drop(node);
     world.stop().await;
 }
 

@@ -11,7 +11,7 @@ use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::{Actor, Change, Claim, EnvelopeKey, Event, EvidenceKind, Outcome};
 use ncp_protocol::frame::{
     BodyChunk, BodyWanted, Credit, Cursor, Deliver, Entries, EntriesChanged, EntryGet, Frame, Hello, Ping, Pong,
-    PublicGet, PublicLog, Receipts, ReceiptsStored,
+    PublicGet, PublicLog, Receipts, ReceiptsStored, Restricted,
 };
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{Digest, Epoch, LogName, LogOrigin, ParticipantId, UnixMillis};
@@ -150,6 +150,17 @@ impl Hub {
         self.claim(EvidenceKind::RelayAcceptance, key, header, Outcome::Done)
     }
 
+    /// R1 of an envelope in a log that no entry names.
+    pub(crate) fn accept_in_epoch(&self, epoch: u32, envelope: &SealedEnvelope) -> LogProof {
+        let origin = LogOrigin { epoch: Epoch(epoch), ..self.traffic.origin };
+        let mut log = Log { origin, key: self.traffic.key.clone(), events: Vec::new() };
+        let (key, header, outcome) = (log.key.verifying_key().id(), envelope.header_digest(), Outcome::Done);
+        let kind = EvidenceKind::RelayAcceptance;
+        let claim = Claim { origin, key, kind, envelope: key_of(envelope), header, outcome };
+        let index = log.push(Change::Evidence(claim));
+        log.proof(index)
+    }
+
     pub(crate) fn deliver(&mut self, envelope: &SealedEnvelope) -> Deliver {
         Deliver { envelope: envelope.clone(), acceptance: self.accept(envelope) }
     }
@@ -177,11 +188,24 @@ impl Hub {
 
     /// The same with another hello.
     pub(crate) async fn link_with(&mut self, change: impl FnOnce(&mut Hello)) -> HubLink {
-        let connection = self.connection().await;
-        let mut link = HubLink::of(connection).await;
+        let mut link = self.silent_link().await;
         let mut hello = self.hello();
         change(&mut hello);
         link.send(hello).await;
+        link
+    }
+
+    /// The next connection, on which this hub does not say hello.
+    pub(crate) async fn silent_link(&mut self) -> HubLink {
+        let connection = self.connection().await;
+        HubLink::of(connection).await
+    }
+
+    /// The next connection, which this hub restricts.
+    pub(crate) async fn restricted_link(&mut self, code: RejectCode) -> HubLink {
+        let mut link = self.silent_link().await;
+        link.send(Restricted { code }).await;
+        link.send(self.hello()).await;
         link
     }
 

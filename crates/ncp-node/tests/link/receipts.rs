@@ -87,3 +87,43 @@ async fn evidence_that_does_not_fit_moves_nothing_and_blocks_nothing() {
     assert_eq!(world.envelope(message).stage, EnvelopeStage::Accepted);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hubs_stream_goes_on_near_where_it_was_after_a_restart() {
+    let (mut world, mut link) = World::linked().await;
+    send(&world, b"text").await;
+    let envelope = link.submit(&world.hub).await;
+    let accepted = world.hub.accept(&envelope);
+    // A number far ahead: what was before it the hub has forgotten.
+    link.send(receipt(300, accepted.clone())).await;
+    assert_eq!(link.stored(&world.hub).await, 300);
+    link.send(receipt(301, accepted)).await;
+    assert_eq!(link.stored(&world.hub).await, 301);
+    link.cut();
+    world.stop().await;
+    world.start().await;
+    let link = world.link().await;
+    assert_eq!((link.hello.receipts.epoch.0, link.hello.receipts.number), (1, 300), "noted each few hundred");
+    link.cut();
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_asks_again_for_evidence_whose_key_was_missing() {
+    let (mut world, mut link) = World::linked().await;
+    send(&world, b"text").await;
+    let envelope = link.submit(&world.hub).await;
+    let known = world.hub.accept(&envelope);
+    let unknown = world.hub.accept_in_epoch(9, &envelope);
+    link.send(receipt(300, unknown)).await;
+    assert_eq!(link.stored(&world.hub).await, 300);
+    link.send(receipt(600, known)).await;
+    assert_eq!(link.stored(&world.hub).await, 600);
+    link.cut();
+    world.stop().await;
+    world.start().await;
+    let link = world.link().await;
+    assert_eq!(link.hello.receipts.number, 0);
+    link.cut();
+    world.stop().await;
+}

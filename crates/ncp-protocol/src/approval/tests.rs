@@ -85,6 +85,11 @@ fn code_belongs_to_one_view_and_secret() {
     assert_eq!(code.to_string(), expected);
     let other_view = ApprovalView { officer: OfficerNumber(13), ..view() };
     assert_ne!(code, approval_code(&[1; 32], &other_view.encode()));
+    // The view begins with the network, so the label is bound to it as every other is.
+    let labelled = [b"ncp/v1/approval-code\0".as_slice(), &view().network.0.0].concat();
+    assert_eq!([b"ncp/v1/approval-code\0".as_slice(), &bytes].concat()[..labelled.len()], labelled);
+    let other_network = ApprovalView { network: crate::ids::NetworkId(Digest([9; 32])), ..view() };
+    assert_ne!(code, approval_code(&[1; 32], &other_network.encode()));
     assert_ne!(code, approval_code(&[2; 32], &bytes));
 }
 

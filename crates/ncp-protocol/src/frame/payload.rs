@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::envelope::SealedEnvelope;
 use crate::event::EnvelopeKey;
+use crate::header::SUITE;
 use crate::ids::{Digest, Epoch, MessageId, NetworkId, ParticipantId};
 use crate::limits::{
     CHUNK_SEALED, DIGESTS_PER_FRAME_MAX, ENTRIES_PER_FRAME_MAX, ENTRY_MAX, EVENT_MAX, HELLO_VERSIONS_MAX, LOG_KEYS_MAX,
-    MEMBERSHIP_MAX, NOTE_MAX, PROOF_HASHES_MAX, PUBLIC_EVENTS_PER_FRAME_MAX, RECEIPTS_PER_FRAME_MAX, ROOT_MAX,
-    ROOTS_PER_FRAME_MAX, TIMESTAMP_MAX,
+    MEMBERSHIP_MAX, NOTE_MAX, PROOF_HASHES_MAX, PROTOCOL_VERSION, PUBLIC_EVENTS_PER_FRAME_MAX, RECEIPTS_PER_FRAME_MAX,
+    ROOT_MAX, ROOTS_PER_FRAME_MAX, TIMESTAMP_MAX,
 };
 use crate::proof::LogProof;
 use crate::reject::RejectCode;
@@ -24,7 +25,7 @@ pub(super) trait Bounded {
 /// Place in a numbered stream of receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cursor {
-    /// The stream's life: the epoch of the log that numbers it.
+    /// The stream's life: the epoch of the log that numbers it. 0 if nothing of any was ever stored.
     pub epoch: Epoch,
     /// Number of a receipt, from 1; 0 is before the first.
     pub number: u64,
@@ -60,6 +61,27 @@ pub struct Hello {
     pub public_size: u64,
     /// What the peer may send at first.
     pub credit: Credit,
+}
+
+impl Hello {
+    /// Whether `participant` may speak so in `network`: what either side checks of the other's hello, in the order in which
+    /// it is told.
+    ///
+    /// # Errors
+    /// What the other side is told.
+    pub fn check(&self, network: &NetworkId, participant: ParticipantId) -> Result<(), RejectCode> {
+        if highest_common(&[PROTOCOL_VERSION], &self.versions).is_none() {
+            return Err(RejectCode::VersionUnsupported);
+        }
+        if !self.suites.contains(&SUITE) {
+            return Err(RejectCode::SuiteUnsupported);
+        }
+        if self.network != *network {
+            return Err(RejectCode::NetworkMismatch);
+        }
+        // The certificate says otherwise, and it is the certificate that counts.
+        if self.participant == participant { Ok(()) } else { Err(RejectCode::OriginatorMismatch) }
+    }
 }
 
 /// The highest version that both lists name.
@@ -219,6 +241,14 @@ pub struct Pong {
     pub nonce: u64,
 }
 
+/// The hub's word before its hello, if it pins another key than the node's certificate has: nothing but signed directory
+/// data is exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restricted {
+    /// Why.
+    pub code: RejectCode,
+}
+
 /// The sender closes the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bye {
@@ -231,7 +261,11 @@ impl Bounded for Hello {
         let rising = |list: &[u16]| {
             (1..=HELLO_VERSIONS_MAX).contains(&list.len()) && list.is_sorted_by(|lower, higher| lower < higher)
         };
-        rising(&self.versions) && rising(&self.suites) && are_notes(&self.checkpoints) && are_notes(&self.own)
+        rising(&self.versions)
+            && rising(&self.suites)
+            && (self.receipts.epoch.0 > 0 || self.receipts.number == 0)
+            && are_notes(&self.checkpoints)
+            && are_notes(&self.own)
     }
 }
 
@@ -249,7 +283,8 @@ impl Bounded for Deliver {
 
 impl Bounded for Receipts {
     fn is_within_bounds(&self) -> bool {
-        let numbers_fit = self.first > 0 && self.first.checked_add(RECEIPTS_PER_FRAME_MAX as u64).is_some();
+        let numbers_fit =
+            self.epoch.0 > 0 && self.first > 0 && self.first.checked_add(RECEIPTS_PER_FRAME_MAX as u64).is_some();
         numbers_fit && (1..=RECEIPTS_PER_FRAME_MAX).contains(&self.proofs.len()) && self.proofs.iter().all(is_proof)
     }
 }
@@ -297,10 +332,21 @@ impl Bounded for Checkpoint {
     }
 }
 
+impl Bounded for ReceiptsStored {
+    fn is_within_bounds(&self) -> bool {
+        self.cursor.epoch.0 > 0
+    }
+}
+
+impl Bounded for Refused {
+    fn is_within_bounds(&self) -> bool {
+        self.envelope.seal.0 > 0
+    }
+}
+
 impl Bounded for Submit {}
 impl Bounded for BodyWanted {}
-impl Bounded for ReceiptsStored {}
-impl Bounded for Refused {}
+impl Bounded for Restricted {}
 impl Bounded for Recall {}
 impl Bounded for Credit {}
 impl Bounded for Ping {}

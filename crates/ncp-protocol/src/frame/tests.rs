@@ -82,6 +82,7 @@ fn all() -> Vec<Frame> {
         Ping { nonce: 1 }.into(),
         Pong { nonce: 1 }.into(),
         Bye { code: Some(RejectCode::ShuttingDown) }.into(),
+        Restricted { code: RejectCode::PinMismatch }.into(),
     ]
 }
 

@@ -45,25 +45,42 @@ pub enum ContentError {
     Voided,
 }
 
+/// How far an originator is with one recipient: as its wrap says it and the recipient's journal repeats it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PairNumbers<'a> {
+    pub(crate) epoch: Epoch,
+    pub(crate) sequence: PairSequence,
+    pub(crate) floor: PairSequence,
+    pub(crate) voided: &'a [(PairSequence, PairSequence)],
+}
+
+impl PairNumbers<'_> {
+    /// Checks that numbers count from 1 and ranges are in order.
+    pub(crate) fn check(&self) -> Result<(), ContentError> {
+        let Self { epoch, sequence, floor, voided } = *self;
+        if epoch.0 == 0 || floor.0 == 0 || floor > sequence {
+            return Err(ContentError::Numbers);
+        }
+        let ranges = voided.iter().all(|(first, last)| {
+            let own = (*first..=*last).contains(&sequence);
+            first.0 > 0 && first <= last && !own
+        });
+        let ascending = voided.is_sorted_by(|earlier, later| earlier.1 < later.0);
+        if voided.len() > VOIDED_MAX || !ranges || !ascending {
+            return Err(ContentError::Voided);
+        }
+        Ok(())
+    }
+}
+
 impl WrapContent {
     /// Checks every rule that the types alone do not hold.
     ///
     /// # Errors
     /// [`ContentError`], the first rule that is broken.
     pub fn check(&self) -> Result<(), ContentError> {
-        let (sequence, floor) = (self.pair_sequence, self.floor);
-        if self.pair_epoch.0 == 0 || floor.0 == 0 || floor > sequence {
-            return Err(ContentError::Numbers);
-        }
-        let ranges = self.voided.iter().all(|(first, last)| {
-            let own = (*first..=*last).contains(&sequence);
-            first.0 > 0 && first <= last && !own
-        });
-        let ascending = self.voided.is_sorted_by(|earlier, later| earlier.1 < later.0);
-        if self.voided.len() > VOIDED_MAX || !ranges || !ascending {
-            return Err(ContentError::Voided);
-        }
-        Ok(())
+        PairNumbers { epoch: self.pair_epoch, sequence: self.pair_sequence, floor: self.floor, voided: &self.voided }
+            .check()
     }
 
     /// Checks and encodes.

@@ -68,6 +68,7 @@ pub fn apply(view: &dyn View, placed: Placed<'_>, rows: &mut Rows) -> Result<(),
         | Change::ContentErased { .. }
         | Change::SequenceGapNoticed { .. }
         | Change::EntryAccepted { .. }
-        | Change::EntryPinned { .. } => Ok(()),
+        | Change::EntryPinned { .. }
+        | Change::ReceiptsStored { .. } => Ok(()),
     }
 }

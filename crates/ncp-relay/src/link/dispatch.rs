@@ -140,7 +140,8 @@ fn take_restricted(link: &Link, desk: &Sender<Asked>, frame: Frame) -> Result<()
         | Frame::Recall(_)
         | Frame::PublicLog(_)
         | Frame::Entries(_)
-        | Frame::EntriesChanged(_) => Err(LinkEnd::Cut(RejectCode::PinMismatch).into()),
+        | Frame::EntriesChanged(_)
+        | Frame::Restricted(_) => Err(LinkEnd::Cut(RejectCode::PinMismatch).into()),
     }
 }
 
@@ -179,9 +180,12 @@ fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), Stuck> {
         }
         Frame::Pong(_) => Ok(()),
         Frame::Bye(bye) => Err(LinkEnd::Bye(bye.code).into()),
-        Frame::Hello(_) | Frame::Deliver(_) | Frame::PublicLog(_) | Frame::Entries(_) | Frame::EntriesChanged(_) => {
-            Err(LinkEnd::Cut(RejectCode::FrameUnexpected).into())
-        }
+        Frame::Hello(_)
+        | Frame::Deliver(_)
+        | Frame::PublicLog(_)
+        | Frame::Entries(_)
+        | Frame::EntriesChanged(_)
+        | Frame::Restricted(_) => Err(LinkEnd::Cut(RejectCode::FrameUnexpected).into()),
     }
 }
 

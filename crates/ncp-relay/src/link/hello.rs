@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::checkpoint::SignedCheckpoint;
-use ncp_protocol::frame::{self, Cursor, Frame, Hello, highest_common};
+use ncp_protocol::frame::{self, Cursor, Frame, Hello, Restricted};
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::limits::PROTOCOL_VERSION;
@@ -38,9 +38,12 @@ impl<'a> AwaitingHello<'a> {
             return Err(LinkEnd::Cut(RejectCode::FrameUnexpected));
         };
         let Self { link, reader } = self;
-        check(&link.hub, link.peer, &hello)?;
+        hello.check(&link.hub.network, link.peer).map_err(LinkEnd::Cut)?;
         check_own_logs(&link.hub, link.peer, &hello.checkpoints).await?;
         desk::keep_checkpoints(&link, &hello.own)?;
+        if !link.signals.is_pinned {
+            link.frames.send(Restricted { code: RejectCode::PinMismatch }).await?;
+        }
         link.frames.send(answer(&link).await?).await?;
         let frame::Credit { envelopes, bytes } = hello.credit;
         link.granted(Credit { envelopes, bytes })?;
@@ -50,22 +53,6 @@ impl<'a> AwaitingHello<'a> {
         link.acknowledged.send_replace(receipts_after);
         Ok(Serving { link, reader, receipts_after })
     }
-}
-
-fn check(hub: &Hub, peer: ParticipantId, hello: &Hello) -> Result<(), LinkEnd> {
-    let code = if highest_common(&[PROTOCOL_VERSION], &hello.versions).is_none() {
-        RejectCode::VersionUnsupported
-    } else if !hello.suites.contains(&SUITE) {
-        RejectCode::SuiteUnsupported
-    } else if hello.network != hub.network {
-        RejectCode::NetworkMismatch
-    } else if hello.participant != peer {
-        // The certificate says otherwise, and it is the certificate that counts.
-        RejectCode::OriginatorMismatch
-    } else {
-        return Ok(());
-    };
-    Err(LinkEnd::Cut(code))
 }
 
 async fn answer(link: &Link) -> Result<Hello, LinkEnd> {

@@ -1,7 +1,7 @@
 //! Peers that break the protocol are told a code and cut off; others are served on.
 
 use ncp_protocol::event::EnvelopeKey;
-use ncp_protocol::frame::{BodyChunk, Frame, Ping, Pong, Refused, Submit};
+use ncp_protocol::frame::{BodyChunk, Frame, Ping, Pong, Refused, Restricted, Submit};
 use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, NetworkId};
 use ncp_protocol::limits::ENVELOPE_MAX;
@@ -192,7 +192,11 @@ async fn another_key_under_a_known_name_gets_directory_data_alone() {
     let (network, hub, xa, xb) = hub().await;
     let (material, _) = network.issue(xa.id);
     let other_key = Participant { tls: network.settings(&material), ..xa.clone() };
-    let mut peer = Peer::connect(&network, &other_key, hub.address).await;
+    let mut peer = Peer::dial(&network, &other_key, hub.address).await;
+    peer.send(peer.hello_frame(&network, 0)).await;
+    // It is told so before anything else.
+    assert_eq!(peer.next().await, Frame::Restricted(Restricted { code: RejectCode::PinMismatch }));
+    assert!(matches!(peer.next().await, Frame::Hello(_)));
     peer.send(ncp_protocol::frame::EntryGet { root_version: 0, digests: vec![xb.digest] }).await;
     let Frame::Entries(entries) = peer.matter().await else { panic!("no entries") };
     assert_eq!((entries.entries.len(), entries.roots.len()), (1, 1));

@@ -44,6 +44,7 @@ fn name(change: &Change) -> &'static str {
         Change::HoldLifted { .. } => "hold-lifted",
         Change::EntryAccepted { .. } => "entry-accepted",
         Change::EntryPinned { .. } => "entry-pinned",
+        Change::ReceiptsStored { .. } => "receipts-stored",
         Change::RequestAlerted { .. } => "request-alerted",
         Change::DeadlineMoved { .. } => "deadline-moved",
         Change::MessageDrafted(_) => "message-drafted",
@@ -123,6 +124,8 @@ fn control(change: &Change) -> Option<String> {
         format!("{participant}, version {version}, {}", entry.short())
     } else if let Change::EntryPinned { participant, fingerprint } = change {
         format!("{participant}, {}", fingerprint.short())
+    } else if let Change::ReceiptsStored { epoch, number } = change {
+        format!("up to {number} of epoch {}", epoch.0)
     } else if let Change::RequestAlerted { originator, message, recipient, alert } = change {
         let what = match alert {
             Alert::Unread => "unread",

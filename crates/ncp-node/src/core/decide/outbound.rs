@@ -1,11 +1,12 @@
 //! An envelope of this node on its way: sealed, accepted, delivered, or refused.
 
 use ncp_protocol::event::{Change, Claim, EnvelopeKey, EvidenceKind, Outcome};
+use ncp_protocol::frame::Cursor;
 use ncp_protocol::reject::{Permanence, RejectCode};
 
 use super::{Deciding, Stop};
 use crate::core::command::{Done, Effect, Noted, Refusal, Sealed};
-use crate::core::tables::{ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, OUT, OutState};
+use crate::core::tables::{ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, OUT, OutState, RECEIPTS_STORED};
 
 /// How often one envelope is sealed before it is given up: a directory that changes faster is not one to follow.
 const SEALS_MAX: u32 = 16;
@@ -96,6 +97,16 @@ impl Deciding<'_> {
             self.push(Change::EnvelopeFailed { envelope, code });
         }
         self.effects.push(Effect::Announce);
+        Ok(Done::Noted)
+    }
+
+    /// The cursor never goes back within an epoch, and each place is noted once.
+    pub(super) fn note_receipts(&mut self, cursor: Cursor) -> Result<Done, Stop> {
+        let Cursor { epoch, number } = cursor;
+        let noted = RECEIPTS_STORED.row(self.view, &())?.filter(|row| row.epoch == epoch);
+        if noted.is_none_or(|row| row.number < number) {
+            self.push(Change::ReceiptsStored { epoch, number });
+        }
         Ok(Done::Noted)
     }
 

@@ -1,11 +1,12 @@
 //! Frames of the link.
 
 use ncp_protocol::envelope::SealedEnvelope;
+use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::frame::{
     BodyChunk, BodyWanted, Bye, Checkpoint, Credit, Cursor, Deliver, Entries, EntriesChanged, EntryGet, Frame, Hello,
-    Ping, Pong, PublicGet, PublicLog, Recall, Receipts, ReceiptsStored, Refused, Submit,
+    Ping, Pong, PublicGet, PublicLog, Recall, Receipts, ReceiptsStored, Refused, Restricted, Submit,
 };
-use ncp_protocol::ids::{Digest, Epoch, LogName};
+use ncp_protocol::ids::{Digest, Epoch, LogName, SealNumber};
 use ncp_protocol::proof::LogProof;
 use ncp_protocol::reject::RejectCode;
 use serde::Serialize;
@@ -107,6 +108,12 @@ fn golden() -> Vec<Scenario> {
         ok("checkpoint", "the newest checkpoint of a log", of(&Checkpoint { notes: vec!["note".to_owned()] })),
         ok("ping", "a sign of life is asked for", of(&Ping { nonce: 7 })),
         ok("pong", "the sign of life", of(&Pong { nonce: 7 })),
+        ok(
+            "hello-nothing-stored",
+            "a hello before the first receipt",
+            of(&Hello { receipts: Cursor { epoch: Epoch(0), number: 0 }, ..hello() }),
+        ),
+        ok("restricted", "the hub pins another key", of(&Restricted { code: RejectCode::PinMismatch })),
         ok("bye", "the link closes in order", of(&Bye { code: None })),
         ok(
             "bye-with-code",
@@ -120,7 +127,7 @@ fn malformed() -> Vec<Scenario> {
     let bad = |name, about, (number, hex): (u8, Hex)| make(name, "payload.malformed", about, number, hex);
     let changed = |(number, hex): (u8, Hex), change: fn(Hex) -> Hex| (number, change(hex));
     vec![
-        make("kind-unknown", "kind", "a kind that the table lacks", 20, Hex::of(&7u64)),
+        make("kind-unknown", "kind", "a kind that the table lacks", 255, Hex::of(&7u64)),
         make("kind-zero", "kind", "kind 0", 0, Hex::of(&7u64)),
         bad("truncated", "the last byte is missing", changed(of(&hello()), Hex::cut)),
         bad("trailing", "a byte follows the last field", changed(of(&Ping { nonce: 7 }), Hex::trailing)),
@@ -174,6 +181,22 @@ fn bounds() -> Vec<Scenario> {
         bad("chunk-empty", "a chunk of no bytes", of(&chunk(0))),
         bad("receipts-none", "a frame of no receipts", of(&Receipts { proofs: Vec::new(), ..receipts() })),
         bad("receipts-from-zero", "receipts count from 1", of(&Receipts { first: 0, ..receipts() })),
+        bad("receipts-epoch", "receipts of epoch 0", of(&Receipts { epoch: Epoch(0), ..receipts() })),
+        bad(
+            "receipts-stored-epoch",
+            "an acknowledgement of epoch 0",
+            of(&ReceiptsStored { cursor: Cursor { epoch: Epoch(0), number: 13 } }),
+        ),
+        bad(
+            "hello-cursor",
+            "receipts that belong to no epoch",
+            of(&Hello { receipts: Cursor { epoch: Epoch(0), number: 12 }, ..hello() }),
+        ),
+        bad(
+            "refused-seal",
+            "an envelope that was never sealed is refused",
+            of(&Refused { envelope: EnvelopeKey { seal: SealNumber(0), ..envelope_key() }, ..refused() }),
+        ),
         bad("receipts-number-last", "receipts whose numbers overflow", of(&Receipts { first: u64::MAX, ..receipts() })),
         bad(
             "receipt-without-event",

@@ -2,9 +2,11 @@
 
 use ncp_protocol::approval::{ApprovalStatement, ApprovalView, Decision};
 use ncp_protocol::codes::{Code, Handling, Kind, Precedence, ResponseStatus, UrgentGround};
-use ncp_protocol::event::{Actor, Change, Event, EvidenceKind, Outcome};
+use ncp_protocol::event::{Actor, Change, Event, EvidenceKind, Outcome, Received};
 use ncp_protocol::header::Header;
-use ncp_protocol::ids::{Digest, LogName, MessageId, OfficerNumber, ParticipantId, Reference, SealNumber, UnixMillis};
+use ncp_protocol::ids::{
+    Digest, Epoch, LogName, MessageId, OfficerNumber, PairSequence, ParticipantId, Reference, SealNumber, UnixMillis,
+};
 use ncp_protocol::keys::Signature;
 use ncp_protocol::manifest::{InReplyTo, Manifest};
 
@@ -205,6 +207,12 @@ fn manifests() -> Vec<Scenario> {
             "an empty subject",
             good().set("subject.length", [0; 8]).set("subject", []),
         ),
+        make(
+            "form-version",
+            "decode.malformed",
+            "version 0 of a form",
+            hex_of_manifest(&full()).set("form.version", [0, 0]),
+        ),
         make("code-capitals", "decode.malformed", "a code in capitals", good().set("subject_code", *b"VEHICLE")),
         make(
             "reference-number",
@@ -329,6 +337,33 @@ fn approvals() -> Vec<Scenario> {
     ]
 }
 
+/// Number 12 arrived, with these ranges voided.
+fn received(voided: &[(u64, u64)]) -> Event {
+    let manifest = manifest();
+    let change = Change::MessageReceived(Received {
+        envelope: envelope_key(),
+        header: Digest([0x48; 32]),
+        reference: manifest.reference,
+        conversation: manifest.conversation,
+        in_reply_to: None,
+        kind: manifest.kind,
+        response_status: None,
+        reason: None,
+        precedence: Precedence::Routine,
+        handling: manifest.handling,
+        answer_by: None,
+        due: None,
+        commitment: Digest([0x43; 32]),
+        root: Digest([0x52; 32]),
+        body_length: 4_112,
+        sequence: PairSequence(12),
+        epoch: Epoch(1),
+        floor: PairSequence(8),
+        voided: voided.iter().map(|(first, last)| (PairSequence(*first), PairSequence(*last))).collect(),
+    });
+    event(LogName::Node, change)
+}
+
 fn events() -> Vec<Scenario> {
     let make = |name, expect, about, hex| Scenario::new("event", name, expect, about).bytes(hex);
     let hex = |event: &Event| Hex::prefixed(b'E', event);
@@ -350,6 +385,12 @@ fn events() -> Vec<Scenario> {
         LogName::Public,
         Change::ParticipantSuspended { participant: participant("XB"), reason: code("key-compromised") },
     );
+    let claimed = |field: &str| format!("change.Evidence.{field}");
+    let stored = |epoch| event(LogName::Node, Change::ReceiptsStored { epoch: Epoch(epoch), number: 256 });
+    let released = |epoch, sequence| {
+        let sequences = vec![PairSequence(sequence)];
+        event(LogName::Node, Change::MessageReleased { message: message_id(), sequences, epoch: Epoch(epoch) })
+    };
     vec![
         make("relay-failure-rejected", "ok", "negative evidence of the hub with its code", rejected()),
         make(
@@ -361,6 +402,32 @@ fn events() -> Vec<Scenario> {
         make("withdrawn-by-officer", "ok", "an officer withdraws a message", hex(&withdrawn)),
         make("truncated", "malformed", "the last byte is missing", rejected().cut()),
         make("trailing", "malformed", "a byte follows the last field", rejected().trailing()),
+        make(
+            "claim-seal",
+            "malformed",
+            "a claim about seal number 0",
+            rejected().set(&claimed("envelope.seal"), [0; 4]),
+        ),
+        make("claim-epoch", "malformed", "a claim of epoch 0", rejected().set(&claimed("origin.epoch"), [0; 4])),
+        make("received", "ok", "a message arrived", hex(&received(&[(8, 9), (11, 11)]))),
+        make("received-voided-own", "malformed", "its own number is voided", hex(&received(&[(11, 12)]))),
+        make("received-voided-order", "malformed", "voided ranges out of order", hex(&received(&[(11, 11), (8, 9)]))),
+        make(
+            "received-voided-turned",
+            "malformed",
+            "a voided range that ends before it begins",
+            hex(&received(&[(9, 8)])),
+        ),
+        make(
+            "received-floor",
+            "malformed",
+            "a floor above the number",
+            hex(&received(&[])).set("change.MessageReceived.floor", 13u64.to_le_bytes()),
+        ),
+        make("released-sequence", "malformed", "a sequence number 0", hex(&released(1, 0))),
+        make("released-epoch", "malformed", "a pair epoch 0", hex(&released(0, 1))),
+        make("receipts-stored", "ok", "the hub's receipts are stored up to a number", hex(&stored(2))),
+        make("receipts-stored-epoch", "malformed", "receipts of epoch 0", hex(&stored(0))),
         make("log-unknown", "malformed", "a log that nobody keeps", rejected().set("log", [3, 0, 0, 0])),
         make("actor-unknown", "malformed", "an actor beyond the last", rejected().set("actor", [5, 0, 0, 0])),
         make("change-unknown", "malformed", "a change beyond the last", rejected().set("change", [0xff, 0, 0, 0])),
