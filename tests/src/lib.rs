@@ -21,6 +21,7 @@ pub mod process;
 pub mod receipts;
 pub mod relay;
 pub mod shared;
+pub mod supervisor;
 
 use core::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -4,6 +4,7 @@
 //! waits for the child sends `ENDED=1` there, so that a daemon that ends early is noticed at once.
 
 use core::sync::atomic::{AtomicU32, Ordering};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::net::UnixDatagram;
@@ -127,17 +128,19 @@ impl Daemon {
         let notify = config.with_extension(format!("ready{}", STARTS.fetch_add(1, Ordering::Relaxed)));
         let socket = UnixDatagram::bind(&notify).expect("the folder takes a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let daemon = Self::spawn(program, config, notify.clone());
+        let daemon = Self::spawn(program, config, notify.clone(), &[]);
         let ready = daemon.told_ready(&socket);
         let _ = std::fs::remove_file(&notify);
         if ready { Ok(daemon) } else { Err(daemon.ended()) }
     }
 
-    fn spawn(program: Program, config: &Path, notify: PathBuf) -> Self {
+    /// Starts a daemon that tells the socket `notify` how it stands, with further variables in its environment.
+    pub(crate) fn spawn(program: Program, config: &Path, notify: PathBuf, environment: &[(&str, OsString)]) -> Self {
         let mut child = Command::new(program.path())
             .arg("--config")
             .arg(config)
             .env("NOTIFY_SOCKET", &notify)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -229,7 +232,8 @@ impl Daemon {
         Ended { status, log: self.log.since(0).join("\n") }
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal, if it still runs.
+    pub fn signal(&self, signal: Signal) {
         if self.runs() {
             // It may have ended in between, which is what is wanted.
             let _ = kill_process(self.pid, signal);

@@ -78,7 +78,7 @@ impl BlobWriter {
     /// # Errors
     /// Too large, quota or disk.
     pub fn begin(node: &Node, length: u64, sha256: Digest) -> Result<Self, Failed> {
-        let limit = node.config.limits.blob_max_bytes;
+        let limit = node.settings().limits.blob_max_bytes;
         if length > limit {
             return Err(ErrorCode::MessageTooLarge.with("length", length).with("limit", limit).into());
         }

@@ -125,15 +125,20 @@ pub(crate) fn unread(title: &str, error: &dyn core::fmt::Display) -> Found {
 
 /// The configuration in force, and whether the next start would find what it needs: the files as they lie now.
 fn configuration(node: &Node) -> Found {
-    let config = &node.config;
-    if let Err(fault) = crate::api::officer_names(config) {
+    let settings = node.settings();
+    if let Err(fault) = crate::api::officer_names(&settings) {
         return Found::Fail("the table of officers' names cannot be read".to_owned(), fault);
     }
-    let title = format!("configuration of {}, {} rules", node.participant(), config.rules.rules().len());
-    let Some(file) = &config.file else { return Found::Ok(title) };
+    let title = format!("configuration of {}, {} rules", node.participant(), settings.rules.rules().len());
+    let Some(file) = &node.config.file else { return Found::Ok(title) };
     match Config::load(file) {
-        Ok(now) if now == *config => Found::Ok(title),
-        Ok(_) => Found::Ok(format!("{title}; the file was changed since, which counts after a restart")),
+        Ok(now) if now.settings != *settings => {
+            Found::Ok(format!("{title}; the file was changed since, which counts after a reload"))
+        }
+        Ok(now) if (Config { settings: node.config.settings.clone(), ..now }) != node.config => {
+            Found::Ok(format!("{title}; the file was changed since, which counts after a restart"))
+        }
+        Ok(_) => Found::Ok(title),
         Err(faults) => {
             let title = format!("the daemon would not start again: {} faults in the configuration", faults.len());
             let unknown =
@@ -185,6 +190,17 @@ fn canary(node: &Node) -> Found {
     canary_of(&node.network.id(), keys)
 }
 
+/// Signs a canary with each key that evidence rests on, as a check does.
+///
+/// # Errors
+/// [`ErrorCode::InternalFault`]: a signature does not verify.
+pub fn sign_canary(node: &Node) -> Result<(), Fault> {
+    match canary(node) {
+        Found::Fail(_, fault) => Err(fault),
+        Found::Ok(_) | Found::Warn(..) | Found::Unset(_) => Ok(()),
+    }
+}
+
 /// Each key by name, with the half that others verify by.
 fn canary_of(network: &NetworkId, keys: [(&str, &SigningKey, Option<&VerifyingKey>); 2]) -> Found {
     let bytes: [u8; 32] = clock::random();
@@ -232,11 +248,12 @@ fn signing_key(node: &Node) -> Found {
 fn addresses(node: &Node) -> Found {
     use std::net::ToSocketAddrs as _;
     let mut found = Vec::new();
-    for host in &node.config.hub_addresses {
+    let settings = node.settings();
+    for host in &settings.hub_addresses {
         let resolved = host.to_string().to_socket_addrs().map(Iterator::count);
         match resolved {
             Ok(count) if count > 0 => found.push(host.to_string()),
-            Ok(_) | Err(_) if node.config.proxy.is_some() => found.push(host.to_string()),
+            Ok(_) | Err(_) if settings.proxy.is_some() => found.push(host.to_string()),
             Ok(_) => return unresolved(host, &"no address"),
             Err(error) => return unresolved(host, &error),
         }
@@ -328,7 +345,7 @@ pub async fn ping_hub(node: &Arc<Node>, limit: Duration) -> Result<u64, Fault> {
 }
 
 fn rules(node: &Node) -> Found {
-    let count = node.config.rules.rules().len();
+    let count = node.settings().rules.rules().len();
     if count > 0 {
         return Found::Ok(format!("{count} rules say what may leave"));
     }
@@ -388,7 +405,7 @@ fn unpinned(node: &Node) -> Found {
 }
 
 fn services(node: &Node) -> Found {
-    match node.config.services.len() {
+    match node.settings().services.len() {
         0 => Found::Unset("no national service is configured yet".to_owned()),
         count => Found::Ok(format!("{count} national services")),
     }

@@ -170,7 +170,7 @@ fn compose(node: &Node, plan: Plan, base: Base) -> Result<Composed, Failed> {
         draft: plan.draft(node, base, draft.commitment(), body),
         content: node.vault.seal_content(name, &stored),
         body: record,
-        rules: node.config.rules.clone(),
+        rules: node.settings().rules.clone(),
     };
     Ok(Composed { put_up, reference: base.reference, file })
 }

@@ -41,12 +41,21 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the local API listens.
     pub api_socket: PathBuf,
+    /// The first officers: they count as long as the journal names none.
+    pub officers: Vec<NewOfficer>,
+    /// Form of the log on standard error.
+    pub log_format: LogFormat,
+    /// What a reload replaces; everything beside it waits for a restart.
+    pub settings: Settings,
+}
+
+/// The part of the configuration that a running daemon takes up when it is told to reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
     /// The hub's addresses, in order of preference.
     pub hub_addresses: Vec<HostPort>,
     /// A proxy to go through (HTTP CONNECT).
     pub proxy: Option<HostPort>,
-    /// The first officers: they count as long as the journal names none.
-    pub officers: Vec<NewOfficer>,
     /// A TOML file with officers' names by number; names never reach the journal.
     pub officer_names_file: Option<PathBuf>,
     /// What may leave.
@@ -57,8 +66,6 @@ pub struct Config {
     pub services: Vec<Code>,
     /// Limits that the operator may choose.
     pub limits: Limits,
-    /// Form of the log on standard error.
-    pub log_format: LogFormat,
 }
 
 /// Limits that the operator may choose.

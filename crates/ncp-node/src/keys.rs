@@ -122,15 +122,15 @@ pub fn load(folder: &Path, participant: ParticipantId) -> Result<(Keys, Network)
         signing_key(folder, &keyfiles::key_path(KeyUse::Witness), KeyUse::Witness, Some(entry.keys.witness.id()))?;
     let sealing = sealing_keys(folder, entry)?;
     let storage = read_key(&folder.join(keyfiles::key_path(KeyUse::Storage)), KeyUse::Storage)?;
-    let tls = load_tls(folder, &network)?;
+    let tls = SharedTls::new(load_tls(folder, &network)?);
     Ok((Keys { signing, sealing, log, witness, storage, tls }, network))
 }
 
-/// Reads certificates and TLS key again, as for a reload.
+/// Reads certificates and TLS key, at the start and for a reload.
 ///
 /// # Errors
 /// A fault that names the file.
-pub fn load_tls(folder: &Path, network: &Network) -> Result<SharedTls, Fault> {
+pub fn load_tls(folder: &Path, network: &Network) -> Result<TlsSettings, Fault> {
     let (chain, key) = (folder.join(keyfiles::TLS_CHAIN), folder.join(keyfiles::TLS_KEY));
     let material = TlsMaterial {
         certificate_chain: read_public(&chain, "certificate")?,
@@ -149,7 +149,7 @@ pub fn load_tls(folder: &Path, network: &Network) -> Result<SharedTls, Fault> {
         let expected: Vec<String> = entry.keys.tls.iter().map(ToString::to_string).collect();
         return Err(not_of_entry("TLS key", &key, &own.certificate_key, &expected.join(" or ")));
     }
-    Ok(SharedTls::new(settings))
+    Ok(settings)
 }
 
 fn load_network(folder: &Path, participant: ParticipantId) -> Result<Network, Fault> {

@@ -56,7 +56,6 @@ pub async fn run(node: Arc<Node>, work: Work) {
     tasks.spawn(sealing::run(Arc::clone(&desk), sealing));
     tasks.spawn(leftovers::run(Arc::clone(&node)));
     let linking = Linking {
-        dialler: dialler(&node),
         desk,
         directory: Arc::new(Mutex::new(directory)),
         asks: serving::Asks { recall, hub_ping },
@@ -76,7 +75,8 @@ fn dialler(node: &Arc<Node>) -> Dialler {
         NetworkClass::Test => Reach::LoopbackOnly,
         NetworkClass::Live => Reach::Anywhere,
     };
-    let route = Route { targets: node.config.hub_addresses.clone(), proxy: node.config.proxy.clone(), reach };
+    let settings = node.settings();
+    let route = Route { targets: settings.hub_addresses.clone(), proxy: settings.proxy.clone(), reach };
     let pinning = Arc::clone(node);
     let pins: PinLookup = Arc::new(move |participant: ParticipantId| pinning.directory.load().tls_pins(participant));
     Dialler::new(route, node.keys.tls.clone(), pins, IdleLimit::fixed(IDLE_TIMEOUT))
@@ -89,7 +89,6 @@ struct Ended {
 }
 
 struct Linking {
-    dialler: Dialler,
     desk: Arc<Desk>,
     directory: Arc<Mutex<Directory>>,
     asks: serving::Asks,
@@ -138,7 +137,7 @@ impl Linking {
 
     /// Dials, and waits for the hub's hello.
     async fn greet(&self) -> Result<hello::Greeting, Fault> {
-        let connection = self.dialler.dial().await.map_err(|error| faults::dial(&error))?;
+        let connection = dialler(&self.desk.node).dial().await.map_err(|error| faults::dial(&error))?;
         let address = connection.peer_addr;
         let greeting = hello::AwaitingHello::new(Arc::clone(&self.desk), connection).greet().await?;
         tracing::info!(%address, pin = ?greeting.pin, "linked to the hub");

@@ -1,15 +1,17 @@
 //! The node's daemon. `ncp-node --config FILE` runs it; `ncp-node config check FILE` reads a configuration as the daemon
-//! would and changes nothing. Errors go to standard error in three lines; the exit code is that of the error.
+//! would and changes nothing. SIGTERM and SIGINT stop it, a second one at once; SIGHUP reloads. Errors go to standard error
+//! in three lines; the exit code is that of the error, 130 if it was told twice to stop.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use ncp_api::{ErrorCode, Fault};
+use ncp_api::{ErrorCode, Exit, Fault};
 use ncp_node::config::{Config, LogFormat};
-use ncp_node::start;
-use tokio::signal::unix::{SignalKind, signal};
+use ncp_node::{reload, service, start};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// One participant's daemon: drafts, release, sealing, outbox, inbox, evidence.
@@ -47,7 +49,14 @@ fn main() -> ExitCode {
     let outcome = match command {
         Some(Command::Config(ConfigCommand::Check { file })) => check(&file.unwrap_or(config)),
         None if check_config => check(&config),
-        None => Config::load(&config).and_then(|config| run(config).map_err(|fault| vec![fault])),
+        None => match Config::load(&config) {
+            Ok(checked) => match run(checked, &config) {
+                Ok(End::Stopped) => Ok(()),
+                Ok(End::AtOnce) => return ExitCode::from(Exit::Interrupted.number()),
+                Err(fault) => Err(vec![fault]),
+            },
+            Err(faults) => Err(faults),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,37 +82,99 @@ fn report(faults: &[Fault]) -> ExitCode {
     ExitCode::from(faults.first().map_or(1, |fault| fault.exit().number()))
 }
 
-fn run(config: Config) -> Result<(), Fault> {
+/// How a daemon that was started ended.
+enum End {
+    /// In order.
+    Stopped,
+    /// At the second request to stop, without waiting for anything. What was answered is durable.
+    AtOnce,
+}
+
+fn run(config: Config, file: &Path) -> Result<End, Fault> {
     log_to_stderr(config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
-    runtime.block_on(async {
-        let stop = asked_to_stop()?;
-        let running = start::start(config).await?;
-        // Without systemd nobody listens, and that is fine.
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        tokio::select! {
-            () = stop => tracing::info!("asked to stop"),
-            () = running.node.stopping.cancelled() => {}
-        }
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        running.stop().await
-    })
+    let ended = runtime.block_on(serve(config, file));
+    // A thread that waits for a disk that hangs must not keep the process.
+    runtime.shutdown_background();
+    ended
 }
 
-/// Ends when the process is asked to.
-fn asked_to_stop() -> Result<impl Future<Output = ()>, Fault> {
-    let failed = |error: std::io::Error| ErrorCode::InternalFault.with("reason", error);
-    let (mut term, mut interrupt) =
-        (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?);
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
+async fn serve(config: Config, file: &Path) -> Result<End, Fault> {
+    let mut signals = Signals::listen()?;
+    let running = tokio::select! {
+        started = start::start(config) => started?,
+        // Each step of a start is as if it had not been before the next.
+        () = signals.asked_to_stop() => return Ok(End::Stopped),
+    };
+    if let Err(fault) = service::prove(&running.node).await {
+        running.node.stop_because(fault);
+    } else {
+        service::tell_ready(&running.node);
+    }
+    loop {
+        let told = tokio::select! {
+            told = signals.told() => told,
+            () = running.node.stopping.cancelled() => break,
+        };
+        match told {
+            Told::Stop => break,
+            Told::Reload => tokio::select! {
+                () = reload::reload(&running.node, file) => {}
+                () = signals.asked_to_stop() => break,
+            },
         }
-    })
+    }
+    tracing::info!("stopping");
+    service::tell(&[NotifyState::Stopping, NotifyState::Status("ends what it began")]);
+    tokio::select! {
+        ended = running.stop() => ended.map(|()| End::Stopped),
+        () = signals.asked_to_stop() => {
+            tracing::warn!("asked again to stop: ends at once");
+            Ok(End::AtOnce)
+        }
+    }
+}
+
+/// What a process is told from outside.
+enum Told {
+    Stop,
+    Reload,
+}
+
+/// The signals that tell it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Fault> {
+        let listen = |kind| signal(kind).map_err(|error| ErrorCode::InternalFault.with("reason", error));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn told(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
+        }
+    }
+
+    async fn asked_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn log_to_stderr(format: LogFormat) {

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::core::NodeCore;
 use crate::core::command::{Ask, Command, Effect, Identity, Reply};
 use crate::entries::{DirectoryView, Statements};
@@ -38,8 +38,10 @@ pub const COMMAND_WEIGHT: usize = 4 << 10;
 /// What all tasks share.
 #[derive(Debug)]
 pub struct Node {
-    /// As configured.
+    /// As configured at the start.
     pub config: Config,
+    /// What the newest reload made of [`Config::settings`].
+    pub settings: ArcSwap<Settings>,
     /// Takes commands.
     pub store: StoreHandle<NodeCore>,
     /// What the core knows about itself.
@@ -80,6 +82,8 @@ pub struct Node {
     pub stopping: CancellationToken,
     /// Why, if it was a failure.
     pub failure: std::sync::OnceLock<Fault>,
+    /// When the daemon was last seen to get on.
+    pub pulse: crate::service::Pulse,
 }
 
 /// How the link to the hub stands.
@@ -170,6 +174,12 @@ impl Node {
     #[must_use]
     pub fn reader(&self) -> &Reader {
         self.store.reader()
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
     }
 
     /// Whose node this is.

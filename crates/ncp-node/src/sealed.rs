@@ -76,7 +76,7 @@ impl ChunkSink {
             expect: Expect::Any { limit },
             start: Start::Afresh,
             now: clock::now(),
-            quota: node.config.limits.blobs_max_bytes,
+            quota: node.settings().limits.blobs_max_bytes,
         };
         match node.reader().uploads().upload(&request).map_err(|error| upload_failed(node, error))? {
             Begun::Upload(upload) => Ok(Self::Upload(upload, None)),
@@ -140,7 +140,7 @@ fn upload_failed(node: &Node, error: UploadError) -> Failed {
         UploadError::Quota => ErrorCode::QuotaExceeded
             .with("what", "uploads")
             .with("used", format!("{} MiB", node.reader().uploads().incoming(node.participant()) >> 20))
-            .with("limit", format!("{} MiB", node.config.limits.blobs_max_bytes >> 20)),
+            .with("limit", format!("{} MiB", node.settings().limits.blobs_max_bytes >> 20)),
         UploadError::Busy => {
             ErrorCode::TooManyRequests.with("reason", "the same is being written now").with("seconds", 1)
         }

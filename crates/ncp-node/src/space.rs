@@ -19,7 +19,7 @@ pub fn free_bytes(folder: &Path) -> Option<u64> {
 /// [`ErrorCode::DiskFull`].
 pub fn check(node: &Node, bytes: u64) -> Result<(), Fault> {
     let folder = &node.config.data_dir;
-    let needed = node.config.limits.free_min_bytes.saturating_add(bytes);
+    let needed = node.settings().limits.free_min_bytes.saturating_add(bytes);
     match free_bytes(folder) {
         Some(free) if free < needed => Err(full(node, free, needed)),
         Some(_) | None => Ok(()),

@@ -2,11 +2,12 @@
 //!
 //! Up: keys and what joining gave are read and checked; the API socket is taken; the data folder is locked and the store
 //! recovered; officers and rules of the configuration, the own entry and the hub's are put into the journal if they are
-//! new; the tasks begin. Nothing in the data folder changes before all files and the socket are found good. Down: tasks are told to end,
-//! the committer commits what waits, the socket is removed.
+//! new; the tasks begin. Nothing in the data folder changes before all files and the socket are found good. Down: tasks are
+//! told to end and given time for it, the committer commits what waits, the socket is removed.
 //!
 //! A crash between any two steps is like one before the first: each looks what is there already.
 
+use core::time::Duration;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,6 +27,7 @@ use ncp_store::store::{Store, StoreError, StoreOptions};
 use ncp_transport::address::{HostPort, is_loopback};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Socket};
@@ -39,8 +41,14 @@ use crate::faults;
 use crate::keys::{self, Keys, Network};
 use crate::node::{self, Hints, LinkStatus, Node, Submission, Work};
 use crate::references::References;
+use crate::service;
 use crate::timers;
 use crate::vault::Vault;
+
+/// How long tasks and requests may take to end once the daemon is to stop.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the store may take after them to commit what waits.
+pub const STORE_STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A daemon that serves.
 pub struct Running {
@@ -69,7 +77,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
     let Opened { identity, network, keys, store } = opened;
     let RunningStore { handle, effects, thread } = store;
     let (hints, work) = Hints::new();
-    let address = config.hub_addresses.first().map(ToString::to_string).unwrap_or_default();
+    let address = config.settings.hub_addresses.first().map(ToString::to_string).unwrap_or_default();
     let node = Arc::new(Node {
         vault: Vault::new(&keys.storage),
         store: handle,
@@ -91,6 +99,8 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         foreign_entry: core::sync::atomic::AtomicBool::new(false),
         stopping: CancellationToken::new(),
         failure: std::sync::OnceLock::new(),
+        pulse: crate::service::Pulse::default(),
+        settings: ArcSwap::from_pointee(config.settings.clone()),
         config,
     });
     match serve(&node, socket, effects, work).await {
@@ -118,6 +128,7 @@ async fn serve(
     let dispatch = tokio::spawn(node::dispatch(Arc::clone(node), effects));
     let mut tasks = JoinSet::new();
     tasks.spawn(timers::run(Arc::clone(node)));
+    tasks.spawn(service::run(Arc::clone(node)));
     tasks.spawn(api::serve(Arc::clone(node), socket.listener()?));
     spawn_link(node, work, &mut tasks);
     tracing::info!(participant = %node.participant(), network = %node.network.id().label(), "serving");
@@ -130,21 +141,23 @@ fn spawn_link(node: &Arc<Node>, work: Work, tasks: &mut JoinSet<()>) {
 }
 
 impl Running {
-    /// Brings the daemon down.
+    /// Brings the daemon down, within [`DRAIN_TIMEOUT`] and [`STORE_STOP_TIMEOUT`].
     ///
     /// # Errors
-    /// The failure that stopped it, if one did.
+    /// The failure that stopped it, if one did; [`ErrorCode::StoreStopped`] if the store does not end in time.
     pub async fn stop(mut self) -> Result<(), Fault> {
         self.node.stopping.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Err(error) = ended {
-                self.node.stop_because(ErrorCode::InternalFault.with("reason", error));
-            }
+        if timeout(DRAIN_TIMEOUT, self.drained()).await.is_err() {
+            tracing::warn!(after = ?DRAIN_TIMEOUT, "what did not end in time is cut; what was answered is durable");
+            self.tasks.shutdown().await;
         }
         self.socket.remove();
         self.node.store.stop();
         let committer = self.committer;
-        let ended = tokio::task::spawn_blocking(|| committer.join()).await;
+        let ended = timeout(STORE_STOP_TIMEOUT, tokio::task::spawn_blocking(|| committer.join())).await;
+        let Ok(ended) = ended else {
+            return Err(ErrorCode::StoreStopped.with("reason", "it did not end in time: the disk hangs"));
+        };
         let _ = self.dispatch.await;
         if let Some(fault) = self.node.failure.get() {
             return Err(fault.clone());
@@ -153,6 +166,15 @@ impl Running {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(fatal))) => Err(faults::unreadable(&fatal)),
             Ok(Err(_)) | Err(_) => Err(ErrorCode::InternalFault.with("reason", "the committer panicked")),
+        }
+    }
+
+    /// Waits until every task has ended by itself.
+    async fn drained(&mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                self.node.stop_because(ErrorCode::InternalFault.with("reason", error));
+            }
         }
     }
 }
@@ -194,7 +216,7 @@ fn open(config: &Config, (keys, network): (Keys, Network)) -> Result<Opened, Fau
 }
 
 /// Daemons under a test root use loopback only. A name is resolved when it is dialled and checked again there.
-fn stay_on_this_machine(config: &Config, class: NetworkClass) -> Result<(), Fault> {
+pub(crate) fn stay_on_this_machine(config: &Config, class: NetworkClass) -> Result<(), Fault> {
     if class == NetworkClass::Live {
         return Ok(());
     }
@@ -202,8 +224,8 @@ fn stay_on_this_machine(config: &Config, class: NetworkClass) -> Result<(), Faul
         Some(address) => !is_loopback(&address),
         None => host.name() != Some("localhost"),
     };
-    let named = config.hub_addresses.iter().map(|host| ("hub-addresses", host));
-    let named = named.chain(config.proxy.iter().map(|host| ("proxy", host)));
+    let named = config.settings.hub_addresses.iter().map(|host| ("hub-addresses", host));
+    let named = named.chain(config.settings.proxy.iter().map(|host| ("proxy", host)));
     match named.into_iter().find(|(_, host)| outside(host)) {
         Some((key, address)) => Err(ErrorCode::ConfigLoopbackOnly.with("key", key).with("address", address)),
         None => Ok(()),
@@ -212,13 +234,16 @@ fn stay_on_this_machine(config: &Config, class: NetworkClass) -> Result<(), Faul
 
 /// Puts into the journal what the configuration and joining say, if it is new.
 async fn begin(node: &Arc<Node>) -> Result<(), Fault> {
-    let Config { officers, rules, .. } = &node.config;
-    let ask = Ask::Begin(Begin { officers: officers.clone(), rules: rules.clone() });
-    settle(node, ask).await?;
+    bring_rules_into_force(node, &node.settings().rules).await?;
     for signed in node.network.own.iter().chain([&node.network.hub]) {
         accept_installed(node, signed).await?;
     }
     Ok(())
+}
+
+/// Puts the rules into the journal, and the configuration's officers as long as it names none.
+pub(crate) async fn bring_rules_into_force(node: &Arc<Node>, rules: &ncp_policy::Rules) -> Result<(), Fault> {
+    settle(node, Ask::Begin(Begin { officers: node.config.officers.clone(), rules: rules.clone() })).await
 }
 
 /// Accepts an entry that joining installed, and pins it: people compared its fingerprint then.

@@ -13,6 +13,7 @@ use ncp_store::engine::Committed;
 use ncp_store::queue::{Source, Urgency};
 use ncp_store::reader::Reader;
 use ncp_store::state::Unreadable;
+use ncp_transport::tls::SharedTls;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,7 @@ use crate::core::Relay;
 use crate::core::command::{Command, Reply};
 use crate::directory::{SharedDirectory, Trust};
 use crate::links::Links;
+use crate::service::Pulse;
 
 /// What the tasks of the daemon share.
 pub struct Hub {
@@ -43,6 +45,8 @@ pub struct Hub {
     pub timestamp: SigningKey,
     /// The root of trust, all versions.
     pub trust: Mutex<Trust>,
+    /// Certificates, swapped as a whole by a reload.
+    pub tls: SharedTls,
     /// The store.
     pub store: StoreHandle<Relay>,
     /// The directory in force, parsed.
@@ -61,6 +65,8 @@ pub struct Hub {
     pub stopping: CancellationToken,
     /// Why it stops, unless it was asked to.
     pub failure: OnceLock<Fault>,
+    /// When the daemon was last seen to get on.
+    pub pulse: Pulse,
 }
 
 /// The daemon is stopping: whoever reads this ends.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Chain, Fingerprint, SignedEntry};
-use ncp_protocol::ids::{Epoch, KeyId, LogName, LogOrigin, ParticipantId};
+use ncp_protocol::ids::{Epoch, KeyId, LogName, LogOrigin, NetworkId, ParticipantId};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::root::{SignedRoot, TrustedRoot};
 use ncp_store::keyfiles::{self, KeyFileError, KeyUse};
@@ -83,7 +83,7 @@ impl Keys {
             traffic: log(LogName::Traffic)?,
             public: log(LogName::Public)?,
             timestamp: timestamp_key(folder, newest)?,
-            tls: SharedTls::new(tls(folder, &root, newest)?),
+            tls: SharedTls::new(tls(folder, &root.network(), newest)?),
             entries: chain.iter().map(|entry| entry.signed().clone()).collect(),
             membership,
             root,
@@ -169,7 +169,18 @@ fn check_entry_names(what: &str, path: &Path, found: KeyId, expected: &[KeyId]) 
     Err(fault.with("found", found).with("expected", expected.join(" or ")))
 }
 
-fn tls(folder: &Path, root: &TrustedRoot, entry: &Chain) -> Result<TlsSettings, Fault> {
+/// Reads certificates and TLS key anew, against the entry as it lies there now.
+///
+/// # Errors
+/// The first fault, with the file that it is in.
+pub fn load_tls(folder: &Path, network: &NetworkId) -> Result<TlsSettings, Fault> {
+    let (root, _) = roots(folder)?;
+    let chain = chain(folder, &root)?;
+    let newest = chain.last().ok_or_else(|| lacks("hub's own entry", &folder.join(keyfiles::entry_path(0))))?;
+    tls(folder, network, newest)
+}
+
+fn tls(folder: &Path, network: &NetworkId, entry: &Chain) -> Result<TlsSettings, Fault> {
     let public = |path: &str, what| keyfiles::read_public(&folder.join(path)).map_err(|error| file_fault(what, &error));
     let key_path = folder.join(keyfiles::TLS_KEY);
     let material = TlsMaterial {
@@ -182,7 +193,7 @@ fn tls(folder: &Path, root: &TrustedRoot, entry: &Chain) -> Result<TlsSettings, 
         let file = folder.join(keyfiles::TLS_CHAIN);
         ErrorCode::FileUnusable.with("file", file.display()).with("reason", reason)
     };
-    let settings = TlsSettings::new(&material, root.network()).map_err(|error| unusable(&error))?;
+    let settings = TlsSettings::new(&material, *network).map_err(|error| unusable(&error))?;
     let own = settings.own();
     if own.participant != ParticipantId::HUB {
         return Err(unusable(&format!("it names {} instead of the hub", own.participant)));

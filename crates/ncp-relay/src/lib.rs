@@ -23,6 +23,8 @@ pub mod limits;
 pub mod link;
 pub mod links;
 mod receipts;
+pub mod reload;
+pub mod service;
 pub mod start;
 pub mod timers;
 pub mod verify;

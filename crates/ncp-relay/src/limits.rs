@@ -84,6 +84,8 @@ pub const TIMESTAMP_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 pub const TIMESTAMP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a daemon that stops waits for its links to end.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the store may take after them to commit what waits.
+pub const STORE_STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How old an upload that nobody continues may grow.
 pub const UPLOAD_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
 /// Space that must stay free: below it the relay refuses new bodies.

@@ -127,6 +127,12 @@ impl Links {
         slots.get(&peer).map_or((false, None), |slot| (slot.signals.is_some(), slot.changed))
     }
 
+    /// How many links stand.
+    #[must_use]
+    pub fn standing(&self) -> usize {
+        lock(&self.slots).values().filter(|slot| slot.signals.is_some()).count()
+    }
+
     /// The newest checkpoint of a participant's log that it showed in this life of the daemon.
     #[must_use]
     pub fn checkpoint(&self, peer: ParticipantId) -> Option<String> {

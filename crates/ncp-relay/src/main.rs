@@ -1,15 +1,16 @@
-//! The hub's daemon. Reads its configuration, starts, serves until it is told to stop, and says why if it cannot.
+//! The hub's daemon. Reads its configuration, starts, serves until it is told to stop, and says why if it cannot. SIGTERM and
+//! SIGINT stop it, a second one at once; SIGHUP reloads. The exit code is that of the error, 130 if it was told twice to stop.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use ncp_api::{ErrorCode, Fault};
+use ncp_api::{ErrorCode, Exit, Fault};
 use ncp_relay::config::{Config, LogFormat};
-use ncp_relay::start;
+use ncp_relay::{reload, service, start};
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// The hub of the network: stores and forwards envelopes that it cannot read.
@@ -36,27 +37,106 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     begin_logging(config.log_format);
-    match run(config) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(config, &arguments.config) {
+        Ok(End::Stopped) => ExitCode::SUCCESS,
+        Ok(End::AtOnce) => ExitCode::from(Exit::Interrupted.number()),
         Err(fault) => fail(&[fault]),
     }
 }
 
-#[tokio::main]
-async fn run(config: Config) -> Result<(), Fault> {
-    let signals = |kind| signal(kind).map_err(|error| ErrorCode::InternalFault.with("reason", error));
-    let (mut terminate, mut interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    let daemon = start::start(config).await?;
-    notify(&[NotifyState::Ready, NotifyState::Status(&format!("serving on {}", daemon.address))]);
-    daemon
-        .until(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            notify(&[NotifyState::Stopping]);
+/// How a daemon that was started ended.
+enum End {
+    /// In order.
+    Stopped,
+    /// At the second request to stop, without waiting for anything. What was answered is durable.
+    AtOnce,
+}
+
+fn run(config: Config, file: &Path) -> Result<End, Fault> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
+    let ended = runtime.block_on(serve(config, file));
+    // A thread that waits for a disk that hangs must not keep the process.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(config: Config, file: &Path) -> Result<End, Fault> {
+    let mut signals = Signals::listen()?;
+    let running = tokio::select! {
+        started = start::start(config) => started?,
+        // Each step of a start is as if it had not been before the next.
+        () = signals.asked_to_stop() => return Ok(End::Stopped),
+    };
+    match service::prove(&running.hub).await {
+        Ok(()) => service::tell_ready(&running.hub),
+        Err(fault) => {
+            running.hub.fail_with(fault);
+        }
+    }
+    loop {
+        let told = tokio::select! {
+            told = signals.told() => told,
+            () = running.hub.stopping.cancelled() => break,
+        };
+        match told {
+            Told::Stop => break,
+            Told::Reload => tokio::select! {
+                () = reload::reload(&running.hub, file) => {}
+                () = signals.asked_to_stop() => break,
+            },
+        }
+    }
+    tracing::info!("stopping");
+    service::tell(&[NotifyState::Stopping, NotifyState::Status("ends what it began")]);
+    tokio::select! {
+        ended = running.stop() => ended.map(|()| End::Stopped),
+        () = signals.asked_to_stop() => {
+            tracing::warn!("asked again to stop: ends at once");
+            Ok(End::AtOnce)
+        }
+    }
+}
+
+/// What a process is told from outside.
+enum Told {
+    Stop,
+    Reload,
+}
+
+/// The signals that tell it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Fault> {
+        let listen = |kind| signal(kind).map_err(|error| ErrorCode::InternalFault.with("reason", error));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
         })
-        .await
+    }
+
+    async fn told(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
+        }
+    }
+
+    async fn asked_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn begin_logging(format: LogFormat) {
@@ -66,11 +146,6 @@ fn begin_logging(format: LogFormat) {
         LogFormat::Text => lines.with_ansi(false).init(),
         LogFormat::Json => lines.json().init(),
     }
-}
-
-/// Tells systemd, if it listens; a daemon outside of it has nobody to tell.
-fn notify(state: &[NotifyState<'_>]) {
-    let _ = sd_notify::notify(state);
 }
 
 /// Shows faults as operators read them, and ends as the first of them says.

@@ -36,9 +36,10 @@ use crate::core::Relay;
 use crate::directory::{SharedDirectory, Trust, admission};
 use crate::hub::{Hub, Stopping};
 use crate::keys::{HubLog, Keys};
-use crate::limits::{DRAIN_TIMEOUT, WORKERS_MAX};
+use crate::limits::{DRAIN_TIMEOUT, STORE_STOP_TIMEOUT, WORKERS_MAX};
 use crate::link;
 use crate::links::Links;
+use crate::service;
 use crate::timers;
 
 /// Connections that wait to be served.
@@ -69,7 +70,6 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
     let (store, keys) = recover(opened, &config).await?;
     let newest = newest_event(&store.reader());
     let RunningStore { handle, effects, thread } = store.start().map_err(|error| store_io(&config, &error))?;
-    let tls = keys.tls.clone();
     let hub = Arc::new(hub(config, &keys, handle, newest));
     let mut tasks = JoinSet::new();
     let dispatcher = tokio::spawn(timers::dispatch(Arc::clone(&hub), effects));
@@ -85,7 +85,8 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
     };
     hub.listening.get_or_init(|| address);
     tasks.spawn(unfailing(api::serve(Arc::clone(&hub), api)));
-    tasks.spawn(unfailing(accept(Arc::clone(&hub), listener, tls)));
+    tasks.spawn(unfailing(accept(Arc::clone(&hub), listener)));
+    tasks.spawn(unfailing(service::run(Arc::clone(&hub))));
     tasks.spawn(timers::expire(Arc::clone(&hub)));
     tasks.spawn(timers::keep_house(Arc::clone(&hub)));
     tracing::info!(%address, network = %hub.network.label(), "the hub serves");
@@ -93,18 +94,6 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
 }
 
 impl Running {
-    /// Waits until `stop` says so, or the daemon cannot go on; then goes down.
-    ///
-    /// # Errors
-    /// Why it could not go on.
-    pub async fn until(self, stop: impl Future<Output = ()>) -> Result<(), Fault> {
-        tokio::select! {
-            () = stop => {}
-            () = self.hub.stopping.cancelled() => {}
-        }
-        self.stop().await
-    }
-
     /// Goes down.
     ///
     /// # Errors
@@ -118,7 +107,9 @@ impl Running {
         }
         self.tasks.shutdown().await;
         self.hub.store.stop();
-        let joined = join(self.committer).await;
+        let joined = tokio::time::timeout(STORE_STOP_TIMEOUT, join(self.committer)).await;
+        let hangs = || Err(ErrorCode::StoreStopped.with("reason", "it did not end in time: the disk hangs"));
+        let joined = joined.unwrap_or_else(|_| hangs());
         match self.hub.failure.get() {
             Some(fault) => Err(fault.clone()),
             None => joined,
@@ -198,6 +189,7 @@ fn hub(
         public: keys.public.origin,
         public_key: keys.public.key.verifying_key(),
         timestamp: keys.timestamp.clone(),
+        tls: keys.tls.clone(),
         trust: Mutex::new(Trust { newest: keys.root.clone(), versions: keys.roots.clone() }),
         store,
         directory: SharedDirectory::default(),
@@ -208,6 +200,7 @@ fn hub(
         workers: Arc::new(Semaphore::new(WORKERS_MAX)),
         stopping: CancellationToken::new(),
         failure: OnceLock::new(),
+        pulse: crate::service::Pulse::default(),
     }
 }
 
@@ -230,11 +223,11 @@ async fn unfailing(task: impl Future<Output = ()>) -> Result<(), Stopping> {
 }
 
 /// Accepts links until the daemon stops; each is served by a task of its own.
-async fn accept(hub: Arc<Hub>, listener: Listener, tls: ncp_transport::tls::SharedTls) {
+async fn accept(hub: Arc<Hub>, listener: Listener) {
     let (sender, mut arrivals) = mpsc::channel(ARRIVALS_MAX);
     let known = Arc::clone(&hub);
     let pins: PinLookup = Arc::new(move |participant| known.directory.load().pins(participant));
-    let listening = tokio::spawn(listener.run(tls, pins, sender));
+    let listening = tokio::spawn(listener.run(hub.tls.clone(), pins, sender));
     loop {
         tokio::select! {
             () = hub.stopping.cancelled() => break,

@@ -91,6 +91,19 @@ impl<C: Core, D: Disk, I: Index> StoreHandle<C, D, I> {
         answer.await.map_err(|_| Stopped)
     }
 
+    /// Goes once round the committer and to the disk: returns after the committer has come by and a sync of the journal has
+    /// returned. For watchdogs: while the disk hangs this does not return, however idle the daemon is.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn prove_progress(&self) -> Result<(), Stopped> {
+        let (proof, proved) = oneshot::channel();
+        if !self.desk.ask_for_proof(proof) {
+            return Err(Stopped);
+        }
+        proved.await.map_err(|_| Stopped)
+    }
+
     /// Read access to synced state.
     #[must_use]
     pub fn reader(&self) -> &Reader<D, I> {
@@ -123,12 +136,14 @@ struct Desk<C: Core> {
 
 struct Tray<C: Core> {
     queue: FairQueue<Waiting<C>>,
+    // Who wants to know that the committer gets on.
+    proofs: Vec<oneshot::Sender<()>>,
     closed: bool,
 }
 
 impl<C: Core> Desk<C> {
     fn new() -> Self {
-        let tray = Tray { queue: FairQueue::default(), closed: false };
+        let tray = Tray { queue: FairQueue::default(), proofs: Vec::new(), closed: false };
         Self { tray: Mutex::new(tray), arrived: Condvar::new(), room: Notify::new() }
     }
 
@@ -154,13 +169,25 @@ impl<C: Core> Desk<C> {
         self.tray().queue.pop()
     }
 
-    /// Waits until a command waits; false once the desk is closed and empty.
-    fn wait(&self) -> bool {
+    /// Whether the proof will be given or its sender dropped; false once the desk is closed.
+    fn ask_for_proof(&self, proof: oneshot::Sender<()>) -> bool {
         let mut tray = self.tray();
-        while tray.queue.is_empty() && !tray.closed {
+        if tray.closed {
+            return false;
+        }
+        tray.proofs.push(proof);
+        self.arrived.notify_one();
+        true
+    }
+
+    /// Waits for work; none once the desk is closed and empty.
+    fn wait(&self) -> Option<Work> {
+        let mut tray = self.tray();
+        while tray.queue.is_empty() && tray.proofs.is_empty() && !tray.closed {
             tray = self.arrived.wait(tray).unwrap_or_else(PoisonError::into_inner);
         }
-        !tray.queue.is_empty()
+        let (commands, proofs) = (!tray.queue.is_empty(), core::mem::take(&mut tray.proofs));
+        (commands || !proofs.is_empty()).then_some(Work { commands, proofs })
     }
 
     fn close(&self) {
@@ -174,9 +201,17 @@ impl<C: Core> Desk<C> {
         let mut tray = self.tray();
         tray.closed = true;
         drop(core::mem::take(&mut tray.queue));
+        tray.proofs.clear();
         drop(tray);
         self.room.notify_waiters();
     }
+}
+
+/// What the committer finds when it looks.
+struct Work {
+    /// Whether commands wait.
+    commands: bool,
+    proofs: Vec<oneshot::Sender<()>>,
 }
 
 /// Starts the committer's threads around an engine. `hold` is kept until they have ended: the lock of the data folder.
@@ -233,12 +268,21 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
     }
 
     fn serve(&mut self, slot: &SignedSlot) -> Result<(), Fatal> {
-        while self.desk.wait() {
+        while let Some(Work { commands, proofs }) = self.desk.wait() {
             slot.check()?;
-            self.commit_group()?;
-            slot.put(self.engine.signed_state());
-            // What the group lets go is removed now, behind the replies: the index holds nothing of a group before that.
-            self.engine.settle()?;
+            if commands {
+                self.commit_group()?;
+                slot.put(self.engine.signed_state());
+                // What the group lets go is removed now, behind the replies: the index holds nothing of a group before that.
+                self.engine.settle()?;
+            }
+            if !proofs.is_empty() {
+                self.engine.touch_disk()?;
+            }
+            for proof in proofs {
+                // Whoever asked may have gone away.
+                let _ = proof.send(());
+            }
         }
         slot.check()
     }

@@ -188,6 +188,17 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
         })
     }
 
+    /// Syncs the end of the journal although nothing waits for it: only a disk that works lets this return.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn touch_disk(&mut self) -> Result<(), Fatal> {
+        self.guarded(|engine| {
+            let files: Vec<&D::File> = engine.journal.end_file().into_iter().collect();
+            engine.disk.sync_all(&files).map_err(|error| Fatal::disk("syncing the journal", error))
+        })
+    }
+
     /// The state that the file `signed` is to hold: next sequence and newest checkpoints.
     #[must_use]
     pub fn signed_state(&self) -> SignedState {

@@ -263,6 +263,12 @@ impl<D: Disk> Journal<D> {
         Ok(End { segment: self.next, file, offset: 0, capacity })
     }
 
+    /// The file that the next group goes to; none before the first.
+    #[must_use]
+    pub fn end_file(&self) -> Option<&D::File> {
+        self.end.as_ref().map(|end| &end.file)
+    }
+
     /// The file to sync, if a group waits for it: for whoever syncs several files at once and then calls
     /// [`Journal::confirm_sync`], or drops the journal if the sync failed.
     #[must_use]

@@ -236,6 +236,28 @@ fn one_sync_serves_all_that_waited() {
 }
 
 #[test]
+fn proof_of_progress_waits_for_the_disk() {
+    let network = Network::new();
+    let Running { handle, thread, .. } = network.start();
+    let proof =
+        |handle: Handle| -> Submission<'static> { Box::pin(async move { handle.prove_progress().await.map(|()| 0) }) };
+    let before = network.disk.gate.done();
+    assert_eq!(block_on(proof(handle.clone())), Ok(0));
+    assert_eq!(network.disk.gate.done(), before + 1, "an idle store syncs for it");
+    network.disk.gate.close();
+    let mut hung = proof(handle.clone());
+    assert_eq!(poll_once(&mut hung), Poll::Pending);
+    network.disk.gate.wait_until_someone_waits();
+    assert_eq!(poll_once(&mut hung), Poll::Pending, "the disk hangs");
+    network.disk.gate.open();
+    assert_eq!(block_on(hung), Ok(0));
+    (0..64).for_each(|ahead| network.disk.disk.fail_at(network.disk.disk.operations() + ahead, Fault::Fail));
+    assert_eq!(block_on(proof(handle.clone())), Err(Stopped), "a sync that fails is fatal, whatever it was for");
+    assert!(matches!(thread.join().unwrap(), Err(Fatal::Disk { .. })));
+    assert_eq!(block_on(proof(handle)), Err(Stopped));
+}
+
+#[test]
 fn source_with_too_much_waiting_waits_and_loses_nothing() {
     let network = Network::new();
     let Running { handle, thread, .. } = network.start();

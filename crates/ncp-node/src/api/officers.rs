@@ -14,7 +14,7 @@ use ncp_protocol::ids::OfficerNumber;
 use super::ask;
 use super::work::submit;
 use crate::clock;
-use crate::config::Config;
+use crate::config::Settings;
 use crate::core::command::{self, Ask};
 use crate::core::tables::{OFFICER, OfficerRow};
 use crate::faults::Failed;
@@ -48,7 +48,7 @@ fn shown(number: OfficerNumber, row: OfficerRow, names: &BTreeMap<u16, String>) 
 
 /// A table that cannot be read leaves officers without names; the log and `doctor` say so.
 fn names(node: &Node) -> BTreeMap<u16, String> {
-    officer_names(&node.config).unwrap_or_else(|fault| {
+    officer_names(&node.settings()).unwrap_or_else(|fault| {
         tracing::warn!(cause = fault.cause(), "the table of officers' names cannot be read");
         BTreeMap::new()
     })
@@ -58,8 +58,8 @@ fn names(node: &Node) -> BTreeMap<u16, String> {
 ///
 /// # Errors
 /// [`ErrorCode::FileUnusable`].
-pub(crate) fn officer_names(config: &Config) -> Result<BTreeMap<u16, String>, Fault> {
-    let Some(file) = &config.officer_names_file else { return Ok(BTreeMap::new()) };
+pub(crate) fn officer_names(settings: &Settings) -> Result<BTreeMap<u16, String>, Fault> {
+    let Some(file) = &settings.officer_names_file else { return Ok(BTreeMap::new()) };
     let table = std::fs::read_to_string(file).map_err(|error| error.to_string());
     let parsed = table
         .and_then(|text| toml::from_str::<BTreeMap<String, String>>(&text).map_err(|error| error.message().to_owned()));

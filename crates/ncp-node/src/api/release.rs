@@ -172,7 +172,7 @@ fn checked(node: &Node, key: MessageKey, officer: &Officer, word: Word) -> Resul
         signature: word.signature,
         code: word.code,
         decision: word.decision,
-        rules: node.config.rules.clone(),
+        rules: node.settings().rules.clone(),
         note: word.reason.filter(|words| !words.is_empty()).map(|words| rejection(node, draft, officer, &words)),
     };
     Ok((judgement, reference))

@@ -137,7 +137,8 @@ pub(super) async fn assign(node: &Arc<Node>, key: MessageKey, asked: Signed) -> 
 }
 
 fn check_services(node: &Node, services: &[Code]) -> Result<(), Fault> {
-    let known = &node.config.services;
+    let settings = node.settings();
+    let known = &settings.services;
     match services.iter().find(|service| !known.contains(service)) {
         None => Ok(()),
         Some(unknown) => {

@@ -26,7 +26,7 @@ pub(super) fn space(node: &Node) -> Found {
     let title = format!("{} MiB free", free >> 20);
     match space::check(node, 0) {
         Err(fault) => Found::Fail(title, fault),
-        Ok(()) => match space::check(node, node.config.limits.free_min_bytes) {
+        Ok(()) => match space::check(node, node.settings().limits.free_min_bytes) {
             Err(fault) => Found::Warn(title, fault),
             Ok(()) => Found::Ok(title),
         },

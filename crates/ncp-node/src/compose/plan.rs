@@ -139,7 +139,7 @@ impl Plan {
             root: body.root,
             body_length: body.length,
             rule: self.allowed.rule.clone(),
-            rules: node.config.rules.digest(),
+            rules: node.settings().rules.digest(),
             asked: base.made_by,
             approvals_needed: self.allowed.approvals,
         }
@@ -173,7 +173,7 @@ impl Plan {
         Ok(Validation {
             checks,
             rule: self.allowed.rule.clone(),
-            rule_text: node.config.rule_texts.get(&self.allowed.rule).cloned(),
+            rule_text: node.settings().rule_texts.get(&self.allowed.rule).cloned(),
             approvals_needed: self.allowed.approvals,
             length,
             held,
@@ -246,7 +246,7 @@ fn subject(text: &str) -> Result<Subject, Fault> {
 }
 
 fn not_after(node: &Node, asked: &NewMessage, now: UnixMillis) -> Result<UnixMillis, Fault> {
-    let days = asked.lifetime_days.unwrap_or(node.config.limits.lifetime_days);
+    let days = asked.lifetime_days.unwrap_or(node.settings().limits.lifetime_days);
     if !(1..=30).contains(&days) {
         let fault = ErrorCode::DateInvalid.with("field", "lifetime_days").with("value", days);
         return Err(fault.with("reason", "a message lives 1 to 30 days").field("lifetime_days"));
@@ -293,7 +293,7 @@ fn cited(node: &Node, asked: &NewMessage) -> Result<Option<Cited>, Failed> {
 }
 
 fn allowed(node: &Node, recipients: &[ParticipantId], asked: &NewMessage) -> Result<Allowed, Fault> {
-    node.config.rules.judge(recipients, asked.kind, asked.handling).map_err(|denied| {
+    node.settings().rules.judge(recipients, asked.kind, asked.handling).map_err(|denied| {
         let recipient = match denied {
             ncp_policy::Denied::NoRule { recipient } => recipient.to_string(),
             ncp_policy::Denied::NoRecipient => "nobody".to_owned(),

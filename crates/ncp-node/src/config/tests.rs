@@ -45,7 +45,8 @@ fn shipped_file_is_complete_and_equals_the_defaults() {
         .flat_map(|line| [line, "\n"])
         .collect();
     let all = parse(&all).unwrap_or_else(|faults| panic!("{faults:?}\n{all}"));
-    assert!(all.proxy.is_some() && all.officer_names_file.is_some() && all.rules.rules().len() == 1);
+    let settings = all.settings;
+    assert!(settings.proxy.is_some() && settings.officer_names_file.is_some() && settings.rules.rules().len() == 1);
 }
 
 fn is_key(text: &str) -> bool {
@@ -115,7 +116,7 @@ fn later_files_replace_single_keys() {
     assert_eq!(faults.len(), 1);
     assert_eq!(faults[0].args.get("file").map(String::as_str), Some("b.toml"));
     let files = [files[0].clone(), file("b.toml", "lifetime-days = 9")];
-    assert_eq!(Config::parse(&files).expect("valid").limits.lifetime_days, 9);
+    assert_eq!(Config::parse(&files).expect("valid").settings.limits.lifetime_days, 9);
 }
 
 #[test]
@@ -129,6 +130,6 @@ fn files_are_found_beside_the_file() {
     for (name, days) in [("20.toml", 8), ("10.toml", 7), ("30.txt", 9)] {
         std::fs::write(extra.join(name), format!("lifetime-days = {days}")).expect("written");
     }
-    assert_eq!(Config::load(&file).expect("valid").limits.lifetime_days, 8);
+    assert_eq!(Config::load(&file).expect("valid").settings.limits.lifetime_days, 8);
     assert_eq!(Config::load(Path::new(folder.path())).expect_err("a folder")[0].code, ErrorCode::ConfigFileUnreadable);
 }

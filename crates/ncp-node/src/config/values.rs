@@ -12,7 +12,7 @@ use ncp_protocol::ids::{OfficerNumber, ParticipantId};
 use ncp_protocol::keys::VerifyingKey;
 
 use super::reader::{Item, Section};
-use super::{API_SOCKET, Config, DATA_DIR, Limits, LogFormat, SOCKET_PATH_MAX};
+use super::{API_SOCKET, Config, DATA_DIR, Limits, LogFormat, SOCKET_PATH_MAX, Settings};
 use crate::core::command::NewOfficer;
 
 const MIB: u64 = 1 << 20;
@@ -50,15 +50,17 @@ pub(super) fn config(root: Section<'_>) -> Option<Config> {
         participant: participant?,
         data_dir: data_dir?,
         api_socket: api_socket?,
-        hub_addresses: hub_addresses?,
-        proxy,
         officers,
-        officer_names_file,
-        rules: rules?,
-        rule_texts,
-        services: services.unwrap_or_default(),
-        limits: limits?,
         log_format: log_format?,
+        settings: Settings {
+            hub_addresses: hub_addresses?,
+            proxy,
+            officer_names_file,
+            rules: rules?,
+            rule_texts,
+            services: services.unwrap_or_default(),
+            limits: limits?,
+        },
     })
 }
 

@@ -193,7 +193,7 @@ fn release_need(node: &Node, row: &OutRow) -> Result<ReleaseNeed, Failed> {
     }
     Ok(ReleaseNeed {
         rule: draft.rule.clone(),
-        rule_text: node.config.rule_texts.get(&draft.rule).cloned(),
+        rule_text: node.settings().rule_texts.get(&draft.rule).cloned(),
         approvals_needed: draft.approvals_needed,
         approvals,
     })

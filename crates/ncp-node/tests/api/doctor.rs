@@ -152,7 +152,7 @@ async fn a_hub_whose_name_does_not_resolve_is_found() {
     let mut world = World::installed(NetworkClass::Live);
     let mut config = world.config();
     // A label of more than 63 bytes is no name: the resolver refuses it without asking anybody.
-    config.hub_addresses = vec![format!("{}.invalid:4433", "x".repeat(64)).parse().unwrap()];
+    config.settings.hub_addresses = vec![format!("{}.invalid:4433", "x".repeat(64)).parse().unwrap()];
     world.start_with(config).await;
     check(&world, "N01", CheckResult::Fail).await;
 }

@@ -115,10 +115,10 @@ async fn a_folder_of_a_newer_version_is_left_alone() {
 async fn a_test_network_stays_on_this_machine() {
     let world = installed();
     let mut config = world.config();
-    config.hub_addresses = vec!["192.0.2.1:4433".parse().unwrap()];
+    config.settings.hub_addresses = vec!["192.0.2.1:4433".parse().unwrap()];
     check(&world, config, ErrorCode::ConfigLoopbackOnly, Exit::Config).await;
     let mut config = world.config();
-    config.proxy = Some("proxy.example.org:3128".parse().unwrap());
+    config.settings.proxy = Some("proxy.example.org:3128".parse().unwrap());
     check(&world, config, ErrorCode::ConfigLoopbackOnly, Exit::Config).await;
 }
 

@@ -113,7 +113,7 @@ pub(crate) fn put_up(world: &World, part: &[u8]) -> (PutUp, Vec<Vec<u8>>) {
         },
         content: node.vault.seal_content(content_record(id("XA"), message, 1), &content),
         body,
-        rules: node.config.rules.clone(),
+        rules: node.settings().rules.clone(),
     };
     (put_up, chunks)
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use ncp_api::ErrorCode;
 use ncp_api::health::{AuditHead, Check, CheckResult, Health, LogHead};
 use ncp_api::hub::{HubPeer, HubStatus};
+use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Chain, SignedMembership, SignedTimestamp};
 use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::keys::Purpose;
@@ -116,12 +116,19 @@ fn state(hub: &Hub) -> Health {
     }
 }
 
-/// Signs a canary: the key works.
-fn signing(hub: &Hub) -> Check {
+/// Signs a canary with the key that no group of events tries, and verifies it.
+///
+/// # Errors
+/// [`ErrorCode::InternalFault`]: the signature does not verify.
+pub(crate) fn sign_canary(hub: &Hub) -> Result<(), Fault> {
     let canary = crate::clock::random::<32>();
     let signature = hub.timestamp.sign(Purpose::Canary, &hub.network, &canary);
     let verified = hub.timestamp.verifying_key().verify(Purpose::Canary, &hub.network, &canary, &signature);
-    let code = verified.is_err().then_some(ErrorCode::InternalFault);
+    verified.map_err(|_| ErrorCode::InternalFault.with("reason", "a canary that was just signed does not verify"))
+}
+
+fn signing(hub: &Hub) -> Check {
+    let code = sign_canary(hub).err().map(|fault| fault.code);
     check("K01", "signing with the timestamp key", code, "a canary's signature does not verify")
 }
 

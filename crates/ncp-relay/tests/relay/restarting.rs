@@ -7,7 +7,7 @@ use ncp_protocol::frame::{Frame, Submit};
 use ncp_protocol::ids::Digest;
 use ncp_protocol::limits::CHUNK_SEALED;
 
-use crate::network::{Network, files, key};
+use crate::network::{Network, files, key, soon};
 use crate::peer::{Message, Peer};
 
 fn index(network: &Network) -> std::path::PathBuf {
@@ -100,7 +100,8 @@ async fn a_hub_that_has_forgotten_stops() {
     let mut hello = peer.hello_frame(&network, 0);
     hello.checkpoints = vec![ahead.note().to_owned()];
     peer.send(hello).await;
-    let fault = hub.until(std::future::pending()).await.unwrap_err();
+    soon(hub.hub.stopping.cancelled()).await;
+    let fault = hub.stop().await.unwrap_err();
     assert_eq!(fault.code.to_string(), "NCP-E6107");
 }
 

@@ -1,0 +1,121 @@
+//! SIGHUP: the configuration and the certificates are read again and take force together, or nothing changes.
+//!
+//! What a running daemon takes up are the [`Settings`], and certificate and authority with the key that the directory pins:
+//! connections that begin from then on use them, the link that stands goes on. Rules are put into the journal before they
+//! take force, so a draft judged by the old ones meanwhile is refused as judged by rules that changed. What waits for a
+//! restart keeps its old value and is named. A file that is wrong changes nothing: one line in the log says why, and so
+//! does the status.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ncp_api::{ErrorCode, Fault};
+use ncp_store::keyfiles;
+use ncp_transport::tls::TlsSettings;
+
+use crate::clock;
+use crate::config::{Config, Settings};
+use crate::keys;
+use crate::node::Node;
+use crate::service;
+use crate::start;
+
+/// What a reload changed.
+struct TakenUp {
+    /// Keys of the configuration that have a new value in force.
+    changed: Vec<&'static str>,
+    /// Keys whose new value waits for a restart.
+    waiting: Vec<&'static str>,
+    certificate_until: ncp_api::time::Time,
+}
+
+/// Reads `file` and the certificates again.
+pub async fn reload(node: &Arc<Node>, file: &Path) {
+    service::tell_reloading();
+    let taken_up = match read(node, file).await {
+        Ok((config, tls)) => take_up(node, config, tls).await.map_err(|fault| vec![fault]),
+        Err(faults) => Err(faults),
+    };
+    match taken_up {
+        Ok(TakenUp { changed, waiting, certificate_until }) => {
+            tracing::info!(?changed, wait_for_restart = ?waiting, %certificate_until, "reloaded");
+            node.pulse.note_reload(None);
+        }
+        Err(faults) => {
+            let codes: Vec<String> = faults.iter().map(|fault| fault.code.to_string()).collect();
+            let causes: Vec<String> = faults.iter().map(Fault::cause).collect();
+            tracing::error!(code = codes.join(" "), cause = causes.join("; "), "not reloaded: all stays as it was");
+            node.pulse.note_reload(Some(codes.join(" ")));
+        }
+    }
+    service::tell_ready(node);
+}
+
+/// Reads and checks everything; nothing changes.
+async fn read(node: &Arc<Node>, file: &Path) -> Result<(Config, TlsSettings), Vec<Fault>> {
+    let file = file.to_owned();
+    let read = move |node: &Node| {
+        let config = Config::load(&file)?;
+        let checked = || {
+            start::stay_on_this_machine(&config, node.network.class())?;
+            certificates(node)
+        };
+        checked().map(|tls| (config.clone(), tls)).map_err(|fault| vec![fault])
+    };
+    node.blocking(read).await
+}
+
+/// Certificates that have changed must be good now; those in force may have expired meanwhile.
+fn certificates(node: &Node) -> Result<TlsSettings, Fault> {
+    let tls = keys::load_tls(&node.config.data_dir, &node.network)?;
+    if tls.own() != node.keys.tls.load().own() {
+        tls.check_own(clock::now()).map_err(|error| {
+            let file = node.config.data_dir.join(keyfiles::TLS_CHAIN);
+            ErrorCode::FileUnusable.with("file", file.display()).with("reason", error)
+        })?;
+    }
+    Ok(tls)
+}
+
+async fn take_up(node: &Arc<Node>, config: Config, tls: TlsSettings) -> Result<TakenUp, Fault> {
+    let (changed, waiting) = (changed(&node.settings(), &config.settings), waiting(&node.config, &config));
+    start::bring_rules_into_force(node, &config.settings.rules).await?;
+    node.settings.store(Arc::new(config.settings));
+    let certificate_until = ncp_api::time::Time(tls.own().expires);
+    node.keys.tls.replace(tls);
+    Ok(TakenUp { changed, waiting, certificate_until })
+}
+
+/// Keys whose value differs and takes force.
+fn changed(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    // Taken apart, so that a new setting cannot be forgotten here.
+    let Settings { hub_addresses, proxy, officer_names_file, rules, rule_texts, services, limits } = old;
+    let differs = [
+        ("hub-addresses", *hub_addresses != new.hub_addresses),
+        ("proxy", *proxy != new.proxy),
+        ("officer-names-file", *officer_names_file != new.officer_names_file),
+        ("allow", *rules != new.rules || *rule_texts != new.rule_texts),
+        ("services", *services != new.services),
+        ("lifetime-days", limits.lifetime_days != new.limits.lifetime_days),
+        ("blob-max-mebibytes", limits.blob_max_bytes != new.limits.blob_max_bytes),
+        ("blobs-max-mebibytes", limits.blobs_max_bytes != new.limits.blobs_max_bytes),
+        ("free-min-mebibytes", limits.free_min_bytes != new.limits.free_min_bytes),
+    ];
+    differing(&differs)
+}
+
+/// Keys whose value differs and waits for a restart. Officers do not: after the first start the file's are never read.
+fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
+    let Config { file: _, participant, data_dir, api_socket, officers: _, log_format, settings: _ } = old;
+    let differs = [
+        ("participant", *participant != new.participant),
+        ("data-dir", *data_dir != new.data_dir),
+        ("api-socket", *api_socket != new.api_socket),
+        ("log-format", *log_format != new.log_format),
+    ];
+    differing(&differs)
+}
+
+fn differing(keys: &[(&'static str, bool)]) -> Vec<&'static str> {
+    keys.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
+}

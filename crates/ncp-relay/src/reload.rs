@@ -1,0 +1,77 @@
+//! SIGHUP: the certificates are read again and take force, or nothing changes.
+//!
+//! What a running relay takes up is its certificate and the authority, with a key that the hub's entry names: handshakes
+//! that begin from then on use them, links that stand go on. The configuration is read and checked too; what differs waits
+//! for a restart and is named. A file that is wrong changes nothing: one line in the log says why, and so does the status.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ncp_api::{ErrorCode, Fault};
+use ncp_store::keyfiles;
+use ncp_transport::tls::TlsSettings;
+
+use crate::clock;
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::keys;
+use crate::service;
+
+/// Reads `file` and the certificates again.
+pub async fn reload(hub: &Arc<Hub>, file: &Path) {
+    service::tell_reloading();
+    let (known, file) = (Arc::clone(hub), file.to_owned());
+    let read = tokio::task::spawn_blocking(move || read(&known, &file)).await;
+    let read = read.unwrap_or_else(|panic| Err(vec![ErrorCode::InternalFault.with("reason", panic)]));
+    match read {
+        Ok((config, tls)) => {
+            let waiting = waiting(&hub.config, &config);
+            let certificate_until = ncp_api::time::Time(tls.own().expires);
+            hub.tls.replace(tls);
+            tracing::info!(wait_for_restart = ?waiting, %certificate_until, "reloaded");
+            hub.pulse.note_reload(None);
+        }
+        Err(faults) => {
+            let codes: Vec<String> = faults.iter().map(|fault| fault.code.to_string()).collect();
+            let causes: Vec<String> = faults.iter().map(Fault::cause).collect();
+            tracing::error!(code = codes.join(" "), cause = causes.join("; "), "not reloaded: all stays as it was");
+            hub.pulse.note_reload(Some(codes.join(" ")));
+        }
+    }
+    service::tell_ready(hub);
+}
+
+/// Reads and checks everything; nothing changes.
+fn read(hub: &Hub, file: &Path) -> Result<(Config, TlsSettings), Vec<Fault>> {
+    let config = Config::load(file)?;
+    let tls = certificates(hub).map_err(|fault| vec![fault])?;
+    Ok((config, tls))
+}
+
+/// A certificate that has changed must be good now; the one in force may have expired meanwhile.
+fn certificates(hub: &Hub) -> Result<TlsSettings, Fault> {
+    let tls = keys::load_tls(&hub.config.data_dir, &hub.network)?;
+    if tls.own() != hub.tls.load().own() {
+        tls.check_own(clock::now()).map_err(|error| {
+            let file = hub.config.data_dir.join(keyfiles::TLS_CHAIN);
+            ErrorCode::FileUnusable.with("file", file.display()).with("reason", error)
+        })?;
+    }
+    Ok(tls)
+}
+
+/// Keys of the configuration whose value differs.
+fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
+    // Taken apart, so that a new key cannot be forgotten here.
+    let Config { listen, data_dir, api_socket, quotas, connections_max, idle_timeout, log_format } = old;
+    let differs = [
+        ("listen", *listen != new.listen),
+        ("data-dir", *data_dir != new.data_dir),
+        ("api-socket", *api_socket != new.api_socket),
+        ("quotas", *quotas != new.quotas),
+        ("connections-max", *connections_max != new.connections_max),
+        ("idle-timeout-seconds", *idle_timeout != new.idle_timeout),
+        ("log-format", *log_format != new.log_format),
+    ];
+    differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
+}
