@@ -135,10 +135,14 @@ fn configuration(node: &Node) -> Found {
         Ok(now) if now.settings != *settings => {
             Found::Ok(format!("{title}; the file was changed since, which counts after a reload"))
         }
-        Ok(now) if (Config { settings: node.config.settings.clone(), ..now }) != node.config => {
-            Found::Ok(format!("{title}; the file was changed since, which counts after a restart"))
+        Ok(now) => {
+            let same = Config { settings: node.config.settings.clone(), ..now } == node.config;
+            Found::Ok(if same {
+                title
+            } else {
+                format!("{title}; the file was changed since, which counts after a restart")
+            })
         }
-        Ok(_) => Found::Ok(title),
         Err(faults) => {
             let title = format!("the daemon would not start again: {} faults in the configuration", faults.len());
             let unknown =

@@ -274,6 +274,7 @@ macro_rules! tuple_keys {
 tuple_keys!(A 0, B 1);
 tuple_keys!(A 0, B 1, C 2);
 tuple_keys!(A 0, B 1, C 2, D 3);
+tuple_keys!(A 0, B 1, C 2, D 3, E 4);
 
 /// A typed table of the index: one number, one type of key, one type of row.
 pub struct Table<K, V> {

@@ -264,6 +264,9 @@ fn check_answer(asked: &NewMessage, now: UnixMillis) -> Result<(), Fault> {
         let reason = "a response has a status, and nothing else has one";
         return Err(ErrorCode::RequestMalformed.with("reason", reason).field("response_status"));
     }
+    if asked.kind == Kind::Response && asked.to.len() != 1 {
+        return Err(ErrorCode::RecipientsInvalid.with("reason", "a response goes to whoever asked, alone").field("to"));
+    }
     reasons::check(asked.response_status, asked.reason.as_ref())?;
     if asked.response_status == Some(ResponseStatus::Extension) && asked.answer_by.is_none() {
         return Err(ErrorCode::DateMissing.fault().field("answer_by"));

@@ -13,7 +13,7 @@ use ncp_store::state::{Key, Table};
 use serde::{Deserialize, Serialize};
 
 /// Version of this layout.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Messages of this node, by id.
 pub const OUT: Table<MessageId, OutRow> = Table::new(32);
@@ -59,7 +59,7 @@ pub const RECEIPT_LAST: Table<(), u64> = Table::new(51);
 pub const DUE: Table<(u64, u8, ParticipantId, MessageId), ()> = Table::new(52);
 /// The log as it was opened last.
 pub const LOG: Table<(), LogOrigin> = Table::new(53);
-/// Evidence received, by envelope and kind: the record that holds the proof.
+/// Evidence received, by envelope, kind and header, since each seal has its own: the record that holds the proof.
 pub const EVIDENCE: Table<EvidenceKey, EvidenceRow> = Table::new(54);
 /// Envelopes this node refused, by the digest of their header: leaf index of the evidence that says so.
 pub const REFUSED: Table<[u8; 32], u64> = Table::new(56);
@@ -327,15 +327,13 @@ pub struct EntryRow {
 }
 
 /// Evidence by what it speaks of: message, recipient, kind (0 relay, 1 consignment, 2 handover).
-pub type EvidenceKey = (ParticipantId, MessageId, ParticipantId, u8);
+pub type EvidenceKey = (ParticipantId, MessageId, ParticipantId, u8, [u8; 32]);
 
 /// Another party's evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceRow {
     /// Record that holds the proof.
     pub record: Digest,
-    /// Header of the seal that it speaks of: evidence about a later seal stands beside it in the timeline.
-    pub header: Digest,
     /// Sequence of the event that noted it.
     pub sequence: u64,
 }

@@ -100,12 +100,11 @@ pub(super) fn is_credible(node: &Node, envelope: &EnvelopeKey, code: RejectCode)
         let out = OUT.row(&node.reader().view(), &message)?;
         return Ok(out.is_none_or(|out| clock::now() >= out.draft.not_after));
     }
-    if code == RejectCode::RecipientKeyUnknown {
+    if code == RejectCode::RecipientKeyUnknown || code == RejectCode::OriginatorKeyUnknown {
         return sealed_key_changed(node, message, recipient);
     }
     // These say that one side's directory or clock is behind; they pass when both have caught up.
     let behind = [
-        RejectCode::OriginatorKeyUnknown,
         RejectCode::PeerUnknown,
         RejectCode::RecipientUnknown,
         RejectCode::OriginatorSuspended,

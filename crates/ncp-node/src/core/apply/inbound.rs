@@ -6,6 +6,7 @@ use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
 use ncp_store::state::Unreadable;
 
 use super::{Applying, introduced};
+use crate::core::limits::NUMBERS_PER_LOOK;
 use crate::core::tables::{
     CONVERSATION, Clock, DUE, ENVELOPE, EnvelopeRow, IN, INBOX, InRow, MessageKey, PAIR_IN, PAIR_IN_FLOOR, RECEIPT,
     RECEIPT_LAST, REFERENCE, REFUSED, TASK, TaskRow, conversation_key, lane_byte, reference_key,
@@ -53,7 +54,8 @@ impl Applying<'_> {
         PAIR_IN.put(self.rows, &(envelope.originator, lane, received.epoch.0, received.sequence.0), &envelope.message);
         let floor_key = (envelope.originator, lane, received.epoch.0);
         let looked_at = self.read(&PAIR_IN_FLOOR, &floor_key)?.unwrap_or(1);
-        PAIR_IN_FLOOR.put(self.rows, &floor_key, &looked_at.max(received.floor.0));
+        let looked_to = received.floor.0.min(looked_at.saturating_add(NUMBERS_PER_LOOK));
+        PAIR_IN_FLOOR.put(self.rows, &floor_key, &looked_at.max(looked_to));
         self.remember(key.0, key.1);
         self.note_answer_received(received)
     }

@@ -47,8 +47,8 @@ impl Applying<'_> {
         record: Digest,
     ) -> Result<(), Unreadable> {
         let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
-        let key = (originator, message, recipient, evidence_byte(claim.kind));
-        EVIDENCE.put(self.rows, &key, &EvidenceRow { record, header: claim.header, sequence: self.event.sequence });
+        let key = (originator, message, recipient, evidence_byte(claim.kind), claim.header.0);
+        EVIDENCE.put(self.rows, &key, &EvidenceRow { record, sequence: self.event.sequence });
         if claim.origin.participant == ParticipantId::HUB
             && self.read(&HUB_SEEN, &())?.is_none_or(|seen| index > seen.index)
         {
@@ -106,7 +106,8 @@ impl Applying<'_> {
                     Outcome::RecalledAfterOffer => EnvelopeStage::Recalled { provisional: true },
                     Outcome::Done | Outcome::Confirmed | Outcome::Blind => return Ok(()),
                 };
-                if !recipient_spoke {
+                // A word about an earlier seal ends nothing: the later one is on its way.
+                if !recipient_spoke && row.header == Some(claim.header) {
                     self.end(message, recipient, stage)?;
                 }
             }

@@ -9,9 +9,7 @@ use ncp_store::state::Erase;
 
 use super::{Deciding, Stop};
 use crate::core::command::{Done, Effect, PutUp, Refusal, WithdrawalOutcome, body_record, content_record};
-use crate::core::tables::{
-    ENVELOPE, EnvelopeStage, IDEMPOTENCY, IN, OUT, OutRow, OutState, REFERENCE, RULES, reference_key,
-};
+use crate::core::tables::{ENVELOPE, IDEMPOTENCY, IN, OUT, OutRow, OutState, REFERENCE, RULES, reference_key};
 
 impl Deciding<'_> {
     pub(super) fn put_up(&mut self, put_up: PutUp) -> Result<Done, Stop> {
@@ -75,8 +73,10 @@ impl Deciding<'_> {
         let mut waiting = Vec::new();
         let mut untouched = true;
         for recipient in &row.draft.recipients {
-            let stage = ENVELOPE.row(self.view, &(message, *recipient))?.map(|envelope| envelope.stage);
-            untouched &= stage.is_none_or(|stage| stage == EnvelopeStage::Released);
+            let envelope = ENVELOPE.row(self.view, &(message, *recipient))?;
+            // What waits for another seal went out under an earlier one.
+            untouched &= envelope.as_ref().is_none_or(|envelope| envelope.seal.0 == 0);
+            let stage = envelope.map(|envelope| envelope.stage);
             if stage.is_some_and(|stage| !stage.has_ended()) {
                 waiting.push(*recipient);
             }
@@ -159,6 +159,9 @@ impl Deciding<'_> {
         let Some(cited) = draft.in_reply_to else {
             return if draft.kind.must_cite() { Err(Refusal::CitationUnknown.into()) } else { Ok(()) };
         };
+        if draft.kind == Kind::Response && draft.recipients.len() != 1 {
+            return Err(Refusal::CitationUnknown.into());
+        }
         let conversation = match self.message_received(&draft.recipients, cited)? {
             Some(conversation) => Some(conversation),
             None if draft.kind == Kind::Response => None,

@@ -11,12 +11,16 @@ use crate::core::tables::{ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, OUT, O
 /// How often one envelope is sealed before it is given up: a directory that changes faster is not one to follow.
 const SEALS_MAX: u32 = 16;
 
-/// Whether the recipient says that it does not have the key any more to which the envelope is sealed: the same message
-/// goes under another seal.
+/// Whether the recipient says that a key of the envelope is no longer one: its own, to which the envelope is sealed, or
+/// this node's, which signed it. The same message goes under another seal.
 pub(in crate::core) fn asks_for_another_seal(claim: &Claim) -> bool {
     claim.kind == EvidenceKind::ContentConsignmentFailure
-        && claim.outcome == Outcome::Rejected(RejectCode::RecipientKeyUnknown)
+        && matches!(claim.outcome, Outcome::Rejected(code) if names_a_key(code))
         && claim.envelope.seal.0 < SEALS_MAX
+}
+
+fn names_a_key(code: RejectCode) -> bool {
+    code == RejectCode::RecipientKeyUnknown || code == RejectCode::OriginatorKeyUnknown
 }
 
 impl Deciding<'_> {
@@ -58,8 +62,8 @@ impl Deciding<'_> {
         if originator != self.this_node() {
             return Err(Refusal::UnknownMessage.into());
         }
-        let key = (originator, message, recipient, evidence_byte(claim.kind));
-        if EVIDENCE.row(self.view, &key)?.is_some_and(|known| known.header == claim.header) {
+        let key = (originator, message, recipient, evidence_byte(claim.kind), claim.header.0);
+        if EVIDENCE.row(self.view, &key)?.is_some() {
             return Ok(Done::Noted);
         }
         // Evidence for something forgotten is kept too: it is somebody's signed word.
@@ -85,8 +89,8 @@ impl Deciding<'_> {
             return Ok(Done::Noted);
         }
         let recalled = OUT.row(self.view, &message)?.is_some_and(|row| row.recall_requested.is_some());
-        if code == RejectCode::RecipientKeyUnknown && seal.0 < SEALS_MAX {
-            // The recipient's key changed under way: the same message, sealed again.
+        if names_a_key(code) && seal.0 < SEALS_MAX {
+            // A key changed under way: the same message, sealed again.
             self.effects.push(Effect::SealEnvelope { message, recipient });
         } else if code == RejectCode::NotWaiting {
             // The hub answers a recall. What it never had is nowhere but here; what it had has ended there, with evidence.

@@ -196,6 +196,18 @@ fn services_contribute_until_the_request_is_answered() {
 }
 
 #[test]
+fn a_response_goes_to_whoever_asked_alone() {
+    let mut world = World::new();
+    consign(&mut world, arrival(1, Kind::Request, 1)).unwrap();
+    let mut answer = draft(7, Kind::Response, &["XC", "XB"]);
+    answer.in_reply_to = Some(message(1));
+    answer.conversation = ncp_protocol::ids::ConversationId(message(1));
+    answer.response_status = Some(ResponseStatus::Extension);
+    answer.answer_by = Some(START.plus_millis(DAY_MS));
+    assert_eq!(world.put_up(answer), Err(Refusal::CitationUnknown));
+}
+
+#[test]
 fn extension_moves_the_clock_at_both_ends() {
     let mut world = World::new();
     consign(&mut world, arrival(1, Kind::Request, 1)).unwrap();
@@ -265,4 +277,22 @@ fn number_below_the_floor_that_never_came_alarms_once() {
     seventh.received.floor = PairSequence(7);
     consign(&mut world, seventh).unwrap();
     assert_eq!(gaps(&world).len(), 2);
+}
+
+#[test]
+fn numbers_beyond_one_look_are_looked_at_by_the_next() {
+    let mut world = World::new();
+    consign(&mut world, arrival(1, Kind::Notice, 1)).unwrap();
+    for (seed, number) in [(2, 2_500), (3, 2_501), (4, 2_502)] {
+        let mut next = arrival(seed, Kind::Notice, number);
+        next.received.floor = PairSequence(number);
+        consign(&mut world, next).unwrap();
+    }
+    let mut missing = 0;
+    for event in &world.journal {
+        if let Change::SequenceGapNoticed { first, last, .. } = &event.change {
+            missing += last.0 - first.0 + 1;
+        }
+    }
+    assert_eq!(missing, 2_498);
 }

@@ -1,8 +1,8 @@
 //! An envelope on its way: each stage rests on evidence, and none goes back.
 
 use ncp_protocol::codes::Kind;
-use ncp_protocol::event::{Actor, Alert, Change, Draft, EvidenceKind, Outcome};
-use ncp_protocol::ids::{MessageId, PairSequence};
+use ncp_protocol::event::{Actor, Alert, Change, Claim, Draft, EvidenceKind, LogName, Outcome};
+use ncp_protocol::ids::{MessageId, PairSequence, ParticipantId};
 use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_DEFAULT_MS, LIFETIME_MAX_MS};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::state::View as _;
@@ -181,6 +181,44 @@ fn withdrawal_says_what_is_certain() {
     assert_eq!(withdraw(&mut world), Ok(Done::Withdrawal(WithdrawalOutcome::AllDelivered)));
     world.hear("XC", EvidenceKind::ContentConsignment, message, "XC", Outcome::Done).unwrap();
     assert_eq!(world.envelope(message, "XC").stage, EnvelopeStage::Delivered);
+}
+
+#[test]
+fn what_waits_for_another_seal_has_been_out_already() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    let unknown = Outcome::Rejected(RejectCode::OriginatorKeyUnknown);
+    world.hear("XB", EvidenceKind::ContentConsignmentFailure, message, "XB", unknown).unwrap();
+    assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Released);
+    let recalling = Ok(Done::Withdrawal(WithdrawalOutcome::Recalling(vec![id("XB")])));
+    assert_eq!(world.ask(officer(DRAFTER), Ask::Withdraw { message }), recalling);
+}
+
+#[test]
+fn a_word_about_an_earlier_seal_ends_nothing() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
+    let claim = |world: &World| Claim {
+        origin: origin("XB", LogName::Node),
+        key: log_key(),
+        kind: EvidenceKind::ContentConsignmentFailure,
+        envelope: world.envelope(message, "XB").key(id("XA"), message, id("XB")),
+        header: world.envelope(message, "XB").header.unwrap(),
+        outcome: Outcome::Rejected(RejectCode::WrapUnopened),
+    };
+    let earlier = claim(&world);
+    world.seal(message, "XB").unwrap();
+    let later = claim(&world);
+    let say = |world: &mut World, claim| {
+        world.ask(Actor::Peer(ParticipantId::HUB), Ask::NoteEvidence(noted(claim, START))).unwrap();
+    };
+    say(&mut world, earlier.clone());
+    assert_eq!((world.envelope(message, "XB").stage, queued(&world)), (EnvelopeStage::Sealed, 1));
+    say(&mut world, later.clone());
+    assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Failed(RejectCode::WrapUnopened));
+    let events = world.journal.len();
+    say(&mut world, earlier);
+    say(&mut world, later);
+    assert_eq!(world.journal.len(), events, "both are known");
 }
 
 #[test]

@@ -118,7 +118,7 @@ pub(super) fn origin(participant: &str, log: LogName) -> LogOrigin {
     LogOrigin { network: NETWORK, participant: id(participant), log, epoch: Epoch(1) }
 }
 
-fn log_key() -> ncp_protocol::ids::KeyId {
+pub(super) fn log_key() -> ncp_protocol::ids::KeyId {
     SigningKey::from_seed(&[77; 32]).verifying_key().id()
 }
 

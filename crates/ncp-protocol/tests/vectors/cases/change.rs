@@ -252,6 +252,11 @@ fn of_messages_in() -> Vec<Scenario> {
             "people compared a fingerprint",
             &by_officer(Change::EntryPinned { participant: originator, fingerprint: digest(0x66) }),
         ),
+        golden(
+            "receipts-stored",
+            "the hub's receipts are kept up to here",
+            &daemon(Change::ReceiptsStored { epoch: Epoch(1), number: 40 }),
+        ),
     ]
 }
 

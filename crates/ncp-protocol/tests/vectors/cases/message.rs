@@ -11,7 +11,7 @@ use ncp_protocol::keys::Signature;
 use ncp_protocol::manifest::{InReplyTo, Manifest};
 
 use crate::annotate::Hex;
-use crate::fixtures::{NETWORK, NOW, claim, event, header, manifest, message_id, origin, participant};
+use crate::fixtures::{NETWORK, NOW, claim, envelope_key, event, header, manifest, message_id, origin, participant};
 use crate::scenario::Scenario;
 
 pub(super) fn all() -> Vec<Scenario> {
