@@ -262,7 +262,8 @@ fn answers(script: &Script, frame: &Frame) -> Vec<Frame> {
         | Frame::Checkpoint(_)
         | Frame::Restricted(_)
         | Frame::Pong(_)
-        | Frame::Bye(_) => Vec::new(),
+        | Frame::Bye(_)
+        | Frame::Restricted(_) => Vec::new(),
     }
 }
 

@@ -26,6 +26,7 @@ const WIRE_MODULES: &[&str] = &[
     "envelope/draft.rs",
     "envelope/open.rs",
     "event.rs",
+    "event/numbers.rs",
     "evidence.rs",
     "frame.rs",
     "frame/batch.rs",
@@ -117,4 +118,20 @@ fn protocol_page_carries_the_digest_of_the_wire_modules() {
         page.contains(&digest),
         "the wire modules changed: read docs/PROTOCOL.md again, then set its digest to {digest}"
     );
+}
+
+/// A prefix says what follows it, so each letter is named once and for all.
+#[test]
+fn every_prefix_letter_stands_in_the_protocol_page() {
+    let page = fs::read_to_string(top().join("docs/PROTOCOL.md")).expect("docs/PROTOCOL.md");
+    let mut missing = Vec::new();
+    for source in files(".rs").into_iter().filter(|source| source.path.contains("/src/")) {
+        for (number, line) in source.lines() {
+            let letters = line.split("Prefix::new(b'").skip(1).filter_map(|rest| rest.chars().next());
+            for letter in letters.filter(|letter| !page.contains(&format!("`{letter}`"))) {
+                missing.push(format!("{}:{number}: {letter}", source.path));
+            }
+        }
+    }
+    report("prefix letters that docs/PROTOCOL.md does not name", missing);
 }
