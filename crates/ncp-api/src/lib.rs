@@ -33,6 +33,8 @@ pub const REQUEST_MAX: usize = 2 << 20;
 pub const WAIT_MAX_SECONDS: u64 = 60;
 /// Most rows of one page.
 pub const PAGE_MAX: usize = 500;
+/// Longest path of a Unix socket: `sockaddr_un` has 108 bytes with the final zero.
+pub const SOCKET_PATH_MAX: usize = 107;
 /// How the text of a message is named among its parts.
 pub const TEXT_PART: &str = "message.txt";
 /// How the form of a message is named among its parts.

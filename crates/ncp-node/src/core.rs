@@ -7,6 +7,7 @@ mod apply;
 pub mod command;
 mod decide;
 pub mod limits;
+mod meaning;
 pub mod tables;
 #[cfg(test)]
 mod tests;

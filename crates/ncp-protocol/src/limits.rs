@@ -3,6 +3,8 @@
 //! Sizes are bytes, times milliseconds unless the name says otherwise. The assertions at the end are checked by the
 //! compiler: a limit that breaks a relation does not build.
 
+use core::ops::RangeInclusive;
+
 /// Version of the protocol that headers and manifests name.
 pub const PROTOCOL_VERSION: u16 = 1;
 
@@ -119,10 +121,21 @@ pub const HELLO_VERSIONS_MAX: usize = 16;
 
 /// Shortest lifetime of a message.
 pub const LIFETIME_MIN_MS: u64 = 60 * 1_000;
-/// Lifetime if none is named: 5 days.
-pub const LIFETIME_DEFAULT_MS: u64 = 5 * DAY_MS;
-/// Longest lifetime: 30 days.
-pub const LIFETIME_MAX_MS: u64 = 30 * DAY_MS;
+/// Days that people may choose for a message to live.
+pub const LIFETIME_DAYS: RangeInclusive<u16> = 1..=30;
+/// Days that a message lives if nobody chooses.
+pub const LIFETIME_DEFAULT_DAYS: u16 = 5;
+/// Lifetime if none is named.
+pub const LIFETIME_DEFAULT_MS: u64 = LIFETIME_DEFAULT_DAYS as u64 * DAY_MS;
+/// Longest lifetime.
+pub const LIFETIME_MAX_MS: u64 = *LIFETIME_DAYS.end() as u64 * DAY_MS;
+/// How often one recipient's envelope of a message is sealed at most, at both ends: a directory that changes faster is not one
+/// to follow. Nodes replay their journals by this number.
+pub const SEALS_MAX: u32 = 16;
+/// How long either side of a link waits for the other's hello.
+pub const HELLO_TIMEOUT_MS: u64 = 10_000;
+/// How often either side of a quiet link asks for a sign of life.
+pub const PING_EVERY_MS: u64 = 60_000;
 /// How far two clocks may differ.
 pub const CLOCK_SKEW_MAX_MS: u64 = 10 * 60 * 1_000;
 /// How long the rows live that recognise a message id again.

@@ -15,13 +15,13 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 
-use ncp_api::{ErrorCode, Fault};
+use ncp_api::{ErrorCode, Fault, SOCKET_PATH_MAX};
 
 use self::document::{Document, Found};
 use crate::core::Quotas;
 use crate::limits::{
     CONFIG_MAX, CONNECTIONS, IDLE, MAILBOX_BYTES, MAILBOX_ENVELOPES, ORIGINATOR_BYTES, ORIGINATOR_ENVELOPES,
-    SOCKET_PATH_MAX, WAITING_MAX,
+    WAITING_MAX,
 };
 
 const MEBIBYTE: u64 = 1 << 20;

@@ -14,6 +14,7 @@ pub mod apply;
 pub mod command;
 pub mod decide;
 pub mod mailbox;
+pub mod meaning;
 pub mod query;
 pub mod tables;
 

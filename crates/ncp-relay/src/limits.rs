@@ -6,8 +6,8 @@
 use core::time::Duration;
 
 use ncp_protocol::limits::{
-    BODY_BUCKET_MIN, BODY_MAX, CHUNK_SEALED, DEDUPLICATION_MS, LIFETIME_MAX_MS, RECEIPTS_KEPT_MS,
-    RECEIPTS_PER_FRAME_MAX, RECIPIENTS_MAX,
+    BODY_BUCKET_MIN, BODY_MAX, CHUNK_SEALED, DEDUPLICATION_MS, HELLO_TIMEOUT_MS, LIFETIME_MAX_MS, PING_EVERY_MS,
+    RECEIPTS_KEPT_MS, RECEIPTS_PER_FRAME_MAX, RECIPIENTS_MAX, SEALS_MAX,
 };
 use ncp_store::limits::QUEUE_COMMANDS_PER_SOURCE_MAX;
 
@@ -21,10 +21,8 @@ pub const ORIGINATOR_BYTES: u64 = 64 << 30;
 pub const MAILBOX_ENVELOPES: u64 = 100_000;
 /// Most bytes of bodies in one mailbox, unless configured.
 pub const MAILBOX_BYTES: u64 = 64 << 30;
-/// How often one recipient's envelope of a message may be sealed anew.
-pub const SEALS_MAX: u64 = 8;
 /// Most envelopes of one message that the index remembers.
-pub const ENVELOPES_PER_MESSAGE_MAX: u64 = RECIPIENTS_MAX as u64 * SEALS_MAX;
+pub const ENVELOPES_PER_MESSAGE_MAX: u64 = RECIPIENTS_MAX as u64 * SEALS_MAX as u64;
 
 /// Most envelopes that one command offers.
 pub const OFFER_BATCH_MAX: usize = 32;
@@ -35,8 +33,6 @@ pub const EXPIRE_BATCH_MAX: usize = 64;
 pub const SURPLUS_EVIDENCE_PER_DAY: u32 = 2_000;
 /// How long evidence that has to wait does so before it is looked at again.
 pub const EVIDENCE_PAUSE: Duration = Duration::from_secs(60);
-/// Most rows that one event forgets.
-pub const FORGET_PER_EVENT_MAX: usize = 4;
 /// Out of this many deliveries one goes to the lower ranks even while urgent mail waits.
 pub const LOWER_RANK_EVERY: u64 = 8;
 
@@ -69,9 +65,9 @@ pub const WORKERS_MAX: usize = 2;
 pub const RECEIPT_FRAMES_AHEAD: u64 = 4;
 
 /// How long a peer may take to say hello.
-pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+pub const HELLO_TIMEOUT: Duration = Duration::from_millis(HELLO_TIMEOUT_MS);
 /// How often the relay pings a silent peer.
-pub const PING_EVERY: Duration = Duration::from_secs(60);
+pub const PING_EVERY: Duration = Duration::from_millis(PING_EVERY_MS);
 /// How often the relay tells a peer its newest checkpoint, at most.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 /// How often the relay looks for envelopes that are due to expire.
@@ -95,8 +91,6 @@ pub const FREE_SPACE_MIN: u64 = 1 << 30;
 pub const CONNECTIONS: u64 = 512;
 /// How long a link may stay silent, unless configured.
 pub const IDLE: Duration = Duration::from_secs(300);
-/// Longest path of a Unix socket: `sockaddr_un` has 108 bytes with the final zero.
-pub const SOCKET_PATH_MAX: usize = 107;
 /// Longest configuration file.
 pub const CONFIG_MAX: u64 = 1 << 20;
 /// Longest body of a request to the local API.
@@ -111,5 +105,6 @@ const _: () = assert!(CREDIT_ENVELOPES as usize >= RECIPIENTS_MAX, "one message 
 const _: () = assert!(TIMESTAMP_EVERY.as_secs() * 2 < TIMESTAMP_LIFETIME.as_secs(), "two statements may be missed");
 const _: () = assert!(CREDIT_BYTES / BODY_BUCKET_MIN + (CREDIT_ENVELOPES as u64) < INTAKE_MAX as u64);
 const _: () = assert!(DECISIONS_MAX + RECEIPTS_PER_FRAME_MAX + OFFER_BATCH_MAX < QUEUE_COMMANDS_PER_SOURCE_MAX);
-const _: () = assert!(FORGET_PER_EVENT_MAX > 3, "more is forgotten than one event makes to be forgotten");
+const _: () =
+    assert!(crate::core::meaning::FORGET_PER_EVENT_MAX > 3, "more is forgotten than one event makes to be forgotten");
 const _: () = assert!(PING_EVERY.as_secs() * 4 < IDLE.as_secs(), "pings keep a link from falling silent");

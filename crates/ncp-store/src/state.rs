@@ -1,7 +1,7 @@
 //! The seam between a daemon's pure core and the store: rows, views, decisions.
 //!
 //! A core implements [`Core`]: `decide` chooses events for a command against a [`View`] and touches nothing; `apply` folds
-//! one event into [`Rows`] and is the only writer of the index, live, in recovery and in the simulator alike. Rows are
+//! one event into [`Rows`] and is the only writer of the index, live and in recovery alike. Rows are
 //! small (≤ [`ROW_MAX`] bytes), keys sort as bytes. What cannot be read is an error, never an absence: [`Unreadable`]
 //! stops the daemon, and the next start rebuilds the index from the journal.
 
@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 
 use ncp_protocol::codec;
 use ncp_protocol::event::Event;
-use ncp_protocol::ids::{LogName, MessageId, ParticipantId};
+use ncp_protocol::ids::{LogName, MessageId, ParticipantId, UnixMillis};
+use ncp_protocol::keys::sha256;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -133,6 +134,29 @@ impl<R, E> Decision<R, E> {
     /// Nothing happened; only a reply.
     pub fn reply(reply: R) -> Self {
         Self { events: Vec::new(), records: Vec::new(), erase: Vec::new(), reply, effects: Vec::new() }
+    }
+}
+
+/// Time and chance of one command: a core has neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// When the shell made the command.
+    pub now: UnixMillis,
+    /// 32 random bytes of its own.
+    pub seed: [u8; 32],
+}
+
+impl Stamp {
+    /// The salt of the command's event number `n`.
+    #[must_use]
+    pub fn salt(&self, n: u64) -> [u8; 16] {
+        let mut bytes = self.seed.to_vec();
+        bytes.extend_from_slice(&n.to_le_bytes());
+        let mut salt = [0; 16];
+        for (slot, byte) in salt.iter_mut().zip(sha256(&bytes).0) {
+            *slot = byte;
+        }
+        salt
     }
 }
 

@@ -1,5 +1,5 @@
-//! `apply`: folds one event into rows. The only writer of the index, live, in recovery and in the simulator alike, and
-//! frozen: what an event of this version means never changes.
+//! `apply`: folds one event into rows. The only writer of the index, live and in recovery alike, and frozen: what
+//! an event of this version means never changes. What it reads beside event and rows stands in [`meaning`](super::meaning).
 
 mod inbound;
 mod message;

@@ -15,32 +15,10 @@ use ncp_protocol::ids::{
 use ncp_protocol::keys::{Signature, VerifyingKey, sha256};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::spool::{Record, RecordName};
+pub use ncp_store::state::Stamp;
 use thiserror::Error;
 
 use super::tables::{MessageKey, OutState};
-
-/// Time and chance of one command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// When the shell made the command.
-    pub now: UnixMillis,
-    /// 32 random bytes of its own.
-    pub seed: [u8; 32],
-}
-
-impl Stamp {
-    /// The salt of the command's event number `n`.
-    #[must_use]
-    pub fn salt(&self, n: u64) -> [u8; 16] {
-        let mut bytes = self.seed.to_vec();
-        bytes.extend_from_slice(&n.to_le_bytes());
-        let mut salt = [0; 16];
-        for (slot, byte) in salt.iter_mut().zip(sha256(&bytes).0) {
-            *slot = byte;
-        }
-        salt
-    }
-}
 
 /// A command with its time and chance.
 #[derive(Debug)]

@@ -11,8 +11,6 @@ mod outbound;
 mod release;
 mod tick;
 
-pub(super) use outbound::{asks_for_another_seal, evidence_byte};
-
 use ncp_protocol::event::{Actor, Change, Claim, EnvelopeKey, Event, EvidenceKind, HoldScope, Outcome, Role};
 use ncp_protocol::ids::{Digest, LogName, OfficerNumber, ParticipantId, UnixMillis};
 use ncp_store::spool::Record;

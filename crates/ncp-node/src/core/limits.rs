@@ -8,8 +8,6 @@ pub const TASKS_MAX: usize = 64;
 pub const CONTRIBUTIONS_MAX: usize = 32;
 /// Most clocks that one tick acts on; the next tick takes the rest.
 pub const DUE_PER_TICK: usize = 64;
-/// Most numbers below a floor that one message makes the node look at.
-pub const NUMBERS_PER_LOOK: u64 = 1_000;
 /// Most gaps that one message makes the node write down.
 pub const GAPS_PER_MESSAGE_MAX: usize = 8;
 /// Pause between two ticks.

@@ -12,6 +12,8 @@ use ncp_protocol::reject::RejectCode;
 use ncp_store::state::{Key, Table};
 use serde::{Deserialize, Serialize};
 
+use super::meaning::quarters;
+
 /// Version of this layout.
 pub const SCHEMA: u32 = 3;
 
@@ -110,7 +112,7 @@ pub fn queue_key(
     (rank, released.0, message, recipient)
 }
 
-/// A message of this node.
+/// A message of this node. It must fit [`ROW_MAX`](ncp_store::state::ROW_MAX), as must [`InRow`]: the committer panics at a longer one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutRow {
     /// As it stands after the last edit.
@@ -326,7 +328,7 @@ pub struct EntryRow {
     pub suspended: bool,
 }
 
-/// Evidence by what it speaks of: message, recipient, kind (0 relay, 1 consignment, 2 handover).
+/// Evidence by what it speaks of: message, recipient, and the byte that `meaning::evidence_byte` gives its kind, and header.
 pub type EvidenceKey = (ParticipantId, MessageId, ParticipantId, u8, [u8; 32]);
 
 /// Another party's evidence.
@@ -362,7 +364,8 @@ pub fn conversation_key(conversation: ConversationId) -> MessageId {
     conversation.0
 }
 
-/// Clocks of [`DUE`], in the order of their bytes.
+/// Clocks of [`DUE`], in the order of their bytes. A row goes when its clock struck, so [`DUE`] is no list of deadlines: a
+/// deadline stands in the message's own row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// A message of this node ends if the hub has not accepted it.
@@ -411,22 +414,17 @@ impl Clock {
         }
     }
 
-    /// When the clocks of an incoming request strike that came at `from`: unread after a quarter of the time, due soon
-    /// when a quarter is left.
+    /// When the clocks of an incoming request strike that came at `from`.
     #[must_use]
     pub fn of_request(from: UnixMillis, due: UnixMillis) -> [(u64, Self); 3] {
-        let quarter = due.millis_since(from) / 4;
-        [
-            (from.0.saturating_add(quarter), Self::Unread),
-            (due.0.saturating_sub(quarter), Self::DueSoon),
-            (due.0, Self::Overdue),
-        ]
+        let (unread, soon) = quarters(from, due);
+        [(unread, Self::Unread), (soon, Self::DueSoon), (due.0, Self::Overdue)]
     }
 
     /// The same clock as the requester sees it.
     #[must_use]
     pub fn of_answer(from: UnixMillis, due: UnixMillis) -> [(u64, Self); 2] {
-        let quarter = due.millis_since(from) / 4;
-        [(due.0.saturating_sub(quarter), Self::AnswerDueSoon), (due.0, Self::AnswerOverdue)]
+        let (_, soon) = quarters(from, due);
+        [(soon, Self::AnswerDueSoon), (due.0, Self::AnswerOverdue)]
     }
 }

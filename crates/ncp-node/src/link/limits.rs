@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use ncp_protocol::limits::{CHUNK_SEALED, FRAME_MAX};
+use ncp_protocol::limits::{CHUNK_SEALED, FRAME_MAX, HELLO_TIMEOUT_MS, PING_EVERY_MS};
 use ncp_transport::credit::Credit;
 
 /// What the hub may have in flight towards this node.
@@ -10,11 +10,11 @@ pub(crate) const WINDOW: Credit = Credit { envelopes: 64, bytes: 4 << 20 };
 /// Bytes of credit are given back in pieces of at least this much.
 pub(crate) const BYTES_PER_GRANT: u64 = WINDOW.bytes / 8;
 /// Longest wait for the hub's hello.
-pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_millis(HELLO_TIMEOUT_MS);
 /// Longest wait for an answer about the directory.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the hub is asked for a sign of life.
-pub(crate) const PING_EVERY: Duration = Duration::from_secs(60);
+pub(crate) const PING_EVERY: Duration = Duration::from_millis(PING_EVERY_MS);
 /// How often the directory is asked for, whether the hub told of news or not.
 pub(crate) const REFRESH_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Shortest pause between two looks at the directory that somebody missing a key asked for.

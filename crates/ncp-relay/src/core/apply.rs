@@ -1,6 +1,6 @@
-//! Folding one event into rows: the only writer of the tables, live, in recovery and in the simulator alike.
+//! Folding one event into rows: the only writer of the tables, live and in recovery alike.
 //!
-//! Frozen per event version. What an event cannot find is left alone: only events that `decide` chose get here, and a
+//! Frozen per event version; what it reads beside event and rows stands in [`meaning`](super::meaning). What an event cannot find is left alone: only events that `decide` chose get here, and a
 //! journal that says otherwise must still replay.
 
 use ncp_protocol::event::Change;
@@ -44,7 +44,8 @@ pub fn apply(view: &dyn View, placed: Placed<'_>, rows: &mut Rows) -> Result<(),
             PUBLIC.put(fold.rows, &(), &PublicRow { size: *size });
             Ok(())
         }
-        // A log's opening is the store's; the rest happens at nodes alone.
+        // A log's opening is the store's; the rest happens at nodes alone. It is passed over and not refused as a node refuses
+        // the hub's: the hub must start on any journal that its own log key signed, for the whole network waits for it.
         Change::LogOpened { .. }
         | Change::OfficerAdded { .. }
         | Change::OfficerDisabled { .. }

@@ -9,33 +9,10 @@ use ncp_protocol::codes::Code;
 use ncp_protocol::event::{Actor, Claim, EnvelopeKey};
 use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, Epoch, MessageId, ParticipantId, UnixMillis};
-use ncp_protocol::keys::sha256;
 use ncp_protocol::reject::RejectCode;
+pub use ncp_store::state::Stamp;
 
 use super::tables::ReceiptPlace;
-
-/// Time and chance of one command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// When it was asked.
-    pub now: UnixMillis,
-    /// 32 random bytes.
-    pub seed: [u8; 32],
-}
-
-impl Stamp {
-    /// The salt of the command's event number `n`.
-    #[must_use]
-    pub fn salt(&self, n: u64) -> [u8; 16] {
-        let mut salted = self.seed.to_vec();
-        salted.extend_from_slice(&n.to_le_bytes());
-        let mut salt = [0; 16];
-        for (slot, byte) in salt.iter_mut().zip(sha256(&salted).0) {
-            *slot = byte;
-        }
-        salt
-    }
-}
 
 /// What the core is asked.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 mod directory;
 mod evidence;
+mod golden;
 mod mailbox;
 mod random;
 mod submission;

@@ -1,12 +1,12 @@
 //! Rows of a message that arrived.
 
-use ncp_protocol::codes::{Code, ResponseStatus};
+use ncp_protocol::codes::Code;
 use ncp_protocol::event::{Alert, Claim, EvidenceKind, Lane, Received};
 use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
 use ncp_store::state::Unreadable;
 
 use super::{Applying, introduced};
-use crate::core::limits::NUMBERS_PER_LOOK;
+use crate::core::meaning::{NUMBERS_PER_LOOK, ends_the_wait};
 use crate::core::tables::{
     CONVERSATION, Clock, DUE, ENVELOPE, EnvelopeRow, IN, INBOX, InRow, MessageKey, PAIR_IN, PAIR_IN_FLOOR, RECEIPT,
     RECEIPT_LAST, REFERENCE, REFUSED, TASK, TaskRow, conversation_key, lane_byte, reference_key,
@@ -63,14 +63,10 @@ impl Applying<'_> {
     /// An answer stops the clock that runs for its originator, and stands in the timeline of what it answers.
     fn note_answer_received(&mut self, received: &Received) -> Result<(), Unreadable> {
         let Some(cited) = received.in_reply_to else { return Ok(()) };
-        let ends = match received.response_status {
-            Some(ResponseStatus::Final | ResponseStatus::Partial | ResponseStatus::Refusal) => true,
-            Some(ResponseStatus::Extension) | None => false,
-        };
         let from = received.envelope.originator;
         let Some(row) = self.read(&ENVELOPE, &(cited, from))? else { return Ok(()) };
         self.remember_own(cited);
-        if ends {
+        if ends_the_wait(received.response_status) {
             ENVELOPE.put(self.rows, &(cited, from), &EnvelopeRow { answer: Some(received.envelope.message), ..row });
             self.set_answer_clock(cited, from, None)?;
         }

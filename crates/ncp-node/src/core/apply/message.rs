@@ -2,10 +2,10 @@
 
 use ncp_protocol::event::{Approval, Draft, Lane};
 use ncp_protocol::ids::{Epoch, MessageId, PairSequence, SealNumber};
-use ncp_protocol::limits::CLOCK_SKEW_MAX_MS;
 use ncp_store::state::Unreadable;
 
 use super::{Applying, introduced};
+use crate::core::meaning::{ends_the_wait, expiry};
 use crate::core::tables::{
     CONVERSATION, Clock, DUE, ENVELOPE, EnvelopeRow, EnvelopeStage, IDEMPOTENCY, IN, IdempotencyRow, InRow, OUT,
     OutRow, OutState, PAIR_OPEN, PAIR_OUT, PairOutRow, QUEUE, REFERENCE, REFERENCE_LAST, conversation_key, lane_byte,
@@ -82,7 +82,7 @@ impl Applying<'_> {
         OUT.put(self.rows, &message, &row);
         let draft = &row.draft;
         let lane = lane_byte(Lane::of(draft.precedence));
-        let expiry = draft.not_after.plus_millis(CLOCK_SKEW_MAX_MS).0;
+        let expiry = expiry(draft.not_after).0;
         for (recipient, sequence) in draft.recipients.iter().zip(sequences) {
             let envelope = EnvelopeRow {
                 seal: SealNumber(0),
@@ -106,12 +106,9 @@ impl Applying<'_> {
 
     /// A released answer stops the clocks of the request it answers.
     fn note_answer(&mut self, draft: &Draft) -> Result<(), Unreadable> {
-        use ncp_protocol::codes::ResponseStatus::{Extension, Final, Partial, Refusal};
-        let ends = match draft.response_status {
-            Some(Final | Partial | Refusal) => true,
-            Some(Extension) | None => false,
-        };
-        let (true, Some(cited), Some(originator)) = (ends, draft.in_reply_to, draft.recipients.first()) else {
+        let (true, Some(cited), Some(originator)) =
+            (ends_the_wait(draft.response_status), draft.in_reply_to, draft.recipients.first())
+        else {
             return Ok(());
         };
         if let Some(row) = self.read(&IN, &(*originator, cited))? {

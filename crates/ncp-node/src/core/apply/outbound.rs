@@ -2,12 +2,11 @@
 
 use ncp_protocol::event::{Claim, EnvelopeKey, EvidenceKind, Lane, Outcome};
 use ncp_protocol::ids::{Digest, MessageId, ParticipantId, UnixMillis};
-use ncp_protocol::limits::CLOCK_SKEW_MAX_MS;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::state::Unreadable;
 
 use super::{Applying, introduced};
-use crate::core::decide::{asks_for_another_seal, evidence_byte};
+use crate::core::meaning::{answer_due, asks_for_another_seal, evidence_byte, expiry};
 use crate::core::tables::{
     Clock, DUE, ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, EvidenceRow, HUB_SEEN, HubSeenRow, OUT, OutRow,
     PAIR_OPEN, PAIR_VOIDED, QUEUE, lane_byte, queue_key,
@@ -149,7 +148,7 @@ impl Applying<'_> {
         let draft = &out.draft;
         let released = out.released.unwrap_or(out.created);
         let key = queue_key(draft.precedence, released, draft.message, recipient);
-        let expiry = (draft.not_after.plus_millis(CLOCK_SKEW_MAX_MS).0, Clock::Expiry.byte(), recipient, draft.message);
+        let expiry = (expiry(draft.not_after).0, Clock::Expiry.byte(), recipient, draft.message);
         if waits {
             QUEUE.put(self.rows, &key, &());
             DUE.put(self.rows, &expiry, &());
@@ -167,11 +166,10 @@ impl Applying<'_> {
         stated: UnixMillis,
     ) -> Result<(), Unreadable> {
         let draft = introduced(self.read(&OUT, &message)?, "message")?.draft;
-        if !draft.kind.expects_answer() {
-            return Ok(());
+        match answer_due(draft.kind, draft.answer_by, draft.precedence, stated) {
+            Some(due) => self.set_answer_clock(message, recipient, Some((stated, due))),
+            None => Ok(()),
         }
-        let due = draft.answer_by.unwrap_or_else(|| stated.plus_millis(draft.precedence.answer_time_ms()));
-        self.set_answer_clock(message, recipient, Some((stated, due)))
     }
 
     /// Replaces the clock of a recipient's answer and the rows by which it strikes.

@@ -9,7 +9,8 @@ use ncp_store::spool::Record;
 
 use super::{Deciding, Stop};
 use crate::core::command::{Consigned, Done, Effect, Refusal};
-use crate::core::limits::{CONTRIBUTIONS_MAX, GAPS_PER_MESSAGE_MAX, NUMBERS_PER_LOOK, SERVICES_MAX, TASKS_MAX};
+use crate::core::limits::{CONTRIBUTIONS_MAX, GAPS_PER_MESSAGE_MAX, SERVICES_MAX, TASKS_MAX};
+use crate::core::meaning::{NUMBERS_PER_LOOK, answer_due};
 use crate::core::tables::{IN, InRow, MessageKey, OUT, PAIR_IN, PAIR_IN_FLOOR, REFUSED, TASK, lane_byte};
 
 impl Deciding<'_> {
@@ -126,9 +127,7 @@ impl Deciding<'_> {
 
     /// When an answer to this message is due, counted from now: the time of R2.
     fn due(&self, received: &Received) -> Option<UnixMillis> {
-        let expects_answer = received.kind.expects_answer();
-        expects_answer
-            .then(|| received.answer_by.unwrap_or_else(|| self.now().plus_millis(received.precedence.answer_time_ms())))
+        answer_due(received.kind, received.answer_by, received.precedence, self.now())
     }
 
     /// An answer that only says when the answer will come moves the clock of our request.

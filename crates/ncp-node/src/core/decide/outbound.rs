@@ -1,27 +1,14 @@
 //! An envelope of this node on its way: sealed, accepted, delivered, or refused.
 
-use ncp_protocol::event::{Change, Claim, EnvelopeKey, EvidenceKind, Outcome};
+use ncp_protocol::event::{Change, EnvelopeKey};
 use ncp_protocol::frame::Cursor;
+use ncp_protocol::limits::SEALS_MAX;
 use ncp_protocol::reject::{Permanence, RejectCode};
 
 use super::{Deciding, Stop};
 use crate::core::command::{Done, Effect, Noted, Refusal, Sealed};
+use crate::core::meaning::{asks_for_another_seal, evidence_byte, names_a_key};
 use crate::core::tables::{ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, OUT, OutState, RECEIPTS_STORED};
-
-/// How often one envelope is sealed before it is given up: a directory that changes faster is not one to follow.
-const SEALS_MAX: u32 = 16;
-
-/// Whether the recipient says that a key of the envelope is no longer one: its own, to which the envelope is sealed, or
-/// this node's, which signed it. The same message goes under another seal.
-pub(in crate::core) fn asks_for_another_seal(claim: &Claim) -> bool {
-    claim.kind == EvidenceKind::ContentConsignmentFailure
-        && matches!(claim.outcome, Outcome::Rejected(code) if names_a_key(code))
-        && claim.envelope.seal.0 < SEALS_MAX
-}
-
-fn names_a_key(code: RejectCode) -> bool {
-    code == RejectCode::RecipientKeyUnknown || code == RejectCode::OriginatorKeyUnknown
-}
 
 impl Deciding<'_> {
     pub(super) fn seal(&mut self, sealed: Sealed) -> Result<Done, Stop> {
@@ -41,6 +28,7 @@ impl Deciding<'_> {
         if !sealable
             || !released
             || sealed.envelope.seal.0 != next
+            || next > SEALS_MAX
             || sealed.sequence != row.sequence
             || sealed.entry != entry.entry
         {
@@ -120,16 +108,5 @@ impl Deciding<'_> {
         }
         let row = ENVELOPE.row(self.view, &(envelope.message, envelope.recipient))?;
         row.ok_or_else(|| Refusal::UnknownMessage.into())
-    }
-}
-
-/// Which evidence stands beside which: one of each sort per envelope, positive or negative.
-pub(in crate::core) fn evidence_byte(kind: EvidenceKind) -> u8 {
-    match kind {
-        EvidenceKind::RelayAcceptance => 0,
-        EvidenceKind::RelayFailure => 1,
-        EvidenceKind::ContentConsignment => 2,
-        EvidenceKind::ContentConsignmentFailure => 3,
-        EvidenceKind::ContentHandover => 4,
     }
 }

@@ -8,7 +8,7 @@ use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, LIFETIME_MAX_MS};
 
 use super::world::*;
 use crate::core::command::{Ask, Done, Effect, NewOfficer, Refusal, WithdrawalOutcome};
-use crate::core::tables::OutState;
+use crate::core::tables::{OutRow, OutState};
 
 fn waiting(missing: u8, seed: u8) -> Result<Done, Refusal> {
     let (message, state) = (message(seed), OutState::WaitingForRelease);
@@ -128,6 +128,26 @@ fn nothing_listed_nothing_leaves() {
     secret.handling = Handling::H3;
     assert!(matches!(world.put_up(secret), Err(Refusal::Denied { .. })));
     assert_eq!(world.put_up(draft(3, Kind::Notice, &["XD"])), Err(Refusal::UnknownParticipant(id("XD"))));
+}
+
+#[test]
+fn a_message_to_all_with_the_longest_codes_fits_its_row() {
+    let longest: ncp_protocol::codes::Code = "x".repeat(ncp_protocol::limits::CODE_MAX).parse().unwrap();
+    let mut draft = draft(1, Kind::Response, &["XB"]);
+    draft.recipients = (0..ncp_protocol::limits::RECIPIENTS_MAX).map(|n| id(&format!("X{n:06}"))).collect();
+    (draft.reason, draft.rule) = (Some(longest.clone()), longest);
+    (draft.in_reply_to, draft.answer_by) = (Some(draft.message), Some(START));
+    let row = OutRow {
+        draft,
+        drafters: (0..500).map(OfficerNumber).collect(),
+        approved_by: vec![RELEASER, SECOND_RELEASER],
+        state: OutState::Released,
+        created: START,
+        released: Some(START),
+        recall_requested: Some(START),
+    };
+    let length = ncp_protocol::codec::encode(&row).len();
+    assert!(length <= ncp_store::state::ROW_MAX, "{length} bytes");
 }
 
 #[test]

@@ -125,25 +125,30 @@ pub(super) fn log_key() -> ncp_protocol::ids::KeyId {
 impl World {
     pub(super) fn new() -> Self {
         let mut world = Self::empty();
+        world.begin();
+        world
+    }
+
+    /// Officers, rules, and two participants whose entries are pinned.
+    pub(super) fn begin(&mut self) {
         let officers = vec![
             new_officer(DRAFTER, &[Role::Drafter]),
             new_officer(RELEASER, &[Role::Drafter, Role::Releaser]),
             new_officer(SECOND_RELEASER, &[Role::Releaser]),
             new_officer(SUPERVISOR, &[Role::Releaser, Role::Supervisor]),
         ];
-        world.ask(Actor::Daemon, Ask::Begin(Begin { officers, rules: rules() })).unwrap();
+        self.ask(Actor::Daemon, Ask::Begin(Begin { officers, rules: rules() })).unwrap();
         let entry = |participant: &str| EntryNews::Entry {
             participant: id(participant),
             version: 0,
             record: record(RecordKind::Entry, participant.as_bytes()),
         };
-        world.ask(Actor::Peer(ParticipantId::HUB), Ask::AcceptEntries(vec![entry("XB"), entry("XC")])).unwrap();
+        self.ask(Actor::Peer(ParticipantId::HUB), Ask::AcceptEntries(vec![entry("XB"), entry("XC")])).unwrap();
         for participant in ["XB", "XC"] {
             let pin = Ask::PinEntry { participant: id(participant), fingerprint: digest(5) };
-            world.ask(officer(SUPERVISOR), pin).unwrap();
+            self.ask(officer(SUPERVISOR), pin).unwrap();
         }
-        world.effects.clear();
-        world
+        self.effects.clear();
     }
 
     pub(super) fn empty() -> Self {

@@ -1,10 +1,10 @@
 //! One event's writes. Rows that the event wrote already are read back before the view: two writes may meet in one row.
 
-use ncp_protocol::event::{Accepted, Claim, EnvelopeKey, EvidenceKind, Outcome};
+use ncp_protocol::event::{Accepted, Claim, EnvelopeKey, EvidenceKind};
 use ncp_protocol::ids::{Digest, MessageId, ParticipantId, UnixMillis};
-use ncp_protocol::limits::{DEDUPLICATION_MS, RECEIPTS_KEPT_MS};
 use ncp_store::state::{Placed, Rows, Unreadable, View};
 
+use crate::core::meaning::{DEDUPLICATION_MS, RECEIPTS_KEPT_MS, ending};
 use crate::core::tables::{
     DIRECTORY, DUE, DirectoryRow, ENVELOPES, Ending, EnvelopeRow, EnvelopeState, FORGET, Forget, MAILBOXES, MESSAGES,
     MessageRow, PEERS, PeerRow, RECEIPTS, ROOTS, ReceiptPlace, ReceiptRow, Tally, WAITING, envelope_key,
@@ -223,13 +223,5 @@ impl<'a> Fold<'a> {
     fn remind(&mut self, after_ms: u64, what: &Forget) {
         FORGET.put(self.rows, &(self.time.plus_millis(after_ms).0, self.sequence, self.reminders), what);
         self.reminders += 1;
-    }
-}
-
-fn ending(outcome: Outcome) -> Ending {
-    match outcome {
-        Outcome::Recalled | Outcome::RecalledAfterOffer => Ending::Recalled,
-        Outcome::Expired => Ending::Expired,
-        Outcome::Done | Outcome::Confirmed | Outcome::Blind | Outcome::Rejected(_) => Ending::Rejected,
     }
 }

@@ -7,8 +7,8 @@ use ncp_protocol::event::EnvelopeKey;
 use ncp_store::state::Unreadable;
 
 use super::fold::Fold;
+use crate::core::meaning::FORGET_PER_EVENT_MAX;
 use crate::core::tables::{ENVELOPES, EnvelopeRow, FORGET, Forget, MESSAGES, RECEIPTS, envelope_key};
-use crate::limits::FORGET_PER_EVENT_MAX;
 
 impl Fold<'_> {
     /// Forgets the oldest rows whose time has come. Runs first in its event, so that the view shows all there is.

@@ -7,6 +7,7 @@ use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::{Accepted, Actor, Change, EnvelopeKey, EvidenceKind, Outcome};
 use ncp_protocol::header::{Header, TimeError};
 use ncp_protocol::ids::SealNumber;
+use ncp_protocol::limits::SEALS_MAX;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::spool::{Record, RecordKind, RecordName};
 use ncp_store::state::{Decision, Unreadable, View};
@@ -39,6 +40,9 @@ pub(super) fn accept(relay: &Relay, view: &dyn View, submission: AcceptSubmissio
     }
     if let Some(reply) = refuse_recipient(view, &submission)? {
         return Ok(Decision::reply(reply));
+    }
+    if header.seal.0 > SEALS_MAX {
+        return Ok(Decision::reply(Reply::Refused(RejectCode::HeaderMalformed)));
     }
     let older = match other_seals(view, header)? {
         Seals::Superseded => return Ok(Decision::reply(Reply::Refused(RejectCode::SealSuperseded))),

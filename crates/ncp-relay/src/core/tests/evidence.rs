@@ -6,9 +6,10 @@ use ncp_protocol::reject::RejectCode;
 
 use super::world::{NOW, body_dropped, header, id, key, world};
 use crate::core::command::{Command, Effect, EvidenceCursor, Reply, StoreEvidence};
+use crate::core::meaning::FORGET_PER_EVENT_MAX;
 use crate::core::query;
 use crate::core::tables::{Ending, EnvelopeState, ReceiptRow, Tally};
-use crate::limits::{FORGET_PER_EVENT_MAX, SURPLUS_EVIDENCE_PER_DAY};
+use crate::limits::SURPLUS_EVIDENCE_PER_DAY;
 
 fn stored(number: u64) -> Reply {
     Reply::Stored(EvidenceCursor { epoch: Epoch(1), number })

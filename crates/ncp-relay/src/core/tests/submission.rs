@@ -5,7 +5,7 @@ use ncp_protocol::event::{Change, EvidenceKind, Outcome};
 use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, NetworkId, SealNumber, UnixMillis};
 use ncp_protocol::keys::sha256;
-use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_MAX_MS};
+use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_MAX_MS, SEALS_MAX};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::spool::{BodyName, RecordKind, RecordName};
 
@@ -207,6 +207,19 @@ fn a_higher_seal_supersedes_a_waiting_one_only() {
     let late = Header { seal: SealNumber(1), recipient: id("XC"), ..first.clone() };
     world.submit(&Header { seal: SealNumber(2), ..late.clone() });
     assert_eq!(world.submit(&late).reply, Reply::Refused(RejectCode::SealSuperseded));
+}
+
+#[test]
+fn an_envelope_has_so_many_seals_and_no_more() {
+    let mut world = world();
+    for seal in 1..=SEALS_MAX {
+        let header = Header { seal: SealNumber(seal), ..header("XA", 1, "XB") };
+        assert_eq!(world.submit(&header).reply, Reply::Accepted, "seal {seal}");
+    }
+    let one_more = Header { seal: SealNumber(SEALS_MAX + 1), ..header("XA", 1, "XB") };
+    assert_eq!(world.submit(&one_more).reply, Reply::Refused(RejectCode::HeaderMalformed));
+    let to_another = Header { seal: SealNumber(SEALS_MAX), ..header("XA", 1, "XC") };
+    assert_eq!(world.submit(&to_another).reply, Reply::Accepted);
 }
 
 fn fill(world: &mut World, from: &str, to: &str, precedence: Precedence) -> (u8, Reply) {

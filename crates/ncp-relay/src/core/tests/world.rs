@@ -146,8 +146,7 @@ impl World {
         }
         for event in &decision.events {
             assert_eq!(Event::decode(&event.encode()).as_ref(), Ok(event));
-            self.journal.push(event.clone());
-            apply(&self.relay, &mut self.rows, &self.journal);
+            self.fold(event.clone());
         }
         for erase in &decision.erase {
             let gone = match erase {
@@ -158,6 +157,11 @@ impl World {
         }
         let changes = decision.events.into_iter().map(|event| event.change).collect();
         Done { changes, reply: decision.reply, effects: decision.effects }
+    }
+
+    pub(super) fn fold(&mut self, event: Event) {
+        self.journal.push(event);
+        apply(&self.relay, &mut self.rows, &self.journal);
     }
 
     pub(super) fn submission(&mut self, header: &Header, body: BodySource) -> AcceptSubmission {
