@@ -5,7 +5,7 @@
 
 use ncp_api::feed::{FeedEvent, FeedType};
 use ncp_protocol::codes::Kind;
-use ncp_protocol::event::{Alert, Change, Claim, EvidenceKind, Outcome};
+use ncp_protocol::event::{Alert, Change, Claim, EvidenceKind, Outcome, Received};
 use ncp_protocol::ids::{MessageId, ParticipantId};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::reader::ReadError;
@@ -83,39 +83,68 @@ fn feed_event(node: &Node, recorded: &Recorded) -> Result<Option<FeedEvent>, Rea
     }))
 }
 
+/// What an event tells those who wait; each is listed, those that tell nothing too.
 fn told(us: ParticipantId, change: &Change) -> Option<Told> {
-    message_told(us, change).or_else(|| request_told(change)).or_else(|| node_told(change))
+    let plain = |kind, participant| Some(Told { kind, message: None, participant, code: None });
+    match change {
+        Change::MessageDrafted(draft) => Some(Told::message(FeedType::MessageCreated, us, draft.message)),
+        Change::MessageReleased { message, .. } => Some(Told::message(FeedType::MessageReleased, us, *message)),
+        Change::MessageWithdrawn { message } => Some(Told::message(FeedType::MessageWithdrawn, us, *message)),
+        Change::EnvelopeFailed { envelope, code } => {
+            let kind = if *code == RejectCode::Expired { FeedType::MessageExpired } else { FeedType::MessageFailed };
+            let told = Told::message(kind, us, envelope.message).about(envelope.recipient);
+            Some(Told { code: Some(views::state::reject(*code)), ..told })
+        }
+        Change::EvidenceReceived { claim, .. } => evidence(claim).filter(|_| claim.envelope.originator == us),
+        Change::Evidence(Claim { kind, envelope, .. }) => (*kind == EvidenceKind::ContentHandover)
+            .then(|| Told::message(FeedType::MessageHandedOver, envelope.originator, envelope.message)),
+        Change::MessageReceived(Received { envelope, kind, .. }) => {
+            arrival(*kind).map(|kind| Told::message(kind, envelope.originator, envelope.message))
+        }
+        Change::TaskAssigned { originator, message, service, .. } => {
+            let told = Told::message(FeedType::RequestAssigned, *originator, *message);
+            Some(Told { code: Some(service.to_string()), ..told })
+        }
+        Change::RequestAlerted { originator, message, recipient, alert } => {
+            Some(Told::message(alarm(*alert), *originator, *message).about(*recipient))
+        }
+        Change::EntryAccepted { participant, .. }
+        | Change::EntryPinned { participant, .. }
+        | Change::ParticipantSuspended { participant, .. }
+        | Change::ParticipantReinstated { participant } => plain(FeedType::DirectoryChanged, Some(*participant)),
+        Change::HoldSet { .. } | Change::HoldLifted { .. } => plain(FeedType::HealthChanged, None),
+        // Steps that the message's own timeline tells, work inside the node, and what stands in the hub's journal alone.
+        Change::LogOpened { .. }
+        | Change::ConflictNoticed { .. }
+        | Change::OfficerAdded { .. }
+        | Change::OfficerDisabled { .. }
+        | Change::RulesInForce { .. }
+        | Change::MessageEdited(_)
+        | Change::MessageApproved(_)
+        | Change::ReleaseRejected(_)
+        | Change::EnvelopeSealed { .. }
+        | Change::RecallRequested { .. }
+        | Change::ContributionAdded { .. }
+        | Change::DeadlineMoved { .. }
+        | Change::ContentErased { .. }
+        | Change::SequenceGapNoticed { .. }
+        | Change::ReceiptsStored { .. }
+        | Change::EnvelopeAccepted(_)
+        | Change::EnvelopeOffered(_)
+        | Change::EnvelopeSuperseded(_)
+        | Change::BodyDropped { .. }
+        | Change::EntryAdmitted { .. }
+        | Change::MembershipAdmitted { .. }
+        | Change::PublicCheckpointRecorded { .. } => None,
+    }
 }
 
-/// What happened to a message, sent or received.
-fn message_told(us: ParticipantId, change: &Change) -> Option<Told> {
-    if let Change::MessageDrafted(draft) = change {
-        return Some(Told::message(FeedType::MessageCreated, us, draft.message));
+fn alarm(alert: Alert) -> FeedType {
+    match alert {
+        Alert::Unread => FeedType::RequestUnread,
+        Alert::DueSoon => FeedType::RequestDueSoon,
+        Alert::Overdue => FeedType::RequestOverdue,
     }
-    if let Change::MessageReleased { message, .. } = change {
-        return Some(Told::message(FeedType::MessageReleased, us, *message));
-    }
-    if let Change::MessageWithdrawn { message } = change {
-        return Some(Told::message(FeedType::MessageWithdrawn, us, *message));
-    }
-    if let Change::EnvelopeFailed { envelope, code } = change {
-        let kind = if *code == RejectCode::Expired { FeedType::MessageExpired } else { FeedType::MessageFailed };
-        let told = Told::message(kind, us, envelope.message).about(envelope.recipient);
-        return Some(Told { code: Some(views::state::reject(*code)), ..told });
-    }
-    if let Change::EvidenceReceived { claim, .. } = change {
-        return evidence(claim).filter(|_| claim.envelope.originator == us);
-    }
-    if let Change::Evidence(claim) = change {
-        let envelope = claim.envelope;
-        let taken = claim.kind == EvidenceKind::ContentHandover;
-        return taken.then(|| Told::message(FeedType::MessageHandedOver, envelope.originator, envelope.message));
-    }
-    if let Change::MessageReceived(received) = change {
-        let envelope = received.envelope;
-        return arrival(received.kind).map(|kind| Told::message(kind, envelope.originator, envelope.message));
-    }
-    None
 }
 
 /// What arrived; a test message reaches no person.
@@ -129,39 +158,6 @@ fn arrival(kind: Kind) -> Option<FeedType> {
     } else {
         Some(FeedType::MessageReceived)
     }
-}
-
-/// Work on a request, and its clocks.
-fn request_told(change: &Change) -> Option<Told> {
-    if let Change::TaskAssigned { originator, message, service, .. } = change {
-        let told = Told::message(FeedType::RequestAssigned, *originator, *message);
-        return Some(Told { code: Some(service.to_string()), ..told });
-    }
-    if let Change::RequestAlerted { originator, message, recipient, alert } = change {
-        let kind = match alert {
-            Alert::Unread => FeedType::RequestUnread,
-            Alert::DueSoon => FeedType::RequestDueSoon,
-            Alert::Overdue => FeedType::RequestOverdue,
-        };
-        return Some(Told::message(kind, *originator, *message).about(*recipient));
-    }
-    None
-}
-
-/// What concerns the node as a whole.
-fn node_told(change: &Change) -> Option<Told> {
-    let plain = |kind, participant| Told { kind, message: None, participant, code: None };
-    if let Change::EntryAccepted { participant, .. }
-    | Change::EntryPinned { participant, .. }
-    | Change::ParticipantSuspended { participant, .. }
-    | Change::ParticipantReinstated { participant } = change
-    {
-        return Some(plain(FeedType::DirectoryChanged, Some(*participant)));
-    }
-    if let Change::HoldSet { .. } | Change::HoldLifted { .. } = change {
-        return Some(plain(FeedType::HealthChanged, None));
-    }
-    None
 }
 
 /// What another party's evidence tells about a message of this node.

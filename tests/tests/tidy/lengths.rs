@@ -9,7 +9,11 @@ const FUNCTION_MAX: usize = 70;
 
 /// Longer ones, each with its length and its reason.
 const LONGER_FILES: &[(&str, usize, &str)] = &[];
-const LONGER_FUNCTIONS: &[(&str, usize, &str)] = &[];
+const LONGER_FUNCTIONS: &[(&str, usize, &str)] = &[(
+    "crates/ncpctl/src/audit/words.rs::change_words",
+    90,
+    "one arm for each event, matched without a wildcard: a new event cannot be forgotten here",
+)];
 
 #[test]
 fn files_fit_in_a_head() {

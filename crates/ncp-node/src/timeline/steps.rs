@@ -62,15 +62,69 @@ struct Telling<'a> {
     entries: Vec<TimelineEntry>,
 }
 
+/// Who makes a step of an event.
+enum Teller {
+    Release,
+    Way,
+    Work,
+    Evidence,
+    Nobody,
+}
+
+/// Each event is listed, so that a new one is not forgotten.
+fn told_by(change: &Change) -> Teller {
+    match change {
+        Change::MessageDrafted(_)
+        | Change::MessageEdited(_)
+        | Change::MessageApproved(_)
+        | Change::ReleaseRejected(_)
+        | Change::MessageReleased { .. } => Teller::Release,
+        Change::EnvelopeSealed { .. }
+        | Change::EnvelopeFailed { .. }
+        | Change::MessageReceived(_)
+        | Change::MessageWithdrawn { .. }
+        | Change::RecallRequested { .. } => Teller::Way,
+        Change::TaskAssigned { .. }
+        | Change::ContributionAdded { .. }
+        | Change::RequestAlerted { .. }
+        | Change::DeadlineMoved { .. }
+        | Change::ContentErased { .. } => Teller::Work,
+        Change::EvidenceReceived { .. } | Change::Evidence(_) => Teller::Evidence,
+        // An alarm's matter, not about one message, or of the hub's journal.
+        Change::LogOpened { .. }
+        | Change::ConflictNoticed { .. }
+        | Change::OfficerAdded { .. }
+        | Change::OfficerDisabled { .. }
+        | Change::RulesInForce { .. }
+        | Change::HoldSet { .. }
+        | Change::HoldLifted { .. }
+        | Change::EntryAccepted { .. }
+        | Change::EntryPinned { .. }
+        | Change::ParticipantSuspended { .. }
+        | Change::ParticipantReinstated { .. }
+        | Change::SequenceGapNoticed { .. }
+        | Change::ReceiptsStored { .. }
+        | Change::EnvelopeAccepted(_)
+        | Change::EnvelopeOffered(_)
+        | Change::EnvelopeSuperseded(_)
+        | Change::BodyDropped { .. }
+        | Change::EntryAdmitted { .. }
+        | Change::MembershipAdmitted { .. }
+        | Change::PublicCheckpointRecorded { .. } => Teller::Nobody,
+    }
+}
+
 impl Telling<'_> {
     fn tell(&mut self, recorded: &Recorded) -> Result<(), Failed> {
         let officer = officer_of(&recorded.event.actor).map(|officer| officer.0);
         let plain = |step| TimelineEntry { time: Some(recorded.event.time), officer, ..entry(step) };
-        self.tell_release(&recorded.event.change, recorded.event.time, &plain)?;
-        self.tell_way(&recorded.event.change, &plain);
-        self.tell_work(&recorded.event.change, &plain);
-        if let Change::EvidenceReceived { .. } | Change::Evidence(_) = recorded.event.change {
-            self.evidence(recorded, officer);
+        let change = &recorded.event.change;
+        match told_by(change) {
+            Teller::Release => self.tell_release(change, recorded.event.time, &plain)?,
+            Teller::Way => self.tell_way(change, &plain),
+            Teller::Work => self.tell_work(change, &plain),
+            Teller::Evidence => self.evidence(recorded, officer),
+            Teller::Nobody => {}
         }
         Ok(())
     }

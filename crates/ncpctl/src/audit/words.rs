@@ -3,7 +3,7 @@
 use ncp_protocol::event::{
     Accepted, Actor, Alert, Approval, Change, Claim, Draft, EnvelopeKey, HoldScope, Lane, Outcome, Received, Role,
 };
-use ncp_protocol::ids::{MessageId, ParticipantId};
+use ncp_protocol::ids::{Digest, KeyId, LogOrigin, MessageId, ParticipantId};
 
 /// On whose behalf something happened.
 pub(crate) fn actor_words(actor: &Actor) -> String {
@@ -18,168 +18,115 @@ pub(crate) fn actor_words(actor: &Actor) -> String {
 
 /// The event's name, and what it is about.
 pub(crate) fn change_words(change: &Change) -> (&'static str, String) {
-    let about = shared(change).or_else(|| hub(change)).or_else(|| control(change)).or_else(|| message(change));
-    (name(change), about.unwrap_or_default())
-}
-
-fn name(change: &Change) -> &'static str {
     match change {
-        Change::LogOpened { .. } => "log-opened",
-        Change::Evidence(_) => "evidence",
-        Change::EvidenceReceived { .. } => "evidence-received",
-        Change::ConflictNoticed { .. } => "conflict-noticed",
-        Change::EnvelopeAccepted(_) => "envelope-accepted",
-        Change::EnvelopeOffered(_) => "envelope-offered",
-        Change::EnvelopeSuperseded(_) => "envelope-superseded",
-        Change::BodyDropped { .. } => "body-dropped",
-        Change::EntryAdmitted { .. } => "entry-admitted",
-        Change::MembershipAdmitted { .. } => "membership-admitted",
-        Change::ParticipantSuspended { .. } => "participant-suspended",
-        Change::ParticipantReinstated { .. } => "participant-reinstated",
-        Change::PublicCheckpointRecorded { .. } => "public-checkpoint-recorded",
-        Change::OfficerAdded { .. } => "officer-added",
-        Change::OfficerDisabled { .. } => "officer-disabled",
-        Change::RulesInForce { .. } => "rules-in-force",
-        Change::HoldSet { .. } => "hold-set",
-        Change::HoldLifted { .. } => "hold-lifted",
-        Change::EntryAccepted { .. } => "entry-accepted",
-        Change::EntryPinned { .. } => "entry-pinned",
-        Change::ReceiptsStored { .. } => "receipts-stored",
-        Change::RequestAlerted { .. } => "request-alerted",
-        Change::DeadlineMoved { .. } => "deadline-moved",
-        Change::MessageDrafted(_) => "message-drafted",
-        Change::MessageEdited(_) => "message-edited",
-        Change::MessageApproved(_) => "message-approved",
-        Change::ReleaseRejected(_) => "release-rejected",
-        Change::MessageReleased { .. } => "message-released",
-        Change::EnvelopeSealed { .. } => "envelope-sealed",
-        Change::MessageWithdrawn { .. } => "message-withdrawn",
-        Change::RecallRequested { .. } => "recall-requested",
-        Change::EnvelopeFailed { .. } => "envelope-failed",
-        Change::MessageReceived(_) => "message-received",
-        Change::TaskAssigned { .. } => "task-assigned",
-        Change::ContributionAdded { .. } => "contribution-added",
-        Change::ContentErased { .. } => "content-erased",
-        Change::SequenceGapNoticed { .. } => "sequence-gap-noticed",
+        Change::LogOpened { origin, key, previous } => ("log-opened", opening_words(origin, key, *previous)),
+        Change::Evidence(claim) => ("evidence", claim_words(claim)),
+        Change::EvidenceReceived { claim, index, .. } => {
+            let place = format!("event {index} of {}", super::origin_words(&claim.origin));
+            ("evidence-received", format!("{}; {place}", claim_words(claim)))
+        }
+        Change::ConflictNoticed { originator, message, .. } => {
+            ("conflict-noticed", format!("another content under {}", message_words(*originator, *message)))
+        }
+        Change::EnvelopeAccepted(Accepted { envelope, precedence, body_length, .. }) => {
+            ("envelope-accepted", format!("{}, {precedence}, body {body_length} bytes", envelope_words(envelope)))
+        }
+        Change::EnvelopeOffered(envelope) => ("envelope-offered", envelope_words(envelope)),
+        Change::EnvelopeSuperseded(envelope) => ("envelope-superseded", envelope_words(envelope)),
+        Change::BodyDropped { originator, message } => ("body-dropped", message_words(*originator, *message)),
+        Change::EntryAdmitted { participant, version, entry } => {
+            ("entry-admitted", entry_words(*participant, *version, entry))
+        }
+        Change::MembershipAdmitted { version, membership } => {
+            ("membership-admitted", format!("version {version}, {}", membership.short()))
+        }
+        Change::ParticipantSuspended { participant, reason } => {
+            ("participant-suspended", format!("{participant}: {reason}"))
+        }
+        Change::ParticipantReinstated { participant } => ("participant-reinstated", participant.to_string()),
+        Change::PublicCheckpointRecorded { size, root } => {
+            ("public-checkpoint-recorded", format!("{size} events, root {}", root.short()))
+        }
+        Change::OfficerAdded { officer, uid, roles, .. } => {
+            let roles: Vec<&str> = roles.iter().map(|role| role_word(*role)).collect();
+            ("officer-added", format!("officer {officer}, uid {uid}, {}", roles.join(" and ")))
+        }
+        Change::OfficerDisabled { officer } => ("officer-disabled", format!("officer {officer}")),
+        Change::RulesInForce { rules } => ("rules-in-force", rules.short()),
+        Change::HoldSet { scope } => ("hold-set", scope_words(scope)),
+        Change::HoldLifted { scope } => ("hold-lifted", scope_words(scope)),
+        Change::MessageDrafted(draft) => ("message-drafted", draft_words(draft)),
+        Change::MessageEdited(draft) => ("message-edited", draft_words(draft)),
+        Change::MessageApproved(approval) => ("message-approved", approval_words(approval)),
+        Change::ReleaseRejected(approval) => ("release-rejected", approval_words(approval)),
+        Change::MessageReleased { message, sequences, epoch } => {
+            ("message-released", format!("{message}, {} recipients, pair epoch {}", sequences.len(), epoch.0))
+        }
+        Change::EnvelopeSealed { envelope, recipient_key, .. } => {
+            ("envelope-sealed", format!("{}, key {}", envelope_words(envelope), recipient_key.0.short()))
+        }
+        Change::MessageWithdrawn { message } => ("message-withdrawn", message.to_string()),
+        Change::RecallRequested { message } => ("recall-requested", message.to_string()),
+        Change::EnvelopeFailed { envelope, code } => {
+            ("envelope-failed", format!("{}: {code}", envelope_words(envelope)))
+        }
+        Change::MessageReceived(Received { envelope, reference, kind, .. }) => {
+            ("message-received", format!("{reference}, {kind}; {}", envelope_words(envelope)))
+        }
+        Change::TaskAssigned { originator, message, task, service } => {
+            ("task-assigned", format!("{}, task {task} to {service}", message_words(*originator, *message)))
+        }
+        Change::ContributionAdded { originator, message, task, .. } => {
+            ("contribution-added", format!("{}, task {task}", message_words(*originator, *message)))
+        }
+        Change::ReceiptsStored { epoch, number } => {
+            ("receipts-stored", format!("up to {number} of epoch {}", epoch.0))
+        }
+        Change::RequestAlerted { originator, message, recipient, alert } => {
+            let about = message_words(*originator, *message);
+            ("request-alerted", format!("{about}, answer of {recipient}: {}", alert_words(*alert)))
+        }
+        Change::DeadlineMoved { originator, message, recipient, due, reason } => {
+            let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+            let (about, due) = (message_words(*originator, *message), ncp_api::time::Time(*due));
+            ("deadline-moved", format!("{about}, answer of {recipient} due {due}{reason}"))
+        }
+        Change::ContentErased { originator, message } => ("content-erased", message_words(*originator, *message)),
+        Change::SequenceGapNoticed { originator, lane, first, last } => {
+            let lane = lane_word(*lane);
+            ("sequence-gap-noticed", format!("{lane} mail from {originator}, {} to {}", first.0, last.0))
+        }
+        Change::EntryAccepted { participant, version, entry } => {
+            ("entry-accepted", entry_words(*participant, *version, entry))
+        }
+        Change::EntryPinned { participant, fingerprint } => {
+            ("entry-pinned", format!("{participant}, {}", fingerprint.short()))
+        }
     }
 }
 
-/// Events of every daemon.
-fn shared(change: &Change) -> Option<String> {
-    Some(if let Change::LogOpened { origin, key, previous } = change {
-        let before =
-            previous.map_or_else(String::new, |(size, _)| format!(", after {size} events of the epoch before"));
-        format!("{origin}, key {}{before}", key.0.short())
-    } else if let Change::Evidence(claim) = change {
-        claim_words(claim)
-    } else if let Change::EvidenceReceived { claim, index, .. } = change {
-        let place = format!("event {index} of {}", super::origin_words(&claim.origin));
-        format!("{}; {place}", claim_words(claim))
-    } else if let Change::ConflictNoticed { originator, message, .. } = change {
-        format!("another content under {}", message_words(*originator, *message))
-    } else {
-        return None;
-    })
+fn opening_words(origin: &LogOrigin, key: &KeyId, previous: Option<(u64, Digest)>) -> String {
+    let before = previous.map_or_else(String::new, |(size, _)| format!(", after {size} events of the epoch before"));
+    format!("{origin}, key {}{before}", key.0.short())
 }
 
-/// Events of the hub.
-fn hub(change: &Change) -> Option<String> {
-    Some(if let Change::EnvelopeAccepted(Accepted { envelope, precedence, body_length, .. }) = change {
-        format!("{}, {precedence}, body {body_length} bytes", envelope_words(envelope))
-    } else if let Change::EnvelopeOffered(envelope) = change {
-        envelope_words(envelope)
-    } else if let Change::EnvelopeSuperseded(envelope) = change {
-        envelope_words(envelope)
-    } else if let Change::BodyDropped { originator, message } = change {
-        message_words(*originator, *message)
-    } else if let Change::EntryAdmitted { participant, version, entry } = change {
-        format!("{participant}, version {version}, {}", entry.short())
-    } else if let Change::MembershipAdmitted { version, membership } = change {
-        format!("version {version}, {}", membership.short())
-    } else if let Change::ParticipantSuspended { participant, reason } = change {
-        format!("{participant}: {reason}")
-    } else if let Change::ParticipantReinstated { participant } = change {
-        participant.to_string()
-    } else if let Change::PublicCheckpointRecorded { size, root } = change {
-        format!("{size} events, root {}", root.short())
-    } else {
-        return None;
-    })
+fn entry_words(participant: ParticipantId, version: u32, entry: &Digest) -> String {
+    format!("{participant}, version {version}, {}", entry.short())
 }
 
-/// Officers, rules, holds, directory and clocks at a node.
-fn control(change: &Change) -> Option<String> {
-    Some(if let Change::OfficerAdded { officer, uid, roles, .. } = change {
-        let roles: Vec<&str> = roles.iter().map(|role| role_word(*role)).collect();
-        format!("officer {officer}, uid {uid}, {}", roles.join(" and "))
-    } else if let Change::OfficerDisabled { officer } = change {
-        format!("officer {officer}")
-    } else if let Change::RulesInForce { rules } = change {
-        rules.short()
-    } else if let Change::HoldSet { scope } = change {
-        scope_words(scope)
-    } else if let Change::HoldLifted { scope } = change {
-        scope_words(scope)
-    } else if let Change::EntryAccepted { participant, version, entry } = change {
-        format!("{participant}, version {version}, {}", entry.short())
-    } else if let Change::EntryPinned { participant, fingerprint } = change {
-        format!("{participant}, {}", fingerprint.short())
-    } else if let Change::ReceiptsStored { epoch, number } = change {
-        format!("up to {number} of epoch {}", epoch.0)
-    } else if let Change::RequestAlerted { originator, message, recipient, alert } = change {
-        let what = match alert {
-            Alert::Unread => "unread",
-            Alert::DueSoon => "due soon",
-            Alert::Overdue => "overdue",
-        };
-        format!("{}, answer of {recipient}: {what}", message_words(*originator, *message))
-    } else if let Change::DeadlineMoved { originator, message, recipient, due, reason } = change {
-        let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-        let due = ncp_api::time::Time(*due);
-        let about = message_words(*originator, *message);
-        format!("{about}, answer of {recipient} due {due}{reason}")
-    } else {
-        return None;
-    })
+fn alert_words(alert: Alert) -> &'static str {
+    match alert {
+        Alert::Unread => "unread",
+        Alert::DueSoon => "due soon",
+        Alert::Overdue => "overdue",
+    }
 }
 
-/// Messages at a node.
-fn message(change: &Change) -> Option<String> {
-    Some(if let Change::MessageDrafted(draft) = change {
-        draft_words(draft)
-    } else if let Change::MessageEdited(draft) = change {
-        draft_words(draft)
-    } else if let Change::MessageApproved(approval) = change {
-        approval_words(approval)
-    } else if let Change::ReleaseRejected(approval) = change {
-        approval_words(approval)
-    } else if let Change::MessageReleased { message, sequences, epoch } = change {
-        format!("{message}, {} recipients, pair epoch {}", sequences.len(), epoch.0)
-    } else if let Change::EnvelopeSealed { envelope, recipient_key, .. } = change {
-        format!("{}, key {}", envelope_words(envelope), recipient_key.0.short())
-    } else if let Change::MessageWithdrawn { message } = change {
-        message.to_string()
-    } else if let Change::RecallRequested { message } = change {
-        message.to_string()
-    } else if let Change::EnvelopeFailed { envelope, code } = change {
-        format!("{}: {code}", envelope_words(envelope))
-    } else if let Change::MessageReceived(Received { envelope, reference, kind, .. }) = change {
-        format!("{reference}, {kind}; {}", envelope_words(envelope))
-    } else if let Change::TaskAssigned { originator, message, task, service } = change {
-        format!("{}, task {task} to {service}", message_words(*originator, *message))
-    } else if let Change::ContributionAdded { originator, message, task, .. } = change {
-        format!("{}, task {task}", message_words(*originator, *message))
-    } else if let Change::ContentErased { originator, message } = change {
-        message_words(*originator, *message)
-    } else if let Change::SequenceGapNoticed { originator, lane, first, last } = change {
-        let lane = match lane {
-            Lane::Ordinary => "ordinary",
-            Lane::Urgent => "urgent",
-        };
-        format!("{lane} mail from {originator}, {} to {}", first.0, last.0)
-    } else {
-        return None;
-    })
+fn lane_word(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Ordinary => "ordinary",
+        Lane::Urgent => "urgent",
+    }
 }
 
 /// A claim in one line.
