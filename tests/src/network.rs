@@ -19,7 +19,7 @@ name = "two-officers"
 text = "personal data needs a second officer"
 to = "all"
 kinds = ["request", "response"]
-handling = "all"
+handling = ["H0", "H1", "H2", "H3"]
 approvals = 1
 
 [[allow]]
@@ -27,7 +27,7 @@ name = "three-officers"
 text = "assistance needs two more officers"
 to = "all"
 kinds = ["assistance-request"]
-handling = "all"
+handling = ["H0", "H1", "H2", "H3"]
 approvals = 2
 
 [[allow]]

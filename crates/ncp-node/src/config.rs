@@ -27,8 +27,6 @@ use reader::{Layer, Section, Source};
 pub const DATA_DIR: &str = "/var/lib/ncp-node";
 /// Where the local API listens unless the file says otherwise.
 pub const API_SOCKET: &str = "/run/ncp-node/api.sock";
-/// Longest path of a Unix socket in bytes (`sockaddr_un`, with its final zero).
-pub const SOCKET_PATH_MAX: usize = 107;
 
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

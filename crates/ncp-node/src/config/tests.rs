@@ -98,12 +98,20 @@ fn values_have_forms_and_ranges() {
         ],
     );
     check(
-        &minimal("[[allow]]\nname = \"a\"\nto = \"all\"\nkinds = \"all\"\nhandling = [\"H9\"]\napprovals = 1"),
+        &minimal("[[allow]]\nname = \"a\"\nto = \"all\"\nkinds = [\"test\"]\nhandling = [\"H9\"]\napprovals = 1"),
         &[(ConfigValueInvalid, "allow[0].handling"), (ConfigValueInvalid, "allow")],
     );
     check(
-        &minimal("[[allow]]\nname = \"a\"\nto = []\nkinds = \"all\"\nhandling = \"all\"\napprovals = 3\nfoo = 1"),
+        &minimal("[[allow]]\nname = \"a\"\nto = []\nkinds = [\"test\"]\nhandling = [\"H0\"]\napprovals = 3\nfoo = 1"),
         &[(ConfigValueOutOfRange, "allow[0].approvals"), (ConfigUnknownKey, "allow[0].foo")],
+    );
+    check(
+        &minimal("[[allow]]\nname = \"a\"\nto = \"all\"\nkinds = \"all\"\nhandling = \"all\"\napprovals = 1"),
+        &[
+            (ConfigValueInvalid, "allow[0].kinds"),
+            (ConfigValueInvalid, "allow[0].handling"),
+            (ConfigValueInvalid, "allow"),
+        ],
     );
     check("participant = \"HUB\"\nhub-addresses = [\"h:1\"]", &[(ConfigValueInvalid, "participant")]);
 }

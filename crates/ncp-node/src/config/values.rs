@@ -5,19 +5,19 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use base64ct::{Base64, Encoding as _};
+use ncp_api::SOCKET_PATH_MAX;
 use ncp_api::officer::OfficerRole;
 use ncp_policy::{APPROVALS_MAX, Recipients, Rule, Rules};
 use ncp_protocol::codes::{Code, Handling, Kind};
 use ncp_protocol::ids::{OfficerNumber, ParticipantId};
 use ncp_protocol::keys::VerifyingKey;
+use ncp_protocol::limits::{LIFETIME_DAYS, LIFETIME_DEFAULT_DAYS};
 
 use super::reader::{Item, Section};
-use super::{API_SOCKET, Config, DATA_DIR, Limits, LogFormat, SOCKET_PATH_MAX, Settings};
+use super::{API_SOCKET, Config, DATA_DIR, Limits, LogFormat, Settings};
 use crate::core::command::NewOfficer;
 
 const MIB: u64 = 1 << 20;
-/// Days of `lifetime-days` unless it is set.
-const LIFETIME_DAYS: u64 = 5;
 /// Mebibytes of `blob-max-mebibytes` unless it is set: the largest message.
 const BLOB_MAX_MIB: u64 = 1024;
 /// Mebibytes of `blobs-max-mebibytes` unless it is set.
@@ -147,6 +147,9 @@ fn role_list(item: &Item<'_>) -> Vec<ncp_protocol::event::Role> {
     roles.into_iter().collect()
 }
 
+const EACH_KIND: &str = "a list of kinds, each by its name; \"all\" would let out what a later version adds";
+const EACH_HANDLING: &str = "a list of H0 to H3, each by its name; \"all\" would let out what a later version adds";
+
 fn rules(root: &Section<'_>) -> (Option<Rules>, BTreeMap<Code, String>) {
     let (mut rules, mut texts, mut whole) = (Vec::new(), BTreeMap::new(), true);
     let sections = root.tables("allow");
@@ -155,10 +158,8 @@ fn rules(root: &Section<'_>) -> (Option<Rules>, BTreeMap<Code, String>) {
         let name = section.required("name").and_then(|item| item.parsed::<Code>("a code such as \"requests\""));
         let text = section.item("text").and_then(|item| item.text());
         let to = section.required("to").and_then(|item| recipients(&item));
-        let kinds = section.required("kinds").map(|item| all_or_list(&item, Kind::ALL, "a list of kinds, or \"all\""));
-        let handling = section
-            .required("handling")
-            .map(|item| all_or_list(&item, Handling::ALL, "a list of H0 to H3, or \"all\""));
+        let kinds = section.required("kinds").map(|item| each_listed::<Kind>(&item, EACH_KIND));
+        let handling = section.required("handling").map(|item| each_listed::<Handling>(&item, EACH_HANDLING));
         let approvals = section.required("approvals").and_then(|item| item.number(0..=u64::from(APPROVALS_MAX)));
         section.end();
         let approvals = approvals.and_then(|number| u8::try_from(number).ok());
@@ -198,11 +199,9 @@ fn recipients(item: &Item<'_>) -> Option<Recipients> {
     None
 }
 
-/// `"all"`, or a list of codes in either case.
-fn all_or_list<T: Copy + FromStr>(item: &Item<'_>, all: &[T], expected: &str) -> Vec<T> {
-    if item.is_text() && item.text() == Some("all") {
-        return all.to_vec();
-    }
+/// A list of codes in either case. There is no word for all of them: it would let out, on the day of an upgrade, what nobody
+/// at this node has listed.
+fn each_listed<T: FromStr>(item: &Item<'_>, expected: &str) -> Vec<T> {
     let listed: Vec<AnyCase<T>> = item.list(expected);
     listed.into_iter().map(|code| code.0).collect()
 }
@@ -220,7 +219,8 @@ impl<T: FromStr> FromStr for AnyCase<T> {
 
 fn limits(root: &Section<'_>) -> Option<Limits> {
     let number = |key, default, range| root.item(key).map_or(Some(default), |item| item.number(range));
-    let lifetime_days = number("lifetime-days", LIFETIME_DAYS, 1..=30);
+    let lifetimes = u64::from(*LIFETIME_DAYS.start())..=u64::from(*LIFETIME_DAYS.end());
+    let lifetime_days = number("lifetime-days", u64::from(LIFETIME_DEFAULT_DAYS), lifetimes);
     let blob_max = number("blob-max-mebibytes", BLOB_MAX_MIB, 1..=1024);
     let blobs_max = number("blobs-max-mebibytes", BLOBS_MAX_MIB, 1..=1 << 20);
     let free_min = number("free-min-mebibytes", FREE_MIN_MIB, 16..=1 << 20);

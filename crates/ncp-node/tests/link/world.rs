@@ -281,10 +281,10 @@ impl World {
             public-key = "{key}"
             roles = ["drafter", "supervisor"]
             [[allow]]
-            name = "everything"
+            name = "everything-that-is-sent"
             to = ["XB"]
-            kinds = "all"
-            handling = "all"
+            kinds = ["request", "response", "notice", "withdrawal", "test"]
+            handling = ["H0", "H1", "H2", "H3"]
             approvals = 0
             "#,
             data = self.data().display(),

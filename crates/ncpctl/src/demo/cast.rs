@@ -60,7 +60,7 @@ name = "two-officers"
 text = "personal data needs a second officer"
 to = "all"
 kinds = ["request", "response"]
-handling = "all"
+handling = ["H0", "H1", "H2", "H3"]
 approvals = 1
 
 [[allow]]
