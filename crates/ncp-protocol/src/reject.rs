@@ -2,6 +2,9 @@
 //!
 //! Numbers are reserved for ever and never reused. A test holds this table against `docs/PROTOCOL.md`. A peer learns
 //! that a signature or decryption failed, not why.
+//!
+//! A refusal must always be readable: a number that is not in the table is [`RejectCode::Unknown`], which keeps it, encodes to it
+//! again, and has the permanence of its range (`docs/adr/0004`).
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,46 +17,69 @@ pub enum Permanence {
     Transient,
 }
 
+impl Permanence {
+    /// What a number stands for that the table lacks: 80 to 99 are about resources, which may be free later.
+    fn of_range(number: u16) -> Self {
+        if (80..100).contains(&number) { Self::Transient } else { Self::Permanent }
+    }
+}
+
+/// The number of a code that the table lacks; made by [`RejectCode::from_number`] alone, so never that of a known one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnknownNumber(u16);
+
 macro_rules! reject_codes {
     ($($number:literal $name:ident $permanence:ident $text:literal;)+) => {
         /// Why protocol or quota refuses something. The variant's documentation is the text that people read.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum RejectCode {
             $(#[doc = $text] $name,)+
+            /// A later version's code.
+            Unknown(UnknownNumber),
         }
 
         impl RejectCode {
-            /// All codes, by number.
+            /// All codes of the table, by number.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
             /// The number on the wire.
             #[must_use]
             pub fn number(self) -> u16 {
-                match self { $(Self::$name => $number,)+ }
+                match self { $(Self::$name => $number,)+ Self::Unknown(UnknownNumber(number)) => number }
             }
 
-            /// The code with this number.
+            /// The code with this number; 0 is none.
             #[must_use]
             pub fn from_number(number: u16) -> Option<Self> {
-                match number { $($number => Some(Self::$name),)+ _ => None }
+                match number {
+                    $($number => Some(Self::$name),)+
+                    0 => None,
+                    _ => Some(Self::Unknown(UnknownNumber(number))),
+                }
             }
 
             /// The name in documents and logs.
             #[must_use]
             pub fn name(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name),)+ }
+                match self { $(Self::$name => stringify!($name),)+ Self::Unknown(_) => "Unknown" }
             }
 
             /// Whether trying again can help.
             #[must_use]
             pub fn permanence(self) -> Permanence {
-                match self { $(Self::$name => Permanence::$permanence,)+ }
+                match self {
+                    $(Self::$name => Permanence::$permanence,)+
+                    Self::Unknown(UnknownNumber(number)) => Permanence::of_range(number),
+                }
             }
 
             /// What it means, in one sentence without a full stop.
             #[must_use]
             pub fn text(self) -> &'static str {
-                match self { $(Self::$name => $text,)+ }
+                match self {
+                    $(Self::$name => $text,)+
+                    Self::Unknown(_) => "a reason that this version does not know",
+                }
             }
         }
     };
@@ -134,13 +160,14 @@ impl Serialize for RejectCode {
 impl<'de> Deserialize<'de> for RejectCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = u16::deserialize(deserializer)?;
-        Self::from_number(number).ok_or_else(|| serde::de::Error::custom("unknown reject code"))
+        Self::from_number(number).ok_or_else(|| serde::de::Error::custom("no reject code"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec;
 
     #[test]
     fn numbers_rise_and_lead_back_to_their_code() {
@@ -151,5 +178,18 @@ mod tests {
             assert_eq!(RejectCode::from_number(code.number()), Some(code));
         }
         assert_eq!(RejectCode::from_number(0), None);
+    }
+
+    #[test]
+    fn unknown_number_is_kept_and_judged_by_its_range() {
+        for (number, permanence) in
+            [(84, Permanence::Transient), (67, Permanence::Permanent), (999, Permanence::Permanent)]
+        {
+            let bytes = codec::encode(&number);
+            let code: RejectCode = codec::decode(&bytes, 2).expect("readable");
+            assert_eq!((code.number(), code.permanence(), code.name()), (number, permanence, "Unknown"));
+            assert_eq!(codec::encode(&code), bytes);
+        }
+        assert!(codec::decode::<RejectCode>(&[0, 0], 2).is_err());
     }
 }

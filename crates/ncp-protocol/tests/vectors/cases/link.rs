@@ -90,6 +90,7 @@ fn golden() -> Vec<Scenario> {
             of(&ReceiptsStored { cursor: Cursor { epoch: Epoch(1), number: 13 } }),
         ),
         ok("refused", "the mailbox of the recipient is full", of(&refused())),
+        ok("refused-unknown", "refused with a code of a later version", refused_by_a_later_version()),
         ok(
             "recall",
             "a message is recalled for one recipient",
@@ -123,6 +124,12 @@ fn golden() -> Vec<Scenario> {
     ]
 }
 
+/// A refusal is readable whatever its reason: the number is kept.
+fn refused_by_a_later_version() -> (u8, Hex) {
+    let (number, hex) = of(&refused());
+    (number, hex.set("code", [84, 0]))
+}
+
 fn malformed() -> Vec<Scenario> {
     let bad = |name, about, (number, hex): (u8, Hex)| make(name, "payload.malformed", about, number, hex);
     let changed = |(number, hex): (u8, Hex), change: fn(Hex) -> Hex| (number, change(hex));
@@ -147,11 +154,7 @@ fn malformed() -> Vec<Scenario> {
             "a list that claims 2^64 - 1 receipts",
             changed(of(&receipts()), |hex| hex.set("proofs.length", [0xff; 8])),
         ),
-        bad(
-            "reject-code",
-            "a reject code that was never given",
-            changed(of(&refused()), |hex| hex.set("code", [0xff, 0xff])),
-        ),
+        bad("reject-code", "a reject code that is none", changed(of(&refused()), |hex| hex.set("code", [0, 0]))),
         bad(
             "option-tag",
             "an option that is neither absent nor present",

@@ -432,10 +432,16 @@ fn events() -> Vec<Scenario> {
         make("actor-unknown", "malformed", "an actor beyond the last", rejected().set("actor", [5, 0, 0, 0])),
         make("change-unknown", "malformed", "a change beyond the last", rejected().set("change", [0xff, 0, 0, 0])),
         make(
-            "reject-code-unknown",
+            "reject-code-zero",
             "malformed",
-            "a reject code that was never given",
+            "a reject code that is none",
             rejected().set("change.Evidence.outcome.Rejected", [0, 0]),
+        ),
+        make(
+            "reject-code-unknown",
+            "ok",
+            "a reject code of a later version: kept as it is",
+            rejected().set("change.Evidence.outcome.Rejected", [84, 0]),
         ),
         make(
             "reason-empty",
