@@ -69,7 +69,8 @@ names! {
         Delivered = "delivered",
         /// R3: a service or an officer took it.
         HandedOver = "handed-over",
-        /// A final answer came, or was given.
+        /// An answer came, or was given: final, partial or a refusal. The clock stops with it; what a partial answer still
+        /// promises is nobody's alarm.
         Answered = "answered",
         /// Withdrawn by its originator.
         Withdrawn = "withdrawn",
@@ -179,7 +180,7 @@ pub struct NewMessage {
     /// When an answer is wanted.
     #[serde(with = "crate::time::option", default, skip_serializing_if = "Option::is_none")]
     pub answer_by: Option<UnixMillis>,
-    /// How long it may travel, in days, 1 to 30; 5 unless said otherwise.
+    /// How long it may travel, in days ([`LIFETIME_DAYS`](ncp_protocol::limits::LIFETIME_DAYS)); what the node is configured for if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_days: Option<u16>,
     /// The message that this one answers.
@@ -693,9 +694,30 @@ pub struct HubHeader {
     pub digest: Option<Digest>,
 }
 
+/// The subject of an answer that names none: `Re: ` once, cut to what a subject may have.
+#[must_use]
+pub fn reply_subject(subject: &str) -> String {
+    let full = if subject.starts_with("Re: ") { subject.to_owned() } else { format!("Re: {subject}") };
+    let mut short = String::new();
+    for c in full.chars() {
+        if short.len() + c.len_utf8() > ncp_protocol::limits::SUBJECT_MAX {
+            break;
+        }
+        short.push(c);
+    }
+    short
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reply_subjects_are_short_and_say_re_once() {
+        assert_eq!(reply_subject("Grey van"), "Re: Grey van");
+        assert_eq!(reply_subject("Re: Grey van"), "Re: Grey van");
+        assert_eq!(reply_subject(&"ä".repeat(256)).len(), 512);
+    }
 
     #[test]
     fn a_short_request_is_enough() {

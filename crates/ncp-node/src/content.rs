@@ -4,6 +4,7 @@
 //! open any more is damage, and said to be.
 
 use ncp_api::{ErrorCode, Fault};
+pub use ncp_api::{FORM_PART, TEXT_PART};
 use ncp_protocol::body::BodyCore;
 use ncp_protocol::body::open::BodyOpener;
 use ncp_protocol::envelope::open::reopen_content;
@@ -20,13 +21,9 @@ use crate::node::Node;
 use crate::sealed::Stretch;
 use crate::vault::StoredContent;
 
-/// Name of the part that holds a message's text.
-pub const TEXT_PART: &str = "message.txt";
-/// Media type of that part.
+/// Media type of [`TEXT_PART`].
 pub const TEXT_TYPE: &str = "text/plain";
-/// Name of the part that holds a message's coded form.
-pub const FORM_PART: &str = "form.json";
-/// Media type of that part.
+/// Media type of [`FORM_PART`].
 pub const FORM_TYPE: &str = "application/json";
 /// Longest text or form that is shown inside a message; a longer one is a part like others.
 pub const INLINE_MAX: u64 = 1 << 20;

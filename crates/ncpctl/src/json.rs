@@ -49,7 +49,8 @@ pub(crate) fn line(schema: &str, value: &Value, members: &Members) -> String {
     format!("{{\"schema\":{}{comma}{rest}\n", Value::String(schema.to_owned()))
 }
 
-/// The members of a schema, or `None` if it is unknown. A test holds this table against what commands print.
+/// The members of a schema, or `None` if it is unknown. A test runs the commands and refuses a printed
+/// member that is not listed; a listed one that nothing prints is not noticed.
 pub(crate) fn members_of(schema: &str) -> Option<&'static [&'static str]> {
     SCHEMAS.iter().find(|(name, _)| *name == schema).map(|(_, members)| *members)
 }

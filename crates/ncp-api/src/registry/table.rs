@@ -80,7 +80,7 @@ error_codes! {
         explain "The daemon reads one file and then the folder beside it with .d at its name. Without the file it does not know whose node it is, so it does not start. Nothing was changed.";
     1102 ConfigFileUnreadable Config 500 "the configuration file cannot be read"
         cause "{file}: {reason}" try "give the daemon's user read access to {file}"
-        explain "The file exists, but the daemon's user cannot read it, or it is not a text file. The daemon runs as the user ncp; the file may belong to root if the group can read it.";
+        explain "The file exists, but the daemon's user cannot read it, or it is not a text file. The file may belong to root if the daemon's user can read it through its group.";
     1103 ConfigSyntax Config 500 "the configuration is not valid TOML"
         cause "{file}:{line}:{column}: {reason}" try "mend the line, then  ncpctl config check {file}"
         explain "A configuration file is TOML. The place is where the reader noticed the fault; the cause is often a missing quotation mark or bracket on the line before.";
@@ -89,13 +89,13 @@ error_codes! {
         explain "A misspelt key would silently leave a default in force, so every key that the daemon does not know stops the start. The message names the known key that looks most alike.";
     1105 ConfigValueOutOfRange Config 500 "a value of the configuration is out of range"
         cause "{file}:{line}:{column}: {key} = {value}, allowed is {range}" try "choose a value in the range, then  ncpctl config check {file}"
-        explain "Each number has a range in which the system was tested; units stand in the key's name. The manual page of the file lists ranges and defaults.";
+        explain "Each number has a range in which the system was tested; units stand in the key's name. The comments of the shipped file in config/ list ranges and defaults.";
     1106 ConfigValueInvalid Config 500 "a value of the configuration has the wrong form"
         cause "{file}:{line}:{column}: {key} must be {expected}" try "correct the value, then  ncpctl config check {file}"
         explain "The value has another type or form than the key asks for, for example a text where a number is expected, or a State's id in small letters.";
     1107 ConfigKeyMissing Config 500 "the configuration lacks a key that has no default"
         cause "{file}: {key} is not set" try "set {key}, then  ncpctl config check {file}"
-        explain "Only the participant, the hub, the root of trust and the first two officers must be set; the rest has defaults. This key is one of those that nobody can guess.";
+        explain "Of the configuration, a node must name its participant and the hub's addresses, and each section that is there must be whole; the rest has defaults. This key is one of those that nobody can guess.";
     1108 ConfigConflict Config 500 "two values of the configuration contradict each other"
         cause "{file}:{line}:{column}: {key} does not go with {other}" try "change one of them, then  ncpctl config check {file}"
         explain "Each value is allowed by itself, but together they cannot work, for example two officers with one number or a limit above the limit it must stay below.";

@@ -64,7 +64,7 @@ fn answer(node: &Node, key: MessageKey, response: NewResponse) -> Result<NewMess
         urgent_ground: response.urgent_ground.or(ground.filter(|_| precedence == Precedence::Urgent)),
         handling: response.handling,
         restriction: response.restriction,
-        subject: response.subject.unwrap_or_else(|| reply_subject(&asked_subject)),
+        subject: response.subject.unwrap_or_else(|| ncp_api::message::reply_subject(&asked_subject)),
         subject_code: None,
         form: response.form,
         text: response.text,
@@ -78,19 +78,6 @@ fn answer(node: &Node, key: MessageKey, response: NewResponse) -> Result<NewMess
         contributions: response.contributions,
         national_ref: response.national_ref,
     })
-}
-
-/// `Re: ` once, cut to what a subject may have.
-fn reply_subject(subject: &str) -> String {
-    let full = if subject.starts_with("Re: ") { subject.to_owned() } else { format!("Re: {subject}") };
-    let mut short = String::new();
-    for c in full.chars() {
-        if short.len() + c.len_utf8() > ncp_protocol::limits::SUBJECT_MAX {
-            break;
-        }
-        short.push(c);
-    }
-    short
 }
 
 /// A request has one final answer.
@@ -346,13 +333,6 @@ pub(super) async fn view(node: &Arc<Node>, key: MessageKey) -> Result<Response, 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reply_subjects_are_short_and_say_re_once() {
-        assert_eq!(reply_subject("Grey van"), "Re: Grey van");
-        assert_eq!(reply_subject("Re: Grey van"), "Re: Grey van");
-        assert_eq!(reply_subject(&"ä".repeat(256)).len(), 512);
-    }
 
     #[test]
     fn a_withdrawal_says_what_it_does_about_each() {

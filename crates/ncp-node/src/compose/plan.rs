@@ -10,7 +10,9 @@ use ncp_protocol::codes::{Code, Form, Handling, Kind, Precedence, ResponseStatus
 use ncp_protocol::directory::MembershipClass;
 use ncp_protocol::event::Draft;
 use ncp_protocol::ids::{ConversationId, Digest, ParticipantId, UnixMillis};
-use ncp_protocol::limits::{ALSO_SENT_THROUGH_MAX, DAY_MS, MESSAGE_MAX, PARTS_MAX, PROTOCOL_VERSION, RECIPIENTS_MAX};
+use ncp_protocol::limits::{
+    ALSO_SENT_THROUGH_MAX, DAY_MS, LIFETIME_DAYS, MESSAGE_MAX, PARTS_MAX, PROTOCOL_VERSION, RECIPIENTS_MAX,
+};
 use ncp_protocol::manifest::{InReplyTo, Manifest, Subject};
 
 use super::gather::{self, PlannedPart};
@@ -247,9 +249,11 @@ fn subject(text: &str) -> Result<Subject, Fault> {
 
 fn not_after(node: &Node, asked: &NewMessage, now: UnixMillis) -> Result<UnixMillis, Fault> {
     let days = asked.lifetime_days.unwrap_or(node.settings().limits.lifetime_days);
-    if !(1..=30).contains(&days) {
+    if !LIFETIME_DAYS.contains(&days) {
         let fault = ErrorCode::DateInvalid.with("field", "lifetime_days").with("value", days);
-        return Err(fault.with("reason", "a message lives 1 to 30 days").field("lifetime_days"));
+        return Err(fault
+            .with("reason", format!("a message lives {} to {} days", LIFETIME_DAYS.start(), LIFETIME_DAYS.end()))
+            .field("lifetime_days"));
     }
     Ok(now.plus_millis(u64::from(days) * DAY_MS))
 }

@@ -61,7 +61,7 @@ impl Respond {
             content.text = Some(compose::read_text(&path)?);
         }
         let subject = request.subject.clone().unwrap_or_else(|| request.reference.to_string());
-        document.subject = document.subject.take().or_else(|| Some(reply_subject(&subject)));
+        document.subject = document.subject.take().or_else(|| Some(ncp_api::message::reply_subject(&subject)));
         let contributions = tasks_of(self.contributions.as_deref(), &request)?;
         let attached = upload_all(context, &client, &content.attach).await?;
         let message = self.message(&client, &content, document, &request, &attached)?;
@@ -117,15 +117,6 @@ fn recipient(client: &Client, request: &MessageView) -> Result<Vec<ParticipantId
     Ok(vec![request.originator])
 }
 
-fn reply_subject(subject: &str) -> String {
-    let subject = if subject.starts_with("Re: ") { subject.to_owned() } else { format!("Re: {subject}") };
-    let mut end = subject.len().min(ncp_protocol::limits::SUBJECT_MAX);
-    while !subject.is_char_boundary(end) {
-        end -= 1;
-    }
-    subject.get(..end).unwrap_or_default().to_owned()
-}
-
 /// Tasks as typed: numbers, or all that have a contribution.
 fn tasks_of(typed: Option<&str>, request: &MessageView) -> Result<Vec<u16>, Error> {
     let missing = |reason: &str| -> Error {
@@ -163,18 +154,5 @@ fn to_response(message: NewMessage, status: ResponseStatus) -> NewResponse {
         lifetime_days: message.lifetime_days,
         contributions: message.contributions,
         national_ref: message.national_ref,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reply_names_its_subject_once_and_fits() {
-        assert_eq!(reply_subject("Grey van"), "Re: Grey van");
-        assert_eq!(reply_subject("Re: Grey van"), "Re: Grey van");
-        let long = reply_subject(&"ü".repeat(400));
-        assert!(long.len() <= 512 && long.starts_with("Re: ü"));
     }
 }
