@@ -49,6 +49,10 @@ impl From<ErrorCode> for Failed {
 
 impl From<ReadError> for Failed {
     fn from(error: ReadError) -> Self {
+        // What the start knew to be lost fails the request that needs it and nothing else.
+        if matches!(error, ReadError::Lost { .. }) {
+            return ErrorCode::StoreDamaged.with("folder", "the journal").with("reason", error).into();
+        }
         Self::Store(Box::new(unreadable(&error)))
     }
 }

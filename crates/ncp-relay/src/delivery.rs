@@ -93,7 +93,14 @@ fn load(reader: &Reader, offered: &[EnvelopeKey]) -> Result<Vec<Deliver>, ReadEr
         let Some((header, place)) = row.and_then(|row| Some((row.header, row.acceptance?))) else { continue };
         let name = RecordName { kind: RecordKind::Envelope, id: header };
         let envelope = reader.record(&name)?.and_then(|bytes| SealedEnvelope::decode(&bytes).ok());
-        let acceptance = reader.evidence(LogName::Traffic, place.index)?;
+        let acceptance = match reader.evidence(LogName::Traffic, place.index) {
+            Err(error @ ReadError::Lost { .. }) => {
+                // Without its acceptance no recipient takes it; it stays until its last date.
+                tracing::error!(message = %key.message, recipient = %key.recipient, %error, "an envelope cannot be delivered");
+                continue;
+            }
+            found => found?,
+        };
         frames.extend(envelope.zip(acceptance).map(|(envelope, acceptance)| Deliver { envelope, acceptance }));
     }
     Ok(frames)

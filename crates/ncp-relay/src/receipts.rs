@@ -51,12 +51,26 @@ pub(crate) async fn run(link: Arc<Link>, after: u64) -> TaskEnd {
     }
 }
 
-/// The next receipts, with the number of the first. Numbers before it are forgotten.
+/// The next receipts, with the number of the first. Numbers before it are forgotten, or their events are lost.
 fn load(reader: &Reader, peer: ParticipantId, after: u64) -> Result<(u64, Vec<LogProof>), LoadError> {
     let rows = query::receipts(&reader.view(), peer, after, RECEIPTS_PER_FRAME_MAX)?;
-    let first = rows.first().map_or(0, |(number, _)| *number);
-    let proofs = rows.iter().zip(first..).take_while(|((number, _), expected)| number == expected);
-    let proofs = proofs.map(|((_, row), _)| proof(reader, row)).collect::<Result<_, _>>()?;
+    let (mut first, mut proofs) = (0, Vec::new());
+    for (number, row) in rows {
+        if proofs.is_empty() {
+            first = number;
+        } else if number != first + proofs.len() as u64 {
+            break;
+        }
+        match proof(reader, &row) {
+            Err(LoadError::Read(error @ ReadError::Lost { .. })) => {
+                tracing::error!(%peer, number, %error, "a receipt cannot be sent any more");
+                if !proofs.is_empty() {
+                    break;
+                }
+            }
+            found => proofs.push(found?),
+        }
+    }
     Ok((first, proofs))
 }
 

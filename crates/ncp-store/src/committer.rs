@@ -1,8 +1,8 @@
 //! The committer: one thread around the [`Engine`], fed by a fair queue.
 //!
-//! Three threads of the operating system: the committer decides, syncs, signs and releases; the applier writes synced
-//! groups to the index behind it; the third keeps the file `signed` at most [`SIGNED_DELAY_MS`] behind. Async callers meet
-//! them only through tokio's channels, so that no runtime thread ever waits for a disk.
+//! Four threads of the operating system: the committer decides, syncs, signs and releases; the applier writes synced
+//! groups to the index behind it; the third keeps the file `signed` at most [`SIGNED_DELAY_MS`] behind; the fourth takes
+//! snapshots of the index when segments of the journal have closed. Async callers meet them only through tokio's channels, so that no runtime thread ever waits for a disk.
 //!
 //! A reply, an effect or [`Stopped`]: a command gets nothing else. After [`Stopped`] its fate is unknown, as after a
 //! crash: ask again after the restart. Whatever fails here is fatal; the process is expected to exit and to recover.
@@ -25,6 +25,7 @@ use crate::overlay::Projection;
 use crate::queue::{FairQueue, Source, Urgency};
 use crate::reader::Reader;
 use crate::signed::{Signed, SignedState};
+use crate::snapshot::Taker;
 use crate::state::{Core, Unreadable};
 
 /// The store has stopped. Whether the command happened is not known.
@@ -249,25 +250,28 @@ struct Committer<'a, C: Core, D: Disk, I: Index> {
 impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
     fn run(mut self, signed: Signed<D>) -> Result<(), Fatal> {
         let projection = Arc::clone(self.engine.projection());
-        let slot = SignedSlot::default();
+        let taker = self.engine.taker.clone();
+        let (slot, watch) = (SignedSlot::default(), SegmentWatch::default());
         let desk = self.desk;
         thread::scope(|scope| {
             let applier = scope.spawn(|| run_applier(&projection, desk));
             let writer = scope.spawn(|| run_signed_writer(&slot, signed, desk));
+            let copier = scope.spawn(|| run_taker(&taker, &watch, desk));
             let ended = {
-                // However this ends, the other two threads end too.
+                // However this ends, the other threads end too.
                 let _close = OnDrop(|| {
                     projection.close();
                     slot.close();
+                    watch.close();
                 });
-                self.serve(&slot)
+                self.serve(&slot, &watch)
             };
-            let (applied, written) = (join(applier.join()), join(writer.join()));
-            ended.and(applied).and(written)
+            let (applied, written, copied) = (join(applier.join()), join(writer.join()), join(copier.join()));
+            ended.and(applied).and(written).and(copied)
         })
     }
 
-    fn serve(&mut self, slot: &SignedSlot) -> Result<(), Fatal> {
+    fn serve(&mut self, slot: &SignedSlot, watch: &SegmentWatch) -> Result<(), Fatal> {
         while let Some(Work { commands, proofs }) = self.desk.wait() {
             slot.check()?;
             if commands {
@@ -275,6 +279,7 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
                 slot.put(self.engine.signed_state());
                 // What the group lets go is removed now, behind the replies: the index holds nothing of a group before that.
                 self.engine.settle()?;
+                watch.see(self.engine.segment());
             }
             if !proofs.is_empty() {
                 self.engine.touch_disk()?;
@@ -394,8 +399,82 @@ fn run_signed_writer<C: Core, D: Disk>(slot: &SignedSlot, mut signed: Signed<D>,
     Ok(())
 }
 
+/// Tells when the journal has gone on to another segment.
+#[derive(Default)]
+struct SegmentWatch {
+    state: Mutex<Watched>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Watched {
+    segment: Option<u64>,
+    // Whether the segment changed since somebody looked.
+    is_new: bool,
+    closed: bool,
+}
+
+impl SegmentWatch {
+    fn state(&self) -> MutexGuard<'_, Watched> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn see(&self, segment: Option<u64>) {
+        let mut state = self.state();
+        if state.segment != segment {
+            (state.segment, state.is_new) = (segment, true);
+            self.changed.notify_all();
+        }
+    }
+
+    fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn is_open(&self) -> bool {
+        !self.state().closed
+    }
+
+    /// Waits for another segment; false once closed.
+    fn wait(&self) -> bool {
+        let mut state = self.state();
+        while !state.is_new && !state.closed {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.is_new = false;
+        !state.closed
+    }
+}
+
+fn run_taker<C: Core, D: Disk, I: Index>(
+    taker: &Taker<D, I>,
+    watch: &SegmentWatch,
+    desk: &Desk<C>,
+) -> Result<(), Fatal> {
+    // However this fails, also by a panic: nobody waits for the answer of a store that has failed.
+    let failed = OnDrop(|| desk.abandon());
+    // The first look is for what earlier lives left.
+    loop {
+        if taker.is_due()? {
+            taker.take(&|| watch.is_open())?;
+        }
+        if !watch.wait() {
+            failed.disarm();
+            return Ok(());
+        }
+    }
+}
+
 /// Runs a closure when dropped: at the end of a scope, or when a panic leaves it.
 struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> OnDrop<F> {
+    /// Lets it go without a call.
+    fn disarm(self) {
+        core::mem::forget(self);
+    }
+}
 
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {

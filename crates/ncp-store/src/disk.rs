@@ -14,7 +14,8 @@ mod verbs;
 
 pub use real::RealDisk;
 pub(crate) use verbs::{
-    NEW, create_afresh, exists, first_nonzero, io_damaged, parent, read_exact_at, remove_unfinished, with_suffix,
+    NEW, create_afresh, exists, first_nonzero, io_damaged, last_nonzero, parent, read_exact_at, remove_unfinished,
+    with_suffix,
 };
 pub use verbs::{move_aside, read_file, replace_file, set_aside};
 

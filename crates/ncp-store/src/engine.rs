@@ -22,11 +22,12 @@ use thiserror::Error;
 use crate::bodies::Bodies;
 use crate::disk::Disk;
 use crate::index::{Index, LogHead};
-use crate::journal::{Journal, LogNote};
+use crate::journal::{Gap, Journal, LogNote};
 use crate::levels::Levels;
-use crate::overlay::{Applied, Projection, Snapshot, SyncedGroup};
+use crate::overlay::{Applied, Projection, SyncedGroup, SyncedView};
 use crate::reader::Reader;
 use crate::signed::{Signed, SignedState};
+use crate::snapshot::{Taken, Taker};
 use crate::spool::{BodyName, Record};
 use crate::state::{Core, Erase, Unreadable};
 use crate::tables::{self, GroupRow, Manifest, RecordSum};
@@ -119,6 +120,9 @@ pub struct Engine<C: Core, D: Disk, I: Index> {
     // Signed checkpoints of the newest group, for the header of the next.
     pub(crate) previous: Vec<LogNote>,
     pub(crate) newest: Newest,
+    // What the journal had lost when it was opened.
+    pub(crate) gaps: Arc<[Gap]>,
+    pub(crate) taker: Taker<D, I>,
     // Bodies that the newest group let go of and that still lie on the disk.
     pub(crate) unsettled: Vec<BodyName>,
     pub(crate) poisoned: bool,
@@ -143,16 +147,16 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
         self.guarded(|engine| {
             engine.settle_now()?;
             engine.projection.make_room()?;
-            let snapshot = engine.projection.snapshot();
+            let view = engine.projection.view();
             let core = Arc::clone(&engine.core);
-            let mut draft = Draft::new(core.as_ref(), &snapshot, engine.fold());
+            let mut draft = Draft::new(core.as_ref(), &view, engine.fold());
             while draft.has_room()
                 && let Some(command) = commands.next()
             {
                 draft.decide(command)?;
             }
             let (pending, outcomes) = draft.finish();
-            engine.write(pending, snapshot)?;
+            engine.write(pending, view)?;
             Ok(outcomes)
         })
     }
@@ -199,11 +203,24 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
         })
     }
 
+    /// Takes a snapshot of what the index holds: for callers without a thread that does.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn take_snapshot(&mut self) -> Result<Taken, Fatal> {
+        self.guarded(|engine| engine.taker.take(&|| true))
+    }
+
     /// The state that the file `signed` is to hold: next sequence and newest checkpoints.
     #[must_use]
     pub fn signed_state(&self) -> SignedState {
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
         SignedState { next: self.journal.next(), notes: log_notes(&newest) }
+    }
+
+    /// The segment of the journal that is written to: its first sequence, `None` before there is one.
+    pub(crate) fn segment(&self) -> Option<u64> {
+        self.journal.segment()
     }
 
     /// Read access to synced state.
@@ -238,7 +255,7 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
     }
 
     /// Makes a decided group durable and hands it on.
-    pub(crate) fn write(&mut self, pending: Pending, snapshot: Snapshot<I>) -> Result<(), Fatal> {
+    pub(crate) fn write(&mut self, pending: Pending, view: SyncedView<I>) -> Result<(), Fatal> {
         let Pending { mut fold, leaves, records, erases } = pending;
         if leaves.is_empty() {
             return Ok(());
@@ -248,9 +265,9 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
             records: records.iter().map(|record| RecordSum::of(record.name, &record.bytes)).collect(),
             erases,
         };
-        self.records.write(&records, &snapshot, &mut fold.rows)?;
-        self.records.forget(&manifest.erases, &snapshot, &mut fold.rows)?;
-        drop(snapshot);
+        self.records.write(&records, &view, &mut fold.rows)?;
+        self.records.forget(&manifest.erases, &view, &mut fold.rows)?;
+        drop(view);
         let events: Vec<Vec<u8>> = leaves.iter().map(|leaf| leaf.bytes.clone()).collect();
         let appended = self.journal.append(&events, &self.previous, &manifest.encode());
         let place = appended.map_err(|error| Fatal::disk("writing the journal", io::Error::other(error)))?;
@@ -302,9 +319,9 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
         for body in core::mem::take(&mut self.unsettled) {
             self.bodies.remove(&body).map_err(|error| Fatal::disk("removing a body", error))?;
         }
-        let snapshot = self.projection.snapshot();
-        let moved = self.records.compact(&snapshot)?;
-        drop(snapshot);
+        let view = self.projection.view();
+        let moved = self.records.compact(&view)?;
+        drop(view);
         self.relocate(moved)?;
         self.projection.settle();
         Ok(())

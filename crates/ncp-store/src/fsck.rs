@@ -1,10 +1,11 @@
 //! Checks a data folder from the outside: reads everything, changes nothing, and needs no private key.
 //!
-//! An oracle of its own: it shares the readers of journal and spool with recovery, and nothing else. Each event is hashed
+//! An oracle of its own: it shares the readers of journal, spool and snapshots with recovery, and nothing else. Each event is hashed
 //! into its log anew; every signed checkpoint that the journal and the file `signed` hold must be that log's and verify;
 //! every record that an event rests on must be there unless a later group let it go. The daemon must not run meanwhile.
 //!
-//! A [`Finding`] is a loss (restore a backup) or a blemish that the next start mends or that touches nothing.
+//! Where the journal is damaged wholly below a snapshot, the check goes on from the snapshot's logs and records, as a start
+//! does. A [`Finding`] is a loss (restore a backup) or a blemish that the next start mends or that touches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,12 +18,15 @@ use ncp_protocol::merkle::{EMPTY_ROOT, Frontier, Nodes as _, leaf_hash};
 
 use crate::disk::Disk;
 use crate::index::{LogHead, Tally, Trust};
-use crate::journal::{self, Group, JournalError, LogNote, Position, Tail};
+use crate::journal::{self, Gap, Group, JournalError, LogNote, Position, Tail};
 use crate::levels::Levels;
 use crate::signed::{self, SignedError};
+use crate::snapshot::Summary;
 use crate::spool::{Class, Damage, Place, RecordName, SpoolReader};
 use crate::state::{Erase, View};
 use crate::tables::{Manifest, RecordSum};
+
+mod snapshots;
 
 /// A log with the public key that its checkpoints are to verify under.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +46,21 @@ pub enum Finding {
     Stain(Position),
     /// The journal is damaged where no crash reaches.
     JournalDamaged(Position),
+    /// Events of a closed segment are lost. A snapshot covers them: a start says so and goes on, yet their evidence cannot be
+    /// read. Restore the segment from the backup.
+    EventsLost {
+        /// Which.
+        gap: Gap,
+        /// Sequence of the snapshot from which the check goes on.
+        snapshot: u64,
+    },
+    /// A snapshot of the index is not whole, or of another journal; a start that needs one moves it aside.
+    Snapshot {
+        /// Its sequence.
+        applied: u64,
+        /// What is wrong.
+        why: String,
+    },
     /// Events that the file `signed` vouches for are missing.
     JournalShort {
         /// Sequence behind the journal's last whole group.
@@ -67,7 +86,7 @@ pub enum Finding {
     RecordLost {
         /// Which record.
         name: RecordName,
-        /// First sequence of the group that names it.
+        /// First sequence of the group that names it, or the sequence of the snapshot that does.
         group: u64,
     },
     /// A stretch of the spool is neither record nor zeros. If an event needs it, its record is reported lost as well.
@@ -95,8 +114,14 @@ impl Finding {
     #[must_use]
     pub fn is_loss(&self) -> bool {
         match self {
-            Self::Torn(_) | Self::Stain(_) | Self::SpoolDamaged { .. } | Self::Level { .. } | Self::Index(_) => false,
+            Self::Torn(_)
+            | Self::Stain(_)
+            | Self::SpoolDamaged { .. }
+            | Self::Level { .. }
+            | Self::Index(_)
+            | Self::Snapshot { .. } => false,
             Self::JournalDamaged(_)
+            | Self::EventsLost { .. }
             | Self::JournalShort { .. }
             | Self::Contradiction { .. }
             | Self::Checkpoint { .. }
@@ -117,6 +142,8 @@ pub struct FsckReport {
     pub events: u64,
     /// Records that are needed and there.
     pub records: u64,
+    /// Snapshots that are whole and of this journal.
+    pub snapshots: u64,
     /// Size and root of each log, computed from its events.
     pub heads: Vec<LogHead>,
 }
@@ -135,7 +162,13 @@ impl FsckReport {
 /// If the disk fails; damage is part of what is found.
 pub fn fsck<D: Disk>(disk: &D, logs: &[LogIdentity], index: Option<&dyn View>) -> io::Result<FsckReport> {
     let mut check = Check::new(logs);
-    let scan = match journal::scan(disk, 0, &mut |group| check.group(&group)) {
+    let from = check.begin(disk)?;
+    let behind = |group: &Group| group.place.first >= from;
+    let scan = match journal::scan(disk, from, &mut |group| {
+        if behind(&group) {
+            check.group(&group)
+        }
+    }) {
         Ok(scan) => scan,
         Err(JournalError::Io(error)) => return Err(error),
         Err(error) => return Err(io::Error::other(error)),
@@ -146,6 +179,7 @@ pub fn fsck<D: Disk>(disk: &D, logs: &[LogIdentity], index: Option<&dyn View>) -
         Tail::Damaged(at) => check.find(Finding::JournalDamaged(at)),
     }
     scan.stains.iter().for_each(|at| check.find(Finding::Stain(*at)));
+    check.snapshots(from);
     check.signed(disk, scan.next)?;
     check.spool(&SpoolReader::new(disk.clone()))?;
     check.levels(disk)?;
@@ -180,11 +214,33 @@ struct Check {
     // Logs that the newest group grew.
     grown: BTreeSet<LogName>,
     // Records that are needed, with the group that names them first.
-    needed: BTreeMap<RecordName, (RecordSum, u64)>,
+    needed: BTreeMap<RecordName, (Need, u64)>,
+    // Snapshots that are whole, by sequence.
+    whole: BTreeMap<u64, Summary>,
+    // The logs as the journal has them at those sequences.
+    heads_at: BTreeMap<u64, Vec<LogHead>>,
+    snapshots: u64,
     findings: Vec<Finding>,
     groups: u64,
     events: u64,
     records: u64,
+}
+
+/// What is known of a record that is needed.
+#[derive(Debug, Clone, Copy)]
+enum Need {
+    Content(RecordSum),
+    /// Its length, from a snapshot; the record's own checksum vouches for the rest.
+    Length(u32),
+}
+
+impl Need {
+    fn is_met(self, name: RecordName, bytes: &[u8]) -> bool {
+        match self {
+            Self::Content(sum) => RecordSum::of(name, bytes) == sum,
+            Self::Length(length) => bytes.len() as u64 == u64::from(length),
+        }
+    }
 }
 
 struct CheckedLog {
@@ -210,6 +266,9 @@ impl Check {
             logs: logs.iter().map(|identity| (identity.origin.log, log(identity))).collect(),
             grown: BTreeSet::new(),
             needed: BTreeMap::new(),
+            whole: BTreeMap::new(),
+            heads_at: BTreeMap::new(),
+            snapshots: 0,
             findings: Vec::new(),
             groups: 0,
             events: 0,
@@ -223,8 +282,8 @@ impl Check {
 
     fn report(self) -> FsckReport {
         let heads = self.heads();
-        let Self { findings, groups, events, records, .. } = self;
-        FsckReport { findings, groups, events, records, heads }
+        let Self { findings, groups, events, records, snapshots, .. } = self;
+        FsckReport { findings, groups, events, records, snapshots, heads }
     }
 
     fn heads(&self) -> Vec<LogHead> {
@@ -252,6 +311,9 @@ impl Check {
             if let Some(log) = self.logs.get_mut(name) {
                 log.roots.insert(log.frontier.size(), log.frontier.root());
             }
+        }
+        if self.whole.contains_key(&group.place.next()) {
+            self.heads_at.insert(group.place.next(), self.heads());
         }
     }
 
@@ -282,7 +344,7 @@ impl Check {
             self.find(Finding::Contradiction { sequence, what: "it found other logs than stand before it" });
         }
         for sum in &manifest.records {
-            self.needed.insert(sum.name, (*sum, sequence));
+            self.needed.insert(sum.name, (Need::Content(*sum), sequence));
         }
         for erase in &manifest.erases {
             match erase {
@@ -351,9 +413,8 @@ impl Check {
                 }
             }
         }
-        for (name, (sum, group)) in core::mem::take(&mut self.needed) {
-            let matches =
-                |place: &Place| spool.read(&name, place).is_ok_and(|bytes| RecordSum::of(name, &bytes) == sum);
+        for (name, (need, group)) in core::mem::take(&mut self.needed) {
+            let matches = |place: &Place| spool.read(&name, place).is_ok_and(|bytes| need.is_met(name, &bytes));
             if there.get(&name).is_some_and(|places| places.iter().any(matches)) {
                 self.records += 1;
             } else {

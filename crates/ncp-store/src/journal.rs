@@ -23,7 +23,7 @@ mod recover;
 
 pub use group::encoded_len;
 pub use read::{Groups, JournalReader};
-pub use recover::{Scan, Tail, cut, renew, scan};
+pub use recover::{Gap, Scan, Tail, cut, gaps, renew, scan};
 
 /// The journal's folder.
 pub const FOLDER: &str = "journal";
@@ -97,7 +97,7 @@ pub enum JournalError {
     /// What lies there is not what was written.
     #[error("the journal is damaged in segment {:016x} at byte {}", .0.segment, .0.offset)]
     Damaged(Position),
-    /// No segment holds this sequence.
+    /// No segment holds this sequence, or the one that did is gone.
     #[error("the journal lacks sequence {0}")]
     Missing(u64),
 }
@@ -188,6 +188,12 @@ impl<D: Disk> Journal<D> {
     #[must_use]
     pub fn next(&self) -> u64 {
         self.next
+    }
+
+    /// The segment that is written to: its first sequence, `None` before there is one.
+    #[must_use]
+    pub fn segment(&self) -> Option<u64> {
+        self.end.as_ref().map(|end| end.segment)
     }
 
     /// Read access.
@@ -325,7 +331,7 @@ fn segment_path(first: u64) -> PathBuf {
 
 /// First sequences of the segments, ascending. Other names in the folder, such as `.new` of an interrupted copy, are none
 /// of the journal's.
-fn segments<D: Disk>(disk: &D) -> io::Result<Vec<u64>> {
+pub(crate) fn segments<D: Disk>(disk: &D) -> io::Result<Vec<u64>> {
     let names = disk.list(Path::new(FOLDER))?;
     let parse = |name: &str| {
         let first = u64::from_str_radix(name.strip_suffix(".seg")?, 16).ok()?;

@@ -17,6 +17,7 @@ pub mod queue;
 pub mod reader;
 pub mod recovery;
 pub mod signed;
+pub mod snapshot;
 pub mod spool;
 pub mod state;
 pub mod store;

@@ -13,6 +13,26 @@ pub const INDEX_BLOAT_FACTOR: u64 = 4;
 /// … unless it is smaller than this.
 pub const INDEX_BLOAT_BYTES_MIN: u64 = 64 << 20;
 
+/// Closed segments of the journal between two snapshots of the index …
+pub const SNAPSHOT_SEGMENTS_MIN: u64 = 1;
+/// … and as many more as make the journal grow by this part of a snapshot's length: writing them costs a fixed share of
+/// what the journal itself writes, and a rebuild replays about as much as it loads.
+pub const SNAPSHOT_SHARE: u64 = 4;
+/// Snapshots that are kept.
+pub const SNAPSHOTS_KEPT: usize = 2;
+/// Bytes of rows that a copy takes at once, while the index waits.
+pub const SNAPSHOT_STRETCH_BYTES: usize = 256 << 10;
+/// Bytes of a snapshot between two syncs.
+pub const SNAPSHOT_SYNC_BYTES: u64 = 4 << 20;
+/// Bytes of rows written behind a copy after which it is given up. With a stretch and two buffers the memory it needs.
+pub const SNAPSHOT_LATE_BYTES_MAX: usize = 16 << 20;
+/// Bytes that a snapshot leaves free on the disk, beside twice its own length.
+pub const SNAPSHOT_SPARE_BYTES: u64 = 1 << 30;
+/// Longest summary at the head of a snapshot.
+pub const SNAPSHOT_SUMMARY_MAX: usize = 32 << 10;
+/// Bytes of rows that a load writes to the index at once.
+pub const SNAPSHOT_LOAD_BYTES: usize = 1 << 20;
+
 /// Events whose rows one transaction of a rebuild takes.
 pub const REPLAY_BATCH_EVENTS: u64 = 512;
 
@@ -78,6 +98,11 @@ const _: () = assert!(
     GROUP_LEN_MAX > GROUP_BYTES_SOFT + DECISION_EVENTS_MAX * (EVENT_MAX + 4) + MANIFEST_MAX + (64 << 10),
     "a group fits"
 );
+const _: () = assert!(
+    SNAPSHOT_SUMMARY_MAX > GROUP_NOTES_MAX * (OWN_NOTE_MAX + 16 + 64 * 32 + 256) + 256,
+    "a summary holds the edge of every log"
+);
+const _: () = assert!(SNAPSHOTS_KEPT >= 2, "one that rots leaves another");
 const _: () = assert!(JOURNAL_SEGMENT_LEN as usize >= GROUP_LEN_MAX, "a segment holds the longest group");
 const _: () = assert!(RECORD_MAX > CHUNK_SEALED + (32 << 10) && RECORD_MAX > NOTE_MAX, "a record holds a chunk");
 const _: () = assert!(SPOOL_ERASABLE_SEGMENT_LEN as usize >= 2 * RECORD_MAX, "a segment holds the longest record");

@@ -1,19 +1,23 @@
 //! Synced groups that the index does not hold yet, and views through them.
 //!
 //! A [`Projection`] is an index with the groups still to be written to it. The committer pushes each synced group, one
-//! applier writes them to the index in order, and a [`Snapshot`] sees the journal as of the newest group synced when it
-//! was taken: the index advances no further than the oldest snapshot alive. So hold a snapshot briefly; it cannot cross an
+//! applier writes them to the index in order, and a [`SyncedView`] sees the journal as of the newest group synced when it
+//! was taken: the index advances no further than the oldest view alive. So hold a view briefly; it cannot cross an
 //! `await` of a task that moves between threads. When the index lags [`INDEX_LAG_GROUPS_MAX`] groups the committer waits.
 //!
 //! An index that fails is fatal: whoever asks next is told, and the next start builds it anew.
+//!
+//! All rows can be copied while the index goes on ([`Projection::begin_copy`]): the copier takes them in key order, a
+//! stretch at a time, and what is written behind it meanwhile is kept for its end. Rows and these late writes together are
+//! the index as of the end. The late writes are bounded: a copier that is overtaken by too many gives up.
 
 use core::marker::PhantomData;
 use core::ops::ControlFlow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::index::{Index, LogHead, Trust};
-use crate::limits::INDEX_LAG_GROUPS_MAX;
+use crate::index::{Index, KEYS_END, LogHead, Trust};
+use crate::limits::{INDEX_LAG_GROUPS_MAX, SNAPSHOT_LATE_BYTES_MAX};
 use crate::state::{Rows, Unreadable, View, Visit};
 
 /// A view through layers of writes over a base: the last layer is the newest.
@@ -91,7 +95,7 @@ pub enum Applied {
     One,
     /// No group waits.
     None,
-    /// The oldest group is not settled, or a snapshot older than it is still alive.
+    /// The oldest group is not settled, or a view older than it is still alive.
     Held,
 }
 
@@ -99,10 +103,56 @@ pub enum Applied {
 #[derive(Debug)]
 pub struct Projection<I> {
     index: I,
-    // The trust row; its lock is held while a group is written, so that there is one writer.
-    trust: Mutex<Trust>,
+    // Its lock is held while a group is written, so that there is one writer.
+    written: Mutex<Written>,
     waiting: Mutex<Waiting>,
     changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Written {
+    // The trust row.
+    trust: Trust,
+    copying: Option<Copying>,
+}
+
+/// A copy on its way.
+#[derive(Debug)]
+struct Copying {
+    // Rows below this key are copied.
+    reached: Vec<u8>,
+    // What was written below it since.
+    late: Rows,
+    late_bytes: usize,
+}
+
+impl Copying {
+    fn note(&mut self, rows: &Rows) {
+        for (key, value) in rows.range(&[1], &self.reached) {
+            // Counts a key again whenever it is written: an upper bound.
+            self.late_bytes += key.len() + value.map_or(0, <[u8]>::len);
+            match value {
+                Some(value) => self.late.put(key.to_vec(), value.to_vec()),
+                None => self.late.remove(key.to_vec()),
+            }
+        }
+    }
+}
+
+/// What a step of a copy gave.
+#[derive(Debug)]
+pub(crate) enum Copied {
+    /// There is more.
+    Part,
+    /// All rows are copied; with these writes over them they are the index of this trust row.
+    All {
+        /// Written behind the copier.
+        late: Rows,
+        /// The trust row.
+        trust: Trust,
+    },
+    /// Too much was written behind the copier: the copy is given up.
+    Overtaken,
 }
 
 #[derive(Debug, Default)]
@@ -112,8 +162,8 @@ struct Waiting {
     pushed: u64,
     // Groups that may be applied: up to this number.
     settled: u64,
-    // Snapshots alive, by the number of the newest group that they see.
-    snapshots: BTreeMap<u64, usize>,
+    // Views alive, by the number of the newest group that they see.
+    views: BTreeMap<u64, usize>,
     failed: Option<Unreadable>,
     closed: bool,
 }
@@ -125,7 +175,7 @@ impl Waiting {
     }
 
     fn held(&self, group: u64) -> bool {
-        group > self.settled || self.snapshots.first_key_value().is_some_and(|(seen, _)| *seen < group)
+        group > self.settled || self.views.first_key_value().is_some_and(|(seen, _)| *seen < group)
     }
 
     fn check(&self) -> Result<(), Unreadable> {
@@ -136,7 +186,12 @@ impl Waiting {
 impl<I: Index> Projection<I> {
     /// An index that holds all that `trust` says.
     pub fn new(index: I, trust: Trust) -> Self {
-        Self { index, trust: Mutex::new(trust), waiting: Mutex::default(), changed: Condvar::new() }
+        let written = Mutex::new(Written { trust, copying: None });
+        Self { index, written, waiting: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -148,12 +203,12 @@ impl<I: Index> Projection<I> {
     }
 
     /// The state as of the newest synced group.
-    pub fn snapshot(self: &Arc<Self>) -> Snapshot<I> {
+    pub fn view(self: &Arc<Self>) -> SyncedView<I> {
         let mut waiting = self.waiting();
         let number = waiting.pushed;
-        *waiting.snapshots.entry(number).or_default() += 1;
+        *waiting.views.entry(number).or_default() += 1;
         let groups = waiting.groups.iter().map(Arc::clone).collect();
-        Snapshot { projection: Arc::clone(self), number, groups, not_send: PhantomData }
+        SyncedView { projection: Arc::clone(self), number, groups, not_send: PhantomData }
     }
 
     /// Lets the index take all groups pushed so far: whatever they let go of is gone for good.
@@ -178,10 +233,10 @@ impl<I: Index> Projection<I> {
 
     /// What the index holds.
     pub fn trust(&self) -> Trust {
-        self.trust.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.written().trust.clone()
     }
 
-    /// Returns once the index lags less than it may: helps the applier, and waits for snapshots that hold it up.
+    /// Returns once the index lags less than it may: helps the applier, and waits for views that hold it up.
     ///
     /// # Errors
     /// [`Unreadable`] if the index has failed.
@@ -203,7 +258,7 @@ impl<I: Index> Projection<I> {
     /// # Errors
     /// [`Unreadable`] if the index failed, now or earlier.
     pub fn apply_next(&self) -> Result<Applied, Unreadable> {
-        let mut trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.written();
         let group = {
             let waiting = self.waiting();
             waiting.check()?;
@@ -215,12 +270,15 @@ impl<I: Index> Projection<I> {
             }
             Arc::clone(group)
         };
-        let mut newer = Trust { applied: group.next_sequence, heads: group.heads.clone(), ..trust.clone() };
-        let written = newer.advance(&self.index, group.rows.clone());
+        let mut newer = Trust { applied: group.next_sequence, heads: group.heads.clone(), ..written.trust.clone() };
+        let advanced = newer.advance(&self.index, group.rows.clone());
         let mut waiting = self.waiting();
-        let outcome = match written {
+        let outcome = match advanced {
             Ok(()) => {
-                *trust = newer;
+                written.trust = newer;
+                if let Some(copying) = &mut written.copying {
+                    copying.note(&group.rows);
+                }
                 waiting.groups.pop_front();
                 Ok(Applied::One)
             }
@@ -251,6 +309,49 @@ impl<I: Index> Projection<I> {
         }
     }
 
+    /// Begins a copy of all rows but the trust row. One at a time: a copy begun before is given up.
+    pub(crate) fn begin_copy(&self) {
+        let copying = Copying { reached: vec![1], late: Rows::default(), late_bytes: 0 };
+        self.written().copying = Some(copying);
+    }
+
+    /// Ends a copy without its end.
+    pub(crate) fn end_copy(&self) {
+        self.written().copying = None;
+    }
+
+    /// Visits the next rows of the copy that was begun, in key order, about `bytes` of them. The index takes no group
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the index has failed or cannot tell.
+    pub(crate) fn copy_next(&self, bytes: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<Copied, Unreadable> {
+        let mut written = self.written();
+        self.waiting().check()?;
+        let Some(mut copying) = written.copying.take() else { return Ok(Copied::Overtaken) };
+        if copying.late_bytes > SNAPSHOT_LATE_BYTES_MAX {
+            return Ok(Copied::Overtaken);
+        }
+        let (mut left, mut last) = (bytes, None);
+        self.index.scan(&copying.reached, KEYS_END, &mut |key, value| {
+            visit(key, value);
+            left = left.saturating_sub(key.len() + value.len());
+            if left > 0 {
+                return ControlFlow::Continue(());
+            }
+            last = Some(key.to_vec());
+            ControlFlow::Break(())
+        })?;
+        let Some(mut reached) = last else {
+            return Ok(Copied::All { late: copying.late, trust: written.trust.clone() });
+        };
+        // The key that follows directly on the last one.
+        reached.push(0);
+        copying.reached = reached;
+        written.copying = Some(copying);
+        Ok(Copied::Part)
+    }
+
     /// Marks the index as failed: nobody waits for it any more.
     pub fn fail(&self, error: Unreadable) {
         self.waiting().failed.get_or_insert(error);
@@ -266,21 +367,21 @@ impl<I: Index> Projection<I> {
 
 /// The state as of one synced group. The index waits while it lives.
 #[derive(Debug)]
-pub struct Snapshot<I: Index> {
+pub struct SyncedView<I: Index> {
     projection: Arc<Projection<I>>,
     number: u64,
     groups: Vec<Arc<SyncedGroup>>,
-    // Keeps a snapshot from being held across an await: a task that waits for a commit would hold up that commit.
+    // Keeps a view from being held across an await: a task that waits for a commit would hold up that commit.
     not_send: PhantomData<*const ()>,
 }
 
-impl<I: Index> Snapshot<I> {
+impl<I: Index> SyncedView<I> {
     fn layers(&self) -> Layers<'_> {
         Layers::new(&self.projection.index, self.groups.iter().map(|group| &group.rows))
     }
 }
 
-impl<I: Index> View for Snapshot<I> {
+impl<I: Index> View for SyncedView<I> {
     fn row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
         self.layers().row(key)
     }
@@ -290,13 +391,13 @@ impl<I: Index> View for Snapshot<I> {
     }
 }
 
-impl<I: Index> Drop for Snapshot<I> {
+impl<I: Index> Drop for SyncedView<I> {
     fn drop(&mut self) {
         let mut waiting = self.projection.waiting();
-        if let Some(count) = waiting.snapshots.get_mut(&self.number) {
+        if let Some(count) = waiting.views.get_mut(&self.number) {
             *count -= 1;
             if *count == 0 {
-                waiting.snapshots.remove(&self.number);
+                waiting.views.remove(&self.number);
             }
         }
         self.projection.changed.notify_all();

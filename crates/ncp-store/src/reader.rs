@@ -1,7 +1,8 @@
 //! Read access to what is synced: rows, events, evidence, records, bodies. Clones are cheap and serve many threads.
 //!
 //! Nothing here waits for the committer, and nothing shows what a crash could take back. `Ok(None)` means that there is
-//! no such thing; what cannot be read is an error, and fatal: the daemon stops, `fsck` tells more.
+//! no such thing; what cannot be read is an error, and fatal: the daemon stops, `fsck` tells more. Only what the start knew
+//! to be lost, [`ReadError::Lost`], costs no more than the answer that needs it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,10 +19,11 @@ use crate::bodies::{Bodies, BodyReader};
 use crate::disk::{Disk, RealDisk};
 use crate::engine::{Engine, Newest};
 use crate::index::{Index, SledIndex};
-use crate::journal::{Group, JournalError, JournalReader};
+use crate::journal::{Gap, Group, GroupPlace, JournalError, JournalReader};
 use crate::levels::Levels;
 use crate::limits::EVENTS_PER_READ_MAX;
-use crate::overlay::{Projection, Snapshot};
+use crate::overlay::{Projection, SyncedView};
+use crate::snapshot;
 use crate::spool::{self, BodyName, RecordKind, RecordName, SpoolReader};
 use crate::state::{Core, Unreadable};
 use crate::tables::{self, GroupCheckpoint, LeafRow};
@@ -41,6 +43,15 @@ pub enum ReadError {
     /// A body or a level file cannot be read.
     #[error("the disk cannot be read: {0}")]
     Disk(#[from] io::Error),
+    /// The event lies where the journal was damaged when the store opened, below a snapshot: it is lost until that segment
+    /// is restored. Everything else goes on.
+    #[error("the event at sequence {sequence} is lost: segment {segment:016x} of the journal is damaged")]
+    Lost {
+        /// First sequence of its group.
+        sequence: u64,
+        /// The segment that held it.
+        segment: u64,
+    },
     /// Index, journal and level files disagree about this leaf.
     #[error("leaf {index} of the log {log} cannot be proved from what is stored")]
     Disagree {
@@ -67,6 +78,8 @@ pub struct Reader<D: Disk = RealDisk, I: Index = SledIndex> {
     spool: SpoolReader<D>,
     levels: Levels<D>,
     bodies: Bodies<D>,
+    disk: D,
+    gaps: Arc<[Gap]>,
     newest: Newest,
 }
 
@@ -78,6 +91,8 @@ impl<D: Disk, I: Index> Clone for Reader<D, I> {
             spool: self.spool.clone(),
             levels: self.levels.clone(),
             bodies: self.bodies.clone(),
+            disk: self.disk.clone(),
+            gaps: Arc::clone(&self.gaps),
             newest: Arc::clone(&self.newest),
         }
     }
@@ -91,14 +106,16 @@ impl<D: Disk, I: Index> Reader<D, I> {
             spool: engine.records.reader(),
             levels: engine.levels.clone(),
             bodies: engine.bodies.clone(),
+            disk: engine.disk.clone(),
+            gaps: Arc::clone(&engine.gaps),
             newest: Arc::clone(&engine.newest),
         }
     }
 
     /// Rows as of the newest synced group. Hold it briefly: the index does not advance while it lives.
     #[must_use]
-    pub fn view(&self) -> Snapshot<I> {
-        self.projection.snapshot()
+    pub fn view(&self) -> SyncedView<I> {
+        self.projection.view()
     }
 
     /// The newest synced checkpoint of a log, `None` if the daemon keeps no such log.
@@ -125,7 +142,7 @@ impl<D: Disk, I: Index> Reader<D, I> {
         let mut next = from;
         while events.len() < max {
             let Some(row) = tables::group_of(&self.view(), next)?.filter(|row| row.place.next() > next) else { break };
-            let group = self.journal.read(&row.place)?;
+            let group = self.group(&row.place)?;
             let numbered = (row.place.first..).zip(group.events).filter(|(sequence, _)| *sequence >= from);
             events.extend(numbered.map(|(sequence, bytes)| StoredEvent { sequence, bytes }));
             next = row.place.next();
@@ -228,6 +245,17 @@ impl<D: Disk, I: Index> Reader<D, I> {
         &self.bodies
     }
 
+    fn group(&self, place: &GroupPlace) -> Result<Group, ReadError> {
+        self.journal.read(place).map_err(|error| {
+            let is_lost = self.gaps.iter().any(|gap| (gap.from..gap.until).contains(&place.first));
+            if is_lost {
+                ReadError::Lost { sequence: place.first, segment: place.segment }
+            } else {
+                error.into()
+            }
+        })
+    }
+
     fn located(&self, log: LogName, index: u64) -> Result<Option<Located>, ReadError> {
         let disagree = || ReadError::Disagree { log, index };
         let (leaf, row) = {
@@ -237,24 +265,35 @@ impl<D: Disk, I: Index> Reader<D, I> {
         };
         let LeafRow { sequence, group } = leaf;
         let place = sequence.checked_sub(group).and_then(|place| usize::try_from(place).ok());
-        let Group { mut events, .. } = self.journal.read(&row.place)?;
+        let Group { mut events, .. } = self.group(&row.place)?;
         let place = place.filter(|place| *place < events.len()).ok_or_else(disagree)?;
         let checkpoint = row.checkpoint(log).cloned().ok_or_else(disagree)?;
         Ok(Some(Located { event: StoredEvent { sequence, bytes: events.swap_remove(place) }, checkpoint }))
     }
 
     /// The tree of a log's first `size` leaves, computed from the journal: for level files that rotted. Slow, and it mends
-    /// them.
+    /// them. Where the journal is damaged, the tree from the newest snapshot's edge on.
     fn recomputed(&self, log: LogName, size: u64) -> Result<MemoryNodes, ReadError> {
         tracing::error!(%log, size, "level files are damaged and are computed again");
-        let mut nodes = MemoryNodes::default();
-        let mut frontier = Frontier::new();
-        let mut next = 0;
+        let nodes = match self.grown(log, size, Growing::default()) {
+            Err(damaged @ (ReadError::Journal(_) | ReadError::Lost { .. })) => {
+                let edge = self.newest_edge(log, size).ok_or(damaged)?;
+                self.grown(log, size, edge)?
+            }
+            grown => grown?,
+        };
+        let all: Vec<_> = nodes.0.iter().map(|((level, index), hash)| (*level, *index, *hash)).collect();
+        self.levels.write(log, &all)?;
+        Ok(nodes)
+    }
+
+    fn grown(&self, log: LogName, size: u64, from: Growing) -> Result<MemoryNodes, ReadError> {
+        let Growing { mut nodes, mut frontier, mut next } = from;
         while frontier.size() < size {
             let Some(row) = tables::group_of(&self.view(), next)?.filter(|row| row.place.next() > next) else {
                 return Err(ReadError::Disagree { log, index: frontier.size() });
             };
-            for bytes in self.journal.read(&row.place)?.events {
+            for bytes in self.group(&row.place)?.events {
                 if Event::decode(&bytes).is_ok_and(|event| event.log == log) {
                     frontier.push(leaf_hash(&bytes), |level, index, hash| {
                         nodes.0.insert((level, index), hash);
@@ -263,10 +302,26 @@ impl<D: Disk, I: Index> Reader<D, I> {
             }
             next = row.place.next();
         }
-        let all: Vec<_> = nodes.0.iter().map(|((level, index), hash)| (*level, *index, *hash)).collect();
-        self.levels.write(log, &all)?;
         Ok(nodes)
     }
+
+    /// The edge of a log at the newest good snapshot, if it has no more than `size` leaves there.
+    fn newest_edge(&self, log: LogName, size: u64) -> Option<Growing> {
+        let listed = snapshot::list(&self.disk).ok()?;
+        let summary = listed.into_iter().rev().find_map(|applied| snapshot::verify(&self.disk, applied).ok())?;
+        let edge = summary.edge(log).filter(|edge| edge.size <= size)?;
+        let nodes = edge.subtrees.iter().map(|(level, index, hash)| ((*level, *index), *hash));
+        Some(Growing { nodes: MemoryNodes(nodes.collect()), frontier: edge.frontier()?, next: summary.applied })
+    }
+}
+
+/// A tree on its way.
+#[derive(Default)]
+struct Growing {
+    nodes: MemoryNodes,
+    frontier: Frontier,
+    // Sequence of the next group.
+    next: u64,
 }
 
 /// Hashes of complete subtrees, in memory.

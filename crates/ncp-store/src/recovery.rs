@@ -7,7 +7,11 @@
 //! synced before anything is decided, because what calls see may be in memory alone.
 //!
 //! The index is trusted if its trust row agrees with the journal and with a full scan of the rows; otherwise it is set
-//! aside and built anew. Level files are checked at their edge and computed again if that is wrong.
+//! aside and built anew, from the newest good snapshot and the groups behind it, or from the whole journal. Level files are
+//! checked at their edge and computed again if that is wrong.
+//!
+//! Every start reads the closed segments too. Damage wholly below the newest good snapshot costs the events there, whose
+//! evidence cannot be read any more, and nothing else: the start says so loudly and goes on.
 
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,11 +33,12 @@ use crate::engine::records::Records;
 use crate::engine::{Engine, Fatal, Log};
 use crate::index::{Index, Trust};
 use crate::journal::{
-    self, Group, GroupPlace, Journal, JournalError, JournalOptions, JournalReader, LogNote, Position, Scan, Tail,
+    self, Gap, Group, GroupPlace, Journal, JournalError, JournalOptions, JournalReader, LogNote, Position, Scan, Tail,
 };
 use crate::levels::Levels;
 use crate::overlay::Projection;
 use crate::signed::{Signed, SignedError, SignedState};
+use crate::snapshot::{self, Summary, Taker};
 use crate::spool::{Class, RecordName, Spool, SpoolOptions};
 use crate::state::{Core, Rows, Unreadable};
 use crate::tables::{self, Manifest, STORE_SCHEMA};
@@ -44,6 +49,7 @@ mod trust;
 
 use finder::Finder;
 use replay::Replay;
+use trust::Ground;
 
 /// A log that the daemon keeps, with the key that signs its checkpoints.
 #[derive(Debug, Clone)]
@@ -152,6 +158,12 @@ pub struct OpenReport {
     pub torn: Option<Position>,
     /// The index was built anew, for this reason.
     pub rebuilt: Option<String>,
+    /// The index was loaded from the snapshot of this sequence.
+    pub loaded: Option<u64>,
+    /// Snapshots, by their sequence, that were not good and moved to `corrupt/`.
+    pub snapshots_rejected: Vec<u64>,
+    /// Damage of the journal below the newest good snapshot: events there cannot be read any more.
+    pub gaps: Vec<Gap>,
     /// Events that were folded into the index.
     pub replayed: u64,
     /// Level files of these logs were computed again.
@@ -198,13 +210,25 @@ pub fn open<C: Core, D: Disk, I: Index>(
     let mut finder = Finder::new(spool.reader());
     let scan = mend(&disk, durable, &mut spool, &mut finder, &mut report)?;
     report.stains.clone_from(&scan.stains);
+    report.gaps = journal::gaps(&disk, durable).map_err(OpenError::disk("reading the journal"))?;
 
     let levels = Levels::open(disk.clone()).map_err(OpenError::disk("opening level files"))?;
     let reader = JournalReader::new(disk.clone());
     let logs = own_logs(&options.logs);
-    let start =
-        trust::open_index::<D, I>(&options.index, (STORE_SCHEMA, core.schema()), logs, &reader, &levels, scan.next)?;
-    report.rebuilt.clone_from(&start.rebuilt);
+    let gaps = report.gaps.clone();
+    let ground = Ground {
+        disk: &disk,
+        journal: &reader,
+        levels: &levels,
+        schema: (STORE_SCHEMA, core.schema()),
+        logs: &logs,
+        next: scan.next,
+        gaps: &gaps,
+    };
+    let start = trust::open_index::<D, I>(&options.index, &ground)?;
+    report.rebuilt = start.rebuilt;
+    report.loaded = start.loaded;
+    report.snapshots_rejected = start.rejected;
     report.levels_rebuilt = start.levels_rebuilt;
     let mut replay = Replay::new(&core, start.base, &levels, &mut finder);
     replay.run(&reader, scan.next)?;
@@ -212,12 +236,22 @@ pub fn open<C: Core, D: Disk, I: Index>(
     report.replayed = done.events;
     find_moved(&done.index, &mut done.trust, &mut finder)?;
 
-    check_signed(state.as_ref(), &done.logs, &levels)?;
+    let mended = check_signed(state.as_ref(), &done.logs, &ground, start.anchor.as_ref())?;
+    report.levels_rebuilt.extend(mended);
     let records = Records::open(spool, &done.index)?;
     let journal = Journal::open(disk.clone(), options.journal, &scan)?;
     let bodies = Bodies::open(disk.clone()).map_err(OpenError::disk("opening bodies"))?;
     let newest = done.logs.iter().filter(|(_, log)| log.frontier.size() > 0).map(|(name, log)| (*name, log.sign()));
     let newest = Arc::new(RwLock::new(newest.collect()));
+    let projection = Arc::new(Projection::new(done.index, done.trust));
+    snapshot::clean(&disk).map_err(OpenError::disk("removing unfinished snapshots"))?;
+    let taker = Taker {
+        disk: disk.clone(),
+        levels: levels.clone(),
+        projection: Arc::clone(&projection),
+        logs: done.logs.values().map(|log| (log.origin, log.key.verifying_key().id())).collect(),
+        segment_len: options.journal.segment_len,
+    };
     let mut engine = Engine {
         core: Arc::new(core),
         disk,
@@ -225,10 +259,12 @@ pub fn open<C: Core, D: Disk, I: Index>(
         records,
         levels,
         bodies,
-        projection: Arc::new(Projection::new(done.index, done.trust)),
+        projection,
+        taker,
         logs: done.logs,
         previous: done.previous,
         newest,
+        gaps: gaps.into(),
         unsettled: done.unsettled,
         poisoned: false,
     };
@@ -342,48 +378,61 @@ fn find_moved<D: Disk, I: Index>(index: &I, trust: &mut Trust, finder: &mut Find
     Ok(())
 }
 
-/// Holds what was signed and durable against what the journal says now.
+/// Holds what was signed and durable against what the journal says now. Returns the logs whose level files had lost a node
+/// below their edge, which a power cut does to files that are not synced, and were computed again.
 fn check_signed<D: Disk>(
     state: Option<&SignedState>,
     logs: &BTreeMap<LogName, Log>,
-    levels: &Levels<D>,
-) -> Result<(), OpenError> {
+    ground: &Ground<'_, D>,
+    anchor: Option<&Summary>,
+) -> Result<Vec<LogName>, OpenError> {
+    let mut mended = Vec::new();
     for LogNote { log: name, note } in state.map_or(&[][..], |state| &state.notes) {
         let log = logs.get(name).ok_or(OpenError::OtherLog(*name))?;
         let signed = SignedCheckpoint::open(note, &log.origin, &log.key.verifying_key());
         let signed = signed.map_err(|_| OpenError::OtherLog(*name))?;
         let (size, root) = (signed.checkpoint().size, signed.checkpoint().root);
-        let ours = if size > log.frontier.size() { None } else { merkle::root(&levels.nodes(*name), size).ok() };
-        if ours != Some(root) {
+        let stands =
+            || size <= log.frontier.size() && merkle::root(&ground.levels.nodes(*name), size).ok() == Some(root);
+        if stands() {
+            continue;
+        }
+        if ground.gaps.is_empty() {
+            ground.compute_levels(*name, ground.next)?;
+            mended.push(*name);
+        }
+        // The nodes below the edge of a snapshot may be lost with the journal there.
+        let is_lost = anchor.and_then(|anchor| anchor.edge(*name)).is_some_and(|edge| size < edge.size);
+        if !is_lost && !stands() {
             return Err(OpenError::Forked { log: *name, size });
         }
     }
-    Ok(())
+    Ok(mended)
 }
 
 impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
     /// Finds what compaction left behind: dead records in segments of keys, and segments in which little lives.
     fn bury_dead(&mut self) -> Result<(), OpenError> {
-        let snapshot = self.projection.snapshot();
-        self.records.find_stale(&snapshot)?;
+        let view = self.projection.view();
+        self.records.find_stale(&view)?;
         Ok(())
     }
 
     /// Writes the first event of each log that has none.
     fn open_logs<P>(&mut self, options: &EngineOptions<P>) -> Result<(), Fatal> {
         self.guarded(|engine| {
-            let snapshot = engine.projection.snapshot();
+            let view = engine.projection.view();
             let core = Arc::clone(&engine.core);
-            let mut draft = Draft::new(core.as_ref(), &snapshot, engine.fold());
+            let mut draft = Draft::new(core.as_ref(), &view, engine.fold());
             for LogKey { origin, key, salt } in &options.logs {
-                if tables::log(&snapshot, origin.log)?.is_none() {
+                if tables::log(&view, origin.log)?.is_none() {
                     let change = Change::LogOpened { origin: *origin, key: key.verifying_key().id(), previous: None };
                     let (log, time, salt) = (origin.log, options.now, *salt);
                     draft.add_event(&Event { log, time, actor: Actor::Daemon, salt, change })?;
                 }
             }
             let (pending, _) = draft.finish();
-            engine.write(pending, snapshot)
+            engine.write(pending, view)
         })?;
         self.apply()
     }

@@ -378,6 +378,14 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
         self.visit(view, &self.key(start), &to, visit)
     }
 
+    /// A row as key and value, if it is of this table.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is of this table and not of this type.
+    pub(crate) fn pair(&self, key: &[u8], value: &[u8]) -> Result<Option<(K, V)>, Unreadable> {
+        if key.first() == Some(&self.number) { self.decode_pair(key, value).map(Some) } else { Ok(None) }
+    }
+
     fn visit(
         &self,
         view: &(impl View + ?Sized),

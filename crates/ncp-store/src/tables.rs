@@ -124,6 +124,11 @@ pub(crate) fn records(view: &(impl View + ?Sized), mut visit: impl FnMut(RecordN
     })
 }
 
+/// Name and place of a record, if the row is of one.
+pub(crate) fn as_record(key: &[u8], value: &[u8]) -> Result<Option<(RecordName, Place)>, Unreadable> {
+    RECORDS.pair(key, value)
+}
+
 pub(crate) fn put_log(rows: &mut Rows, log: LogName, row: &LogRow) {
     LOGS.put(rows, &log, row);
 }

@@ -124,7 +124,8 @@ impl Network {
     }
 
     fn start(&self) -> Running<Toy, GatedDisk, MemoryIndex> {
-        let options = common::options(self.index.clone());
+        // Long enough for the largest group here.
+        let options = common::with_segments(common::options(self.index.clone()), 1 << 20);
         let Opened { engine, signed, .. } = recovery::open(self.disk.clone(), Toy, options).unwrap();
         committer::start(engine, signed, ()).unwrap()
     }
@@ -378,4 +379,25 @@ fn many_threads_are_served_and_each_reply_is_durable() {
     handle.stop();
     // The old committer meets a disk that is no longer its own, or had nothing left to write.
     drop(thread.join().unwrap());
+}
+
+#[test]
+fn closed_segments_bring_snapshots_and_the_next_start_needs_no_more() {
+    let mut network = Network::new();
+    let Running { handle, thread, .. } = network.start();
+    let mut salt = 0;
+    while ncp_store::snapshot::list(&network.disk).unwrap().len() < 2 {
+        salt += 1;
+        assert!(salt < 20_000, "no snapshot is taken");
+        block_on(submit(&handle, Source::Local, add(1, b"a", salt))).unwrap();
+    }
+    handle.stop();
+    thread.join().unwrap().unwrap();
+    let newest = ncp_store::snapshot::list(&network.disk).unwrap().pop();
+    network.index.replace(Default::default());
+    network.disk.disk = network.disk.disk.reopen(Cut::Lost);
+    let options = common::with_segments(common::options(network.index.clone()), 1 << 20);
+    let opened = recovery::open::<_, _, MemoryIndex>(network.disk.clone(), Toy, options).unwrap();
+    assert_eq!((opened.report.loaded, opened.report.replayed), (newest, 2 + salt - newest.unwrap()));
+    assert_eq!(common::COUNTS.row(&opened.engine.reader().view(), &message(1)).unwrap().map(u64::from), Some(salt));
 }

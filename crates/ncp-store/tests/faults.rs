@@ -8,15 +8,20 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use common::{COUNTS, Command, ModelEngine, ModelReader, add, message, note_name, open, origin, verifying_key};
+use common::{
+    COUNTS, Command, ModelEngine, ModelReader, add, message, note_name, open_short as open, origin, rows, verifying_key,
+};
 use ncp_protocol::ids::{LogName, ParticipantId, UnixMillis};
 use ncp_protocol::limits::CHUNK_SEALED;
 use ncp_store::bodies::{Begun, Expect, Start, UploadError, UploadRequest};
+use ncp_store::disk::Disk as _;
 use ncp_store::disk::model::{Cut, Fault, ModelDisk};
-use ncp_store::fsck::{LogIdentity, fsck};
+use ncp_store::fsck::{Finding, LogIdentity, fsck};
 use ncp_store::index::{Index as _, MemoryIndex, MemoryPlace};
 use ncp_store::recovery::Opened;
+use ncp_store::snapshot;
 use ncp_store::spool::{BodyName, RecordName};
 
 /// What a daemon does in its life, step by step.
@@ -28,6 +33,7 @@ enum Step {
     Signed,
     Settle,
     Apply,
+    Snapshot,
 }
 
 fn life() -> Vec<Step> {
@@ -42,8 +48,10 @@ fn life() -> Vec<Step> {
         Step::Group(vec![add(3, &large(5), 5), add(3, &large(6), 6), add(3, &large(8), 8), add(3, &large(10), 10)]),
         Step::Group(vec![add(3, &large(7), 7), add(3, &large(9), 9), add(3, &large(11), 11), add(3, &large(12), 12)]),
         Step::Signed,
+        Step::Snapshot,
         Step::Group(vec![Command::Erase { message: message(3), salt: 20 }]),
         Step::Settle,
+        Step::Snapshot,
         Step::Drop(7),
         Step::Group(vec![
             add(1, b"after the erasure", 14),
@@ -52,6 +60,8 @@ fn life() -> Vec<Step> {
         Step::Apply,
         Step::Group(vec![Command::Erase { message: message(2), salt: 21 }, add(2, b"again", 16)]),
         Step::Signed,
+        // The third: the first goes.
+        Step::Snapshot,
         Step::Group(vec![add(5, b"last", 18)]),
     ]
 }
@@ -75,7 +85,7 @@ impl Model {
                 model.bodies.remove(number);
                 *model.counts.entry(*number).or_default() += 1;
             }
-            Step::Signed | Step::Settle | Step::Apply => {}
+            Step::Signed | Step::Settle | Step::Apply | Step::Snapshot => {}
         }
         model
     }
@@ -170,6 +180,7 @@ fn upload(reader: &ModelReader, number: u8) -> Result<(), UploadError> {
 }
 
 /// A daemon that is killed and started again until its life is lived.
+#[derive(Clone)]
 struct Daemon {
     disk: ModelDisk,
     index: MemoryPlace,
@@ -184,6 +195,13 @@ impl Daemon {
     fn new(cut: Cut) -> Self {
         let (disk, index) = (ModelDisk::new(), MemoryPlace::default());
         Self { disk, index, cut, model: Model::default(), proofs: BTreeMap::new(), starts: 0 }
+    }
+
+    /// The same daemon on a disk and an index of its own.
+    fn fork(&self) -> Self {
+        let index = MemoryPlace::default();
+        index.replace(self.index.rows());
+        Self { disk: self.disk.fork(), index, ..self.clone() }
     }
 
     fn live(&mut self) {
@@ -250,6 +268,7 @@ impl Daemon {
             Step::Signed => engine.write_signed(signed).is_ok(),
             Step::Settle => engine.settle().is_ok(),
             Step::Apply => engine.apply().is_ok(),
+            Step::Snapshot => engine.apply().is_ok() && engine.take_snapshot().is_ok(),
         };
         if done {
             self.model = self.model.after(step);
@@ -293,11 +312,39 @@ impl Daemon {
         let index = MemoryIndex::open(&self.index).unwrap();
         let report = fsck(&self.disk, &identities(), Some(&index)).unwrap();
         assert!(report.is_sound(), "{:?}", report.findings);
+        assert!(
+            !report.findings.iter().any(|found| matches!(found, Finding::Snapshot { .. })),
+            "{:?}",
+            report.findings
+        );
         assert_eq!(
             report.events,
             2 + 2 + 2 + 4 + 4 + 1 + 1 + 6 + 2 + 1,
             "nothing is missing and nothing happened twice"
         );
+        assert!((1..=3).contains(&report.snapshots), "{} snapshots", report.snapshots);
+        self.check_rebuilds();
+    }
+
+    /// The index from a snapshot and the groups behind it is that from the whole journal, to the last bit.
+    fn check_rebuilds(mut self) {
+        let taken: Vec<_> = snapshot::list(&self.disk).unwrap();
+        let live = self.rebuilt(taken.last().copied());
+        let folder = Path::new(snapshot::FOLDER);
+        for applied in taken {
+            self.disk.remove(&folder.join(format!("{applied:016x}.snap"))).unwrap();
+        }
+        self.disk.sync_dir(folder).unwrap();
+        assert!(live == self.rebuilt(None), "rows of a rebuild from a snapshot");
+    }
+
+    fn rebuilt(&mut self, expected: Option<u64>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.disk = self.disk.reopen(Cut::Lost);
+        self.index.replace(BTreeMap::new());
+        let Opened { engine, report, .. } = open(&self.disk, &self.index).unwrap();
+        assert_eq!((report.loaded, report.snapshots_rejected), (expected, vec![]));
+        assert!(self.model.is(&engine.reader()), "after a rebuild");
+        rows(&engine.reader().view())
     }
 }
 
@@ -322,15 +369,21 @@ enum IndexFate {
     Lost,
 }
 
+impl IndexFate {
+    fn befall(self, index: &MemoryPlace) {
+        match self {
+            Self::Kept => {}
+            Self::Lost => index.replace(BTreeMap::new()),
+        }
+    }
+}
+
 fn sweep(fault: Fault, cut: impl Fn(u64) -> Cut, fate: IndexFate) {
     for operation in 0..operations() {
         let mut daemon = Daemon::new(cut(operation));
         daemon.disk.fail_at(operation, fault);
         daemon.live();
-        match fate {
-            IndexFate::Kept => {}
-            IndexFate::Lost => daemon.index.replace(BTreeMap::new()),
-        }
+        fate.befall(&daemon.index);
         daemon.finish();
     }
 }
@@ -367,26 +420,30 @@ fn kill_without_power_cut() {
 
 #[test]
 fn fault_in_the_start_after_a_fault() {
+    let steps = life();
     for operation in (0..operations()).step_by(17) {
-        for later in 0.. {
-            let mut daemon = Daemon::new(Cut::Torn(operation));
-            daemon.disk.fail_at(operation, Fault::Crash);
-            // The first life, up to its end.
-            let steps = life();
-            let mut next = 0;
-            if let Some(Opened { mut engine, mut signed, .. }) = daemon.start() {
-                while next < steps.len() && daemon.take(&mut engine, &mut signed, &steps[next]) {
-                    next += 1;
-                }
+        let mut daemon = Daemon::new(Cut::Torn(operation));
+        daemon.disk.fail_at(operation, Fault::Crash);
+        // The first life, up to its end.
+        let mut next = 0;
+        if let Some(Opened { mut engine, mut signed, .. }) = daemon.start() {
+            while next < steps.len() && daemon.take(&mut engine, &mut signed, &steps[next]) {
+                next += 1;
             }
-            daemon.disk.fail_at(daemon.disk.operations() + later, Fault::Crash);
-            let struck = open(&daemon.disk, &daemon.index).is_err();
-            daemon.end();
-            let Opened { engine, .. } = open(&daemon.disk, &daemon.index).unwrap();
-            let reached = daemon.find_out(&engine.reader(), &steps, next);
-            assert!(reached - next <= 1);
-            if !struck {
-                break;
+        }
+        for fate in [IndexFate::Kept, IndexFate::Lost] {
+            for later in 0.. {
+                let mut daemon = daemon.fork();
+                fate.befall(&daemon.index);
+                daemon.disk.fail_at(daemon.disk.operations() + later, Fault::Crash);
+                let struck = open(&daemon.disk, &daemon.index).is_err();
+                daemon.end();
+                let Opened { engine, .. } = open(&daemon.disk, &daemon.index).unwrap();
+                let reached = daemon.find_out(&engine.reader(), &steps, next);
+                assert!(reached - next <= 1);
+                if !struck {
+                    break;
+                }
             }
         }
     }

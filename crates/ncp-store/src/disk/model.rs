@@ -154,6 +154,26 @@ impl ModelDisk {
         Self { state: Arc::clone(&self.state), life: *life }
     }
 
+    /// Another disk with the same files, durable and pending, and the same counts: what happens to one is nothing to the
+    /// other. Planned faults stay here; handles do not go along.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let state = self.state();
+        let State { tree, files, life, crashed, operations, reads, capacity, .. } = &*state;
+        let forked = State {
+            tree: tree.clone(),
+            files: files.clone(),
+            life: *life,
+            crashed: *crashed,
+            operations: *operations,
+            reads: *reads,
+            faults: BTreeMap::new(),
+            read_faults: BTreeSet::new(),
+            capacity: *capacity,
+        };
+        Self { state: Arc::new(Mutex::new(forked)), life: self.life }
+    }
+
     /// Inverts a bit of a file at every read until the place is written again or [`ModelDisk::heal`]: rot.
     ///
     /// # Errors

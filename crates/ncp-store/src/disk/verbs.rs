@@ -36,6 +36,13 @@ pub(crate) fn first_nonzero(bytes: &[u8]) -> Option<usize> {
     Some(number * ZEROS.len() + block.iter().position(|byte| *byte != 0)?)
 }
 
+/// Place of the last byte that is not zero. Compares whole blocks, as [`first_nonzero`] does.
+pub(crate) fn last_nonzero(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 4 << 10;
+    let (number, block) = bytes.chunks(BLOCK).enumerate().rfind(|(_, block)| first_nonzero(block).is_some())?;
+    Some(number * BLOCK + block.iter().rposition(|byte| *byte != 0)?)
+}
+
 /// Whether there is a file or folder of this name. Only the folder's own list says no; an error never does.
 pub(crate) fn exists<D: Disk>(disk: &D, path: &Path) -> io::Result<bool> {
     let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidInput)?;

@@ -29,7 +29,10 @@ impl<D: Disk> JournalReader<D> {
         if place.length as usize > GROUP_LEN_MAX {
             return Err(damaged());
         }
-        let file = self.disk.open(&segment_path(place.segment), OpenMode::Read)?;
+        let file = match self.disk.open(&segment_path(place.segment), OpenMode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(JournalError::Missing(place.first)),
+            file => file?,
+        };
         let group = read_at(&file, place.position(), place.length)?.ok_or_else(damaged)?;
         if group.place == *place { Ok(group) } else { Err(damaged()) }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::group::Header;
 use super::read::at;
 use super::{FOLDER, Group, JournalError, Position, blocks, segment_path, segments};
-use crate::disk::{Disk, DiskFile, NEW, create_afresh, first_nonzero, read_file, set_aside, with_suffix};
+use crate::disk::{Disk, DiskFile, NEW, create_afresh, first_nonzero, last_nonzero, read_file, set_aside, with_suffix};
 use crate::limits::{BLOCK_LEN, GROUP_LEN_MAX};
 
 /// How the journal ends.
@@ -67,6 +67,41 @@ pub fn scan<D: Disk>(disk: &D, from: u64, visit: &mut dyn FnMut(Group)) -> Resul
         rest = later;
     }
     Ok(found)
+}
+
+/// A stretch of a closed segment that cannot be read in order. Whole groups behind the damaged one may still be read by
+/// their place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Where the journal can be read no further.
+    pub at: Position,
+    /// First sequence that cannot be read.
+    pub from: u64,
+    /// Sequence at which the journal goes on: the name of the next segment.
+    pub until: u64,
+}
+
+/// Reads the closed segments before the one with which a [`scan`] from the same sequence begins, and finds what they lack. A
+/// segment that the disk cannot read is lost like one that is damaged.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn gaps<D: Disk>(disk: &D, from: u64) -> io::Result<Vec<Gap>> {
+    let segments = segments(disk)?;
+    let start = segments.partition_point(|first| *first <= from).saturating_sub(1);
+    let mut gaps = Vec::new();
+    if let Some(oldest) = segments.first().filter(|oldest| **oldest > 0) {
+        gaps.push(Gap { at: Position { segment: 0, offset: 0 }, from: 0, until: *oldest });
+    }
+    for (segment, until) in segments.iter().zip(segments.iter().skip(1)).take(start) {
+        let bytes = read_file(disk, &segment_path(*segment)).unwrap_or_default();
+        let walk = Walk::through(*segment, &bytes, &mut |_| {});
+        if walk.next != *until {
+            let at = Position { segment: *segment, offset: offset(walk.end) };
+            gaps.push(Gap { at, from: walk.next.min(*until), until: *until });
+        }
+    }
+    Ok(gaps)
 }
 
 /// The whole groups at the front of a segment.
@@ -196,7 +231,7 @@ fn renew_segment<D: Disk>(disk: &D, segment: u64, until: u64) -> Result<usize, J
     }
     let stain = walk.stains.first().map_or(kept.len(), |stain| kept.len().min(stain.offset as usize));
     let left_out = bytes.get(stain..).unwrap_or_default();
-    if let Some(last) = left_out.iter().rposition(|byte| *byte != 0) {
+    if let Some(last) = last_nonzero(left_out) {
         let name = format!("journal-{segment:016x}-{stain}");
         set_aside(disk, &name, left_out.get(..=last).unwrap_or_default())?;
     }

@@ -70,17 +70,17 @@ fn layers_agree_with_the_same_writes_in_a_map() {
 }
 
 #[test]
-fn snapshot_sees_its_groups_and_none_later() {
+fn view_sees_its_groups_and_none_later() {
     let (place, projection) = projection();
     projection.push(group(1, &[(&[40], Some(b"a"))]));
-    let snapshot = projection.snapshot();
+    let view = projection.view();
     projection.push(group(2, &[(&[40], Some(b"b")), (&[41], Some(b"b"))]));
     projection.settle();
     assert_eq!(projection.apply_next(), Ok(Applied::One));
     assert_eq!(projection.apply_next(), Ok(Applied::Held));
-    assert_eq!(all(&snapshot, &[1], &[255]), [(vec![40], b"a".to_vec())]);
-    assert_eq!(all(&projection.snapshot(), &[1], &[255]).len(), 2);
-    drop(snapshot);
+    assert_eq!(all(&view, &[1], &[255]), [(vec![40], b"a".to_vec())]);
+    assert_eq!(all(&projection.view(), &[1], &[255]).len(), 2);
+    drop(view);
     assert_eq!(projection.apply_next(), Ok(Applied::One));
     assert_eq!(projection.apply_next(), Ok(Applied::None));
     assert_eq!(place.rows().get(&vec![41]), Some(&b"b".to_vec()));
@@ -113,20 +113,20 @@ fn committer_makes_room_itself_if_nobody_else_applies() {
 }
 
 #[test]
-fn committer_waits_at_the_lag_limit_until_the_snapshot_goes() {
+fn committer_waits_at_the_lag_limit_until_the_view_goes() {
     let (_, projection) = projection();
-    let (taken, snapshot_is_taken) = std::sync::mpsc::channel();
+    let (taken, view_is_taken) = std::sync::mpsc::channel();
     let (go, may_go) = std::sync::mpsc::channel::<()>();
     let reader = {
         let projection = Arc::clone(&projection);
         std::thread::spawn(move || {
-            let snapshot = projection.snapshot();
+            let view = projection.view();
             taken.send(()).unwrap();
             may_go.recv().unwrap();
-            projection.waiting().snapshots.len() + usize::from(all(&snapshot, &[1], &[255]).is_empty())
+            projection.waiting().views.len() + usize::from(all(&view, &[1], &[255]).is_empty())
         })
     };
-    snapshot_is_taken.recv().unwrap();
+    view_is_taken.recv().unwrap();
     for number in 0..INDEX_LAG_GROUPS_MAX as u64 {
         projection.make_room().unwrap();
         projection.push(group(number, &[(&[40], Some(b"a"))]));
@@ -136,7 +136,7 @@ fn committer_waits_at_the_lag_limit_until_the_snapshot_goes() {
     go.send(()).unwrap();
     projection.make_room().unwrap();
     assert!(projection.lag() < INDEX_LAG_GROUPS_MAX);
-    assert_eq!(reader.join().unwrap(), 2, "one snapshot, which saw nothing of what came after it");
+    assert_eq!(reader.join().unwrap(), 2, "one view, which saw nothing of what came after it");
 }
 
 #[test]
@@ -190,4 +190,77 @@ fn failed_index_tells_applier_and_committer() {
     assert!(projection.run().is_err());
     assert!(projection.make_room().is_err());
     assert!(projection.apply_next().is_err(), "and is not tried again");
+}
+
+/// What a copy gave: its rows with the late writes over them.
+fn whole(mut rows: BTreeMap<Vec<u8>, Vec<u8>>, late: &Rows) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    for (key, value) in late.iter() {
+        match value {
+            Some(value) => drop(rows.insert(key.to_vec(), value.to_vec())),
+            None => drop(rows.remove(key)),
+        }
+    }
+    rows
+}
+
+#[test]
+fn copy_is_the_index_as_of_its_end_whatever_was_written_meanwhile() {
+    use proptest::prelude::*;
+    let key = proptest::collection::vec(1u8..5, 1..3);
+    let write = (key, proptest::option::of(proptest::collection::vec(any::<u8>(), 0..3)));
+    let writes = proptest::collection::vec(write, 0..6);
+    // A stretch of so many bytes, then a group.
+    let steps = proptest::collection::vec((1usize..12, writes), 1..24);
+    proptest!(|(steps in steps)| {
+        let (place, projection) = projection();
+        let mut number = 0;
+        let mut apply = |writes: &[(Vec<u8>, Option<Vec<u8>>)]| {
+            number += 1;
+            let writes: Vec<_> = writes.iter().map(|(key, value)| (key.as_slice(), value.as_deref())).collect();
+            projection.push(group(number, &writes));
+            projection.settle();
+            assert_eq!(projection.apply_next(), Ok(Applied::One));
+        };
+        let (before, after) = steps.split_at(steps.len() / 2);
+        before.iter().for_each(|(_, writes)| apply(writes));
+        projection.begin_copy();
+        let mut copied = BTreeMap::new();
+        let mut groups = after.iter().chain(before).cycle();
+        loop {
+            let (bytes, writes) = groups.next().unwrap();
+            let mut take = |key: &[u8], value: &[u8]| {
+                assert!(copied.insert(key.to_vec(), value.to_vec()).is_none(), "each row once");
+            };
+            match projection.copy_next(*bytes, &mut take).unwrap() {
+                Copied::Part => apply(writes),
+                Copied::Overtaken => panic!("little was written"),
+                Copied::All { late, trust } => {
+                    let mut rows = place.rows();
+                    rows.remove(&[0][..]);
+                    prop_assert_eq!(whole(copied, &late), rows);
+                    prop_assert_eq!(trust, projection.trust());
+                    break;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn copy_that_is_overtaken_gives_up() {
+    let (_, projection) = projection();
+    let write = |number: u64, value: &[u8]| {
+        projection.push(group(number, &[(&[40], Some(value)), (&[60], Some(value))]));
+        projection.settle();
+        assert_eq!(projection.apply_next(), Ok(Applied::One));
+    };
+    write(1, b"a");
+    projection.begin_copy();
+    assert!(matches!(projection.copy_next(1, &mut |_, _| {}).unwrap(), Copied::Part));
+    let large = vec![7; crate::state::ROW_MAX];
+    let groups = (SNAPSHOT_LATE_BYTES_MAX / large.len()) as u64 + 1;
+    (2..2 + groups).for_each(|number| write(number, &large));
+    assert!(matches!(projection.copy_next(1, &mut |_, _| {}).unwrap(), Copied::Overtaken));
+    // Nothing more is kept for it.
+    assert!(matches!(projection.copy_next(1, &mut |_, _| {}).unwrap(), Copied::Overtaken));
 }

@@ -184,7 +184,7 @@ pub(crate) fn options<P>(index: P) -> EngineOptions<P> {
         index,
         logs: logs(),
         now: UnixMillis(1_700_000_000_000),
-        // As short as they may be, so that segments end within a test.
+        // As short as they may be for the largest group and record, so that segments end within a test.
         journal: JournalOptions { segment_len: 4 << 20 },
         spool: SpoolOptions { passing: 256 << 10, lasting: 256 << 10, erasable: 256 << 10 },
     }
@@ -193,8 +193,24 @@ pub(crate) fn options<P>(index: P) -> EngineOptions<P> {
 pub(crate) type ModelEngine = ncp_store::engine::Engine<Toy, ModelDisk, MemoryIndex>;
 pub(crate) type ModelReader = ncp_store::reader::Reader<ModelDisk, MemoryIndex>;
 
-pub(crate) fn open(disk: &ModelDisk, index: &MemoryPlace) -> Result<Opened<Toy, ModelDisk, MemoryIndex>, OpenError> {
+pub(crate) type ModelOpened = Result<Opened<Toy, ModelDisk, MemoryIndex>, OpenError>;
+
+pub(crate) fn open(disk: &ModelDisk, index: &MemoryPlace) -> ModelOpened {
     recovery::open(disk.clone(), Toy, options(index.clone()))
+}
+
+/// Opens with segments of the journal that hold four small groups: they close within a short life, and starts that read
+/// them whole are quick.
+pub(crate) fn open_short(disk: &ModelDisk, index: &MemoryPlace) -> ModelOpened {
+    recovery::open(disk.clone(), Toy, short(options(index.clone())))
+}
+
+pub(crate) fn short<P>(options: EngineOptions<P>) -> EngineOptions<P> {
+    with_segments(options, 16 << 10)
+}
+
+pub(crate) fn with_segments<P>(options: EngineOptions<P>, segment_len: u32) -> EngineOptions<P> {
+    EngineOptions { journal: JournalOptions { segment_len }, ..options }
 }
 
 /// Commits all, a group for each slice.

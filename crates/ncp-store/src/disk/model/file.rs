@@ -40,7 +40,7 @@ impl Fate {
 }
 
 /// A file. Units that no map names are zeros.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Content {
     len: u64,
     durable_len: u64,

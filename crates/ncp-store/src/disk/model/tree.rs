@@ -12,7 +12,7 @@ pub(super) struct NodeId(u64);
 
 const ROOT: NodeId = NodeId(0);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Folder {
     visible: BTreeMap<String, NodeId>,
     durable: BTreeMap<String, NodeId>,
@@ -40,6 +40,7 @@ impl Folder {
     }
 }
 
+#[derive(Clone)]
 pub(super) struct Tree {
     folders: BTreeMap<NodeId, Folder>,
     next: u64,
@@ -47,6 +48,7 @@ pub(super) struct Tree {
     renames: Vec<Rename>,
 }
 
+#[derive(Clone)]
 struct Rename {
     node: NodeId,
     from: (NodeId, String),
