@@ -260,7 +260,6 @@ fn answers(script: &Script, frame: &Frame) -> Vec<Frame> {
         | Frame::Entries(_)
         | Frame::EntriesChanged(_)
         | Frame::Checkpoint(_)
-        | Frame::Restricted(_)
         | Frame::Pong(_)
         | Frame::Bye(_)
         | Frame::Restricted(_) => Vec::new(),

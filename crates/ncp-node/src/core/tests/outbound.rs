@@ -1,8 +1,8 @@
 //! An envelope on its way: each stage rests on evidence, and none goes back.
 
 use ncp_protocol::codes::Kind;
-use ncp_protocol::event::{Actor, Alert, Change, Claim, Draft, EvidenceKind, LogName, Outcome};
-use ncp_protocol::ids::{MessageId, PairSequence, ParticipantId};
+use ncp_protocol::event::{Actor, Alert, Change, Claim, Draft, EvidenceKind, Outcome};
+use ncp_protocol::ids::{LogName, MessageId, PairSequence, ParticipantId};
 use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_DEFAULT_MS, LIFETIME_MAX_MS};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::state::View as _;
