@@ -248,11 +248,7 @@ impl<D: Disk, I: Index> Reader<D, I> {
     fn group(&self, place: &GroupPlace) -> Result<Group, ReadError> {
         self.journal.read(place).map_err(|error| {
             let is_lost = self.gaps.iter().any(|gap| (gap.from..gap.until).contains(&place.first));
-            if is_lost {
-                ReadError::Lost { sequence: place.first, segment: place.segment }
-            } else {
-                error.into()
-            }
+            if is_lost { ReadError::Lost { sequence: place.first, segment: place.segment } } else { error.into() }
         })
     }
 

@@ -1,4 +1,4 @@
-//! Bits that flip in journal, spool, level files and `signed`: found or harmless, never believed and never an absence.
+//! Bits that flip in journal, spool, level files, snapshots and `signed`: found or harmless, never believed and never an absence.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use common::{Command, ModelReader, add, commit, message, note_name, open, origin, verifying_key};
+use common::{Command, ModelReader, add, commit, message, note_name, open_short as open, origin, verifying_key};
 use ncp_protocol::ids::LogName;
 use ncp_store::disk::model::ModelDisk;
 use ncp_store::disk::{Disk, read_file, replace_file};
@@ -45,6 +45,10 @@ fn life() -> (Life, ModelReader) {
             *life.counts.entry(number).or_default() += 1;
         }
         commit(&mut engine, &[&commands]);
+        if group == 2 {
+            engine.apply().unwrap();
+            engine.take_snapshot().unwrap();
+        }
     }
     commit(&mut engine, &[&[Command::Erase { message: message(9), salt: 99 }]]);
     engine.apply().unwrap();
@@ -136,11 +140,13 @@ fn each_flipped_bit_is_reported_or_harmless() {
         *found += u32::from(reported);
         life.disk.heal();
     }
-    for folder in ["journal", "spool", "levels", "signed"] {
+    for folder in ["journal", "spool", "levels", "signed", "snapshots"] {
         assert!(flips[folder].0 > 20, "{flips:?}");
     }
-    // In the journal every bit counts, padding as well.
-    assert_eq!(flips["journal"].0, flips["journal"].1, "{flips:?}");
+    // In these every bit counts, padding as well.
+    for folder in ["journal", "snapshots"] {
+        assert_eq!(flips[folder].0, flips[folder].1, "{flips:?}");
+    }
 }
 
 #[test]

@@ -64,7 +64,8 @@ pub struct ModelFile {
 
 struct State {
     tree: Tree,
-    files: BTreeMap<NodeId, Content>,
+    // Forks share content until one of them changes it.
+    files: BTreeMap<NodeId, Arc<Content>>,
     // Raised by every restart: older handles are dead.
     life: u64,
     crashed: bool,
@@ -144,7 +145,7 @@ impl ModelDisk {
         };
         if let Some(fate) = &mut fate {
             state.tree.cut(fate);
-            for content in state.files.values_mut() {
+            for content in state.files.values_mut().filter(|content| content.is_pending()).map(Arc::make_mut) {
                 content.cut(fate);
             }
         }
@@ -181,7 +182,7 @@ impl ModelDisk {
     pub fn flip_bit(&self, path: &Path, bit: u64) -> io::Result<()> {
         let mut state = self.state();
         let node = state.tree.file(path)?;
-        let content = state.files.get_mut(&node).ok_or(io::ErrorKind::NotFound)?;
+        let content = state.content(node)?;
         if bit / 8 >= content.len() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -191,8 +192,8 @@ impl ModelDisk {
 
     /// Undoes every flipped bit.
     pub fn heal(&self) {
-        for content in self.state().files.values_mut() {
-            content.heal();
+        for content in self.state().files.values_mut().filter(|content| content.is_flipped()) {
+            Arc::make_mut(content).heal();
         }
     }
 
@@ -266,16 +267,20 @@ impl State {
         Ok(())
     }
 
+    fn shown(&self, node: NodeId) -> io::Result<&Content> {
+        self.files.get(&node).map(Arc::as_ref).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     fn content(&mut self, node: NodeId) -> io::Result<&mut Content> {
-        self.files.get_mut(&node).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.files.get_mut(&node).map(Arc::make_mut).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn used(&self) -> u64 {
-        self.tree.visible().filter_map(|node| self.files.get(&node)).map(Content::len).sum()
+        self.tree.visible().filter_map(|node| self.files.get(&node)).map(|content| content.len()).sum()
     }
 
     fn grow(&self, node: NodeId, len: u64) -> io::Result<()> {
-        let old = self.files.get(&node).map_or(0, Content::len);
+        let old = self.files.get(&node).map_or(0, |content| content.len());
         if self.capacity < UNLIMITED && self.used() + len.saturating_sub(old) > self.capacity {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -296,7 +301,7 @@ impl Disk for ModelDisk {
             OpenMode::CreateNew => self.operate(Operation {
                 perform: Box::new(|state| {
                     let node = state.tree.create_file(path)?;
-                    state.files.insert(node, Content::default());
+                    state.files.insert(node, Arc::default());
                     Ok(node)
                 }),
                 persist: Box::new(|state| state.tree.persist(path)),
@@ -365,7 +370,7 @@ impl Disk for ModelDisk {
 
 impl DiskFile for ModelFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.disk.read(|state| Ok(state.content(self.node)?.read(buffer, offset)))
+        self.disk.read(|state| Ok(state.shown(self.node)?.read(buffer, offset)))
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -389,7 +394,7 @@ impl DiskFile for ModelFile {
             }),
             persist: nothing(),
             fail: Box::new(|state| {
-                if let Some(content) = state.files.get_mut(&self.node) {
+                if let Ok(content) = state.content(self.node) {
                     content.doom();
                 }
             }),
@@ -398,7 +403,7 @@ impl DiskFile for ModelFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.disk.read(|state| Ok(state.content(self.node)?.len()))
+        self.disk.read(|state| Ok(state.shown(self.node)?.len()))
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
@@ -432,7 +437,7 @@ impl DiskFile for ModelFile {
 
 impl ModelFile {
     fn persist(&self, state: &mut State) {
-        if let Some(content) = state.files.get_mut(&self.node) {
+        if let Ok(content) = state.content(self.node) {
             content.sync();
         }
     }

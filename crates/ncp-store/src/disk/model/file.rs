@@ -147,6 +147,15 @@ impl Content {
         }
     }
 
+    /// Whether a power cut may change anything.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.pending.is_empty() || !self.doomed.is_empty() || self.doomed_len || self.len != self.durable_len
+    }
+
+    pub(super) fn is_flipped(&self) -> bool {
+        !self.flipped.is_empty()
+    }
+
     /// A sync failed: what it was to promote stays readable and is promoted by no later one.
     pub(super) fn doom(&mut self) {
         self.doomed.extend(self.pending.keys());
