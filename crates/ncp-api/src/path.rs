@@ -13,6 +13,8 @@ pub const HEALTH: &str = "/v1/health";
 pub const LIVE: &str = "/livez";
 /// Can sign and store now.
 pub const READY: &str = "/readyz";
+/// Metrics, as text.
+pub const METRICS: &str = "/metrics";
 /// What this officer is needed for.
 pub const ME: &str = "/v1/me";
 /// The officer table.

@@ -114,6 +114,7 @@ fn router(node: Arc<Node>) -> Router {
     Router::new()
         .route(path::LIVE, get(health::live))
         .route(path::READY, get(health::ready))
+        .route(path::METRICS, get(health::metrics))
         .route(path::HEALTH, get(health::health))
         .route(path::DOCTOR, get(doctor::doctor))
         .route(path::AUDIT_HEAD, get(health::audit_head))

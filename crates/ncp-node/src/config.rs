@@ -64,6 +64,8 @@ pub struct Settings {
     pub services: Vec<Code>,
     /// Limits that the operator may choose.
     pub limits: Limits,
+    /// Whether metrics say for which State mail waits.
+    pub metrics_peers: bool,
 }
 
 /// Limits that the operator may choose.

@@ -21,6 +21,8 @@ pub mod holds;
 pub mod hub_view;
 pub mod keys;
 pub mod link;
+pub mod logging;
+pub mod metrics;
 pub mod node;
 pub mod notes;
 pub mod officer_auth;

@@ -8,11 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ncp_api::{ErrorCode, Exit, Fault};
-use ncp_node::config::{Config, LogFormat};
-use ncp_node::{reload, service, start};
+use ncp_node::config::Config;
+use ncp_node::{logging, reload, service, start};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// One participant's daemon: drafts, release, sealing, outbox, inbox, evidence.
 #[derive(Debug, Parser)]
@@ -91,7 +90,7 @@ enum End {
 }
 
 fn run(config: Config, file: &Path) -> Result<End, Fault> {
-    log_to_stderr(config.log_format);
+    logging::begin(config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -174,14 +173,5 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("NCP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().init(),
     }
 }

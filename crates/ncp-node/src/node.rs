@@ -84,6 +84,8 @@ pub struct Node {
     pub failure: std::sync::OnceLock<Fault>,
     /// When the daemon was last seen to get on.
     pub pulse: crate::service::Pulse,
+    /// What is counted for `/metrics`.
+    pub metrics: crate::metrics::Metrics,
 }
 
 /// How the link to the hub stands.

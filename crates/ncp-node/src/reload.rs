@@ -89,13 +89,14 @@ async fn take_up(node: &Arc<Node>, config: Config, tls: TlsSettings) -> Result<T
 /// Keys whose value differs and takes force.
 fn changed(old: &Settings, new: &Settings) -> Vec<&'static str> {
     // Taken apart, so that a new setting cannot be forgotten here.
-    let Settings { hub_addresses, proxy, officer_names_file, rules, rule_texts, services, limits } = old;
+    let Settings { hub_addresses, proxy, officer_names_file, rules, rule_texts, services, limits, metrics_peers } = old;
     let differs = [
         ("hub-addresses", *hub_addresses != new.hub_addresses),
         ("proxy", *proxy != new.proxy),
         ("officer-names-file", *officer_names_file != new.officer_names_file),
         ("allow", *rules != new.rules || *rule_texts != new.rule_texts),
         ("services", *services != new.services),
+        ("metrics-peers", *metrics_peers != new.metrics_peers),
         ("lifetime-days", limits.lifetime_days != new.limits.lifetime_days),
         ("blob-max-mebibytes", limits.blob_max_bytes != new.limits.blob_max_bytes),
         ("blobs-max-mebibytes", limits.blobs_max_bytes != new.limits.blobs_max_bytes),

@@ -25,13 +25,14 @@ use crate::node::Node;
 const ROUND_EVERY: Duration = Duration::from_secs(5);
 /// Rounds in the time that the watchdog allows.
 const ROUNDS_PER_WATCHDOG: u32 = 3;
-/// How long ago the newest round may have come back before the daemon counts as stuck: `WatchdogSec=` of the unit.
+/// How long ago the newest round may have come back before the daemon counts as stuck, where no watchdog says it.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// How the daemon gets on.
 #[derive(Debug)]
 pub struct Pulse {
     beat: Mutex<Instant>,
+    stuck_after: Duration,
     words: Mutex<Words>,
 }
 
@@ -45,7 +46,8 @@ struct Words {
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { beat: Mutex::new(Instant::now()), words: Mutex::default() }
+        let stuck_after = sd_notify::watchdog_enabled().unwrap_or(STUCK_AFTER);
+        Self { beat: Mutex::new(Instant::now()), stuck_after, words: Mutex::default() }
     }
 }
 
@@ -53,7 +55,7 @@ impl Pulse {
     /// Whether a round came back lately.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < STUCK_AFTER
+        self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < self.stuck_after
     }
 
     /// Notes what became of a reload, for the status line: why it was refused, or that it was not.
@@ -130,7 +132,8 @@ pub async fn run(node: Arc<Node>) {
 }
 
 async fn round(node: &Node) -> Result<(), Fault> {
-    node.store.prove_progress().await.map_err(|Stopped| ErrorCode::ShuttingDown.fault())?;
+    let sync = node.store.prove_progress().await.map_err(|Stopped| ErrorCode::ShuttingDown.fault())?;
+    node.metrics.syncs.observe(sync.as_secs_f64());
     let asked = Client::new(&node.config.api_socket).get::<IgnoredAny>(path::HEALTH).await;
     asked.map(drop).map_err(|error| ErrorCode::InternalFault.with("reason", error))
 }

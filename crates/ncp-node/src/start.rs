@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::SignedEntry;
 use ncp_protocol::event::Actor;
-use ncp_protocol::ids::ParticipantId;
+use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::root::NetworkClass;
 use ncp_store::committer::Running as RunningStore;
 use ncp_store::engine::Fatal;
@@ -78,6 +78,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
     let RunningStore { handle, effects, thread } = store;
     let (hints, work) = Hints::new();
     let address = config.settings.hub_addresses.first().map(ToString::to_string).unwrap_or_default();
+    let events = handle.reader().checkpoint(LogName::Node).map_or(0, |newest| newest.checkpoint().size);
     let node = Arc::new(Node {
         vault: Vault::new(&keys.storage),
         store: handle,
@@ -100,6 +101,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         stopping: CancellationToken::new(),
         failure: std::sync::OnceLock::new(),
         pulse: crate::service::Pulse::default(),
+        metrics: crate::metrics::Metrics::new(events),
         settings: ArcSwap::from_pointee(config.settings.clone()),
         config,
     });

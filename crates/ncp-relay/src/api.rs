@@ -39,7 +39,8 @@ pub async fn serve(hub: Arc<Hub>, listener: UnixListener) {
 fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .route(path::HEALTH, get(reading::health))
-        .route(path::LIVE, get(reading::health))
+        .route(path::LIVE, get(reading::live))
+        .route(path::METRICS, get(reading::metrics))
         .route(path::READY, get(reading::ready))
         .route(path::HUB_STATUS, get(reading::status))
         .route(path::AUDIT_HEAD, get(reading::audit_head))

@@ -47,6 +47,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Form of the log on standard error.
     pub log_format: LogFormat,
+    /// Whether metrics say for which State mail waits.
+    pub metrics_peers: bool,
 }
 
 /// Form of the log.
@@ -95,6 +97,7 @@ impl Config {
                 .unwrap_or(usize::MAX),
             idle_timeout: Duration::from_secs(document.number("idle-timeout-seconds", 10..=3_600, IDLE.as_secs())),
             log_format: log_format(&mut document),
+            metrics_peers: document.truth("metrics-peers").unwrap_or(true),
         };
         let faults = document.finish();
         if faults.is_empty() { Ok(config) } else { Err(faults) }

@@ -23,6 +23,7 @@ use crate::core::Relay;
 use crate::core::command::{Command, Reply};
 use crate::directory::{SharedDirectory, Trust};
 use crate::links::Links;
+use crate::metrics::Metrics;
 use crate::service::Pulse;
 
 /// What the tasks of the daemon share.
@@ -67,6 +68,8 @@ pub struct Hub {
     pub failure: OnceLock<Fault>,
     /// When the daemon was last seen to get on.
     pub pulse: Pulse,
+    /// What is counted for `/metrics`.
+    pub metrics: Metrics,
 }
 
 /// The daemon is stopping: whoever reads this ends.

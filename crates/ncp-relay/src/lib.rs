@@ -22,6 +22,8 @@ pub mod keys;
 pub mod limits;
 pub mod link;
 pub mod links;
+pub mod logging;
+pub mod metrics;
 mod receipts;
 pub mod reload;
 pub mod service;

@@ -7,11 +7,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ncp_api::{ErrorCode, Exit, Fault};
-use ncp_relay::config::{Config, LogFormat};
-use ncp_relay::{reload, service, start};
+use ncp_relay::config::Config;
+use ncp_relay::{logging, reload, service, start};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// The hub of the network: stores and forwards envelopes that it cannot read.
 #[derive(Debug, Parser)]
@@ -36,7 +35,7 @@ fn main() -> ExitCode {
         let _ = writeln!(io::stdout(), "{}: ok", arguments.config.display());
         return ExitCode::SUCCESS;
     }
-    begin_logging(config.log_format);
+    logging::begin(config.log_format);
     match run(config, &arguments.config) {
         Ok(End::Stopped) => ExitCode::SUCCESS,
         Ok(End::AtOnce) => ExitCode::from(Exit::Interrupted.number()),
@@ -136,15 +135,6 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-fn begin_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("NCP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
-    match format {
-        LogFormat::Text => lines.with_ansi(false).init(),
-        LogFormat::Json => lines.json().init(),
     }
 }
 

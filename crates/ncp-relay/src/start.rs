@@ -180,6 +180,7 @@ fn hub(
     store: ncp_store::committer::StoreHandle<Relay>,
     newest: Option<UnixMillis>,
 ) -> Hub {
+    let events = events(store.reader());
     Hub {
         config,
         network: keys.root.network(),
@@ -201,14 +202,19 @@ fn hub(
         stopping: CancellationToken::new(),
         failure: OnceLock::new(),
         pulse: crate::service::Pulse::default(),
+        metrics: crate::metrics::Metrics::new(events),
     }
+}
+
+/// Events in the journal: those of both logs.
+fn events(reader: &Reader) -> u64 {
+    let sizes = [LogName::Traffic, LogName::Public].map(|log| reader.checkpoint(log));
+    sizes.iter().flatten().map(|signed| signed.checkpoint().size).sum()
 }
 
 /// When the newest event was decided; none if it cannot be told.
 fn newest_event(reader: &Reader) -> Option<UnixMillis> {
-    let sizes = [LogName::Traffic, LogName::Public].map(|log| reader.checkpoint(log));
-    let events: u64 = sizes.iter().flatten().map(|signed| signed.checkpoint().size).sum();
-    let newest = reader.events(events.checked_sub(1)?, 1).ok()?.pop()?;
+    let newest = reader.events(events(reader).checked_sub(1)?, 1).ok()?.pop()?;
     Event::decode(&newest.bytes).ok().map(|event| event.time)
 }
 

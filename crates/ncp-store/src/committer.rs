@@ -93,11 +93,12 @@ impl<C: Core, D: Disk, I: Index> StoreHandle<C, D, I> {
     }
 
     /// Goes once round the committer and to the disk: returns after the committer has come by and a sync of the journal has
-    /// returned. For watchdogs: while the disk hangs this does not return, however idle the daemon is.
+    /// returned. For watchdogs: while the disk hangs this does not return, however idle the daemon is. Says how long the sync
+    /// took.
     ///
     /// # Errors
     /// [`Stopped`].
-    pub async fn prove_progress(&self) -> Result<(), Stopped> {
+    pub async fn prove_progress(&self) -> Result<Duration, Stopped> {
         let (proof, proved) = oneshot::channel();
         if !self.desk.ask_for_proof(proof) {
             return Err(Stopped);
@@ -138,7 +139,7 @@ struct Desk<C: Core> {
 struct Tray<C: Core> {
     queue: FairQueue<Waiting<C>>,
     // Who wants to know that the committer gets on.
-    proofs: Vec<oneshot::Sender<()>>,
+    proofs: Vec<oneshot::Sender<Duration>>,
     closed: bool,
 }
 
@@ -171,7 +172,7 @@ impl<C: Core> Desk<C> {
     }
 
     /// Whether the proof will be given or its sender dropped; false once the desk is closed.
-    fn ask_for_proof(&self, proof: oneshot::Sender<()>) -> bool {
+    fn ask_for_proof(&self, proof: oneshot::Sender<Duration>) -> bool {
         let mut tray = self.tray();
         if tray.closed {
             return false;
@@ -212,7 +213,7 @@ impl<C: Core> Desk<C> {
 struct Work {
     /// Whether commands wait.
     commands: bool,
-    proofs: Vec<oneshot::Sender<()>>,
+    proofs: Vec<oneshot::Sender<Duration>>,
 }
 
 /// Starts the committer's threads around an engine. `hold` is kept until they have ended: the lock of the data folder.
@@ -282,11 +283,12 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
                 watch.see(self.engine.segment());
             }
             if !proofs.is_empty() {
+                let begun = Instant::now();
                 self.engine.touch_disk()?;
-            }
-            for proof in proofs {
-                // Whoever asked may have gone away.
-                let _ = proof.send(());
+                for proof in proofs {
+                    // Whoever asked may have gone away.
+                    let _ = proof.send(begun.elapsed());
+                }
             }
         }
         slot.check()

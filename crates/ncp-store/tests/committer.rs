@@ -241,7 +241,7 @@ fn proof_of_progress_waits_for_the_disk() {
     let network = Network::new();
     let Running { handle, thread, .. } = network.start();
     let proof =
-        |handle: Handle| -> Submission<'static> { Box::pin(async move { handle.prove_progress().await.map(|()| 0) }) };
+        |handle: Handle| -> Submission<'static> { Box::pin(async move { handle.prove_progress().await.map(|_| 0) }) };
     let before = network.disk.gate.done();
     assert_eq!(block_on(proof(handle.clone())), Ok(0));
     assert_eq!(network.disk.gate.done(), before + 1, "an idle store syncs for it");

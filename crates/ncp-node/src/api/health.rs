@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ncp_api::health::{AuditHead, Check, CheckResult, Health, HubLink, LogHead};
 use ncp_protocol::ids::LogName;
@@ -13,20 +13,29 @@ use super::ask;
 use crate::checks;
 use crate::clock;
 use crate::faults::Failed;
+use crate::metrics;
 use crate::node::Node;
 use crate::space;
 
-/// Alive: whoever answers here turns its loops.
+/// Alive: the newest round through committer, disk and API came back lately.
 pub(super) async fn live(State(node): State<Arc<Node>>) -> Result<Response, Failed> {
     let health = node.blocking(health_of).await;
-    Ok(Json(health).into_response())
+    Ok((status(node.pulse.is_fresh()), Json(health)).into_response())
 }
 
 /// Ready: can sign and store now.
 pub(super) async fn ready(State(node): State<Arc<Node>>) -> Result<Response, Failed> {
     let health = node.blocking(health_of).await;
-    let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok((status, Json(health)).into_response())
+    Ok((status(health.ready), Json(health)).into_response())
+}
+
+fn status(good: bool) -> StatusCode {
+    if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+pub(super) async fn metrics(State(node): State<Arc<Node>>) -> Result<Response, Failed> {
+    let text = node.blocking(metrics::text).await?;
+    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
 }
 
 pub(super) async fn health(State(node): State<Arc<Node>>) -> Result<Response, Failed> {
@@ -40,7 +49,9 @@ fn health_of(node: &Node) -> Health {
     let folder = &node.config.data_dir;
     Health {
         overall: overall.unwrap_or(CheckResult::Ok),
-        ready: !node.stopping.is_cancelled() && checks.iter().all(|check| !blocks_readiness(check)),
+        ready: !node.stopping.is_cancelled()
+            && node.pulse.is_fresh()
+            && checks.iter().all(|check| !blocks_readiness(check)),
         version: concat!("ncp-node ", env!("CARGO_PKG_VERSION")).to_owned(),
         participant: node.participant(),
         network: node.network.id(),

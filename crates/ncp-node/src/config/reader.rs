@@ -169,6 +169,15 @@ impl<'a> Item<'a> {
         None
     }
 
+    /// `true` or `false`.
+    pub(super) fn truth(&self) -> Option<bool> {
+        if let DeValue::Boolean(truth) = self.value.get_ref() {
+            return Some(*truth);
+        }
+        self.invalid("true or false");
+        None
+    }
+
     /// A text that parses.
     pub(super) fn parsed<T: FromStr>(&self, expected: &str) -> Option<T> {
         let parsed = self.text()?.parse().ok();

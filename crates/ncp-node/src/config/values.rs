@@ -44,6 +44,7 @@ pub(super) fn config(root: Section<'_>) -> Option<Config> {
     let services = root.item("services").map(|item| item.list("a list of codes such as \"border-police\""));
     let limits = limits(&root);
     let log_format = log_format(&root);
+    let metrics_peers = root.item("metrics-peers").map_or(Some(true), |item| item.truth());
     root.end();
     Some(Config {
         file: None,
@@ -60,6 +61,7 @@ pub(super) fn config(root: Section<'_>) -> Option<Config> {
             rule_texts,
             services: services.unwrap_or_default(),
             limits: limits?,
+            metrics_peers: metrics_peers?,
         },
     })
 }

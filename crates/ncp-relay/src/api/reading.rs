@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use ncp_api::health::{AuditHead, Check, CheckResult, Health, LogHead};
 use ncp_api::hub::{HubPeer, HubStatus};
 use ncp_api::{ErrorCode, Fault};
@@ -17,18 +17,37 @@ use crate::core::query;
 use crate::hub::{Hub, Stopping};
 use crate::intake::free_space;
 use crate::limits::FREE_SPACE_MIN;
+use crate::metrics;
 
+/// The check that a signature verifies.
+const SIGNING: &str = "K01";
+/// The check that there is room.
+const SPACE: &str = "S01";
 const VERSION: &str = concat!("ncp-relay ", env!("CARGO_PKG_VERSION"));
 
 pub(super) async fn health(State(hub): State<Arc<Hub>>) -> Response {
     answer(&state(&hub))
 }
 
+/// 503 unless the newest round through committer, disk and API came back lately.
+pub(super) async fn live(State(hub): State<Arc<Hub>>) -> Response {
+    json(status_of(hub.pulse.is_fresh()), "application/json", &state(&hub))
+}
+
 /// 503 unless the daemon can sign and store now; it never depends on any peer.
 pub(super) async fn ready(State(hub): State<Arc<Hub>>) -> Response {
     let health = state(&hub);
-    let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, "application/json", &health)
+    json(status_of(health.ready), "application/json", &health)
+}
+
+fn status_of(good: bool) -> StatusCode {
+    if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+pub(super) async fn metrics(State(hub): State<Arc<Hub>>) -> Result<Response, Answer> {
+    let known = Arc::clone(&hub);
+    let text = hub.read(move |_| metrics::text(&known, &checks(&known))).await.map_err(stopping)?;
+    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
 }
 
 pub(super) async fn audit_head(State(hub): State<Arc<Hub>>) -> Response {
@@ -92,8 +111,14 @@ fn peer(
     })
 }
 
+fn checks(hub: &Hub) -> Vec<Check> {
+    vec![signing(hub), space(hub), membership(hub), clock(hub)]
+}
+
 fn state(hub: &Hub) -> Health {
-    let checks = vec![signing(hub), space(hub), membership(hub), clock(hub)];
+    let checks = checks(hub);
+    // What decides about readiness: whether it can sign and store.
+    let unable = checks.iter().any(|check| check.result == CheckResult::Fail && [SIGNING, SPACE].contains(&&*check.id));
     let failed = checks.iter().any(|check| check.result == CheckResult::Fail);
     let warned = checks.iter().any(|check| check.result == CheckResult::Warn);
     Health {
@@ -102,7 +127,7 @@ fn state(hub: &Hub) -> Health {
             (false, true) => CheckResult::Warn,
             (false, false) => CheckResult::Ok,
         },
-        ready: !failed && !hub.stopping.is_cancelled() && hub.listening.get().is_some(),
+        ready: !unable && hub.pulse.is_fresh() && !hub.stopping.is_cancelled() && hub.listening.get().is_some(),
         version: VERSION.to_owned(),
         participant: ParticipantId::HUB,
         network: hub.network,
@@ -129,12 +154,12 @@ pub(crate) fn sign_canary(hub: &Hub) -> Result<(), Fault> {
 
 fn signing(hub: &Hub) -> Check {
     let code = sign_canary(hub).err().map(|fault| fault.code);
-    check("K01", "signing with the timestamp key", code, "a canary's signature does not verify")
+    check(SIGNING, "signing with the timestamp key", code, "a canary's signature does not verify")
 }
 
 fn space(hub: &Hub) -> Check {
     let code = free_space(hub).is_some_and(|free| free < FREE_SPACE_MIN).then_some(ErrorCode::DiskFull);
-    check("S01", "room for new bodies", code, "less than 1 GiB is free: new bodies are refused")
+    check(SPACE, "room for new bodies", code, "less than 1 GiB is free: new bodies are refused")
 }
 
 fn membership(hub: &Hub) -> Check {

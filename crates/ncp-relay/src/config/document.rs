@@ -33,6 +33,7 @@ struct Value {
 enum Content {
     Text(String),
     Number(Option<u64>, String),
+    Truth(bool),
     Other,
 }
 
@@ -72,7 +73,8 @@ impl<'a> Document<'a> {
                 DeValue::Integer(number) => {
                     Content::Number(u64::from_str_radix(number.as_str(), number.radix()).ok(), number.to_string())
                 }
-                DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) => Content::Other,
+                DeValue::Boolean(truth) => Content::Truth(*truth),
+                DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) => Content::Other,
             };
             let at = |range: Range<usize>| Place { text, byte: range.start };
             self.values.insert(name, Value { key: at(key.span()), place: at(value.span()), content });
@@ -88,6 +90,19 @@ impl<'a> Document<'a> {
         }
         self.note(place, ErrorCode::ConfigValueInvalid, |fault| {
             fault.with("key", key).with("expected", "a text in quotation marks")
+        });
+        None
+    }
+
+    /// What `key` says, `true` or `false`, if it is set.
+    pub(super) fn truth(&mut self, key: &'static str) -> Option<bool> {
+        self.asked.push(key);
+        let Value { place, content, .. } = self.values.get(key)?.clone();
+        if let Content::Truth(truth) = content {
+            return Some(truth);
+        }
+        self.note(place, ErrorCode::ConfigValueInvalid, |fault| {
+            fault.with("key", key).with("expected", "true or false")
         });
         None
     }

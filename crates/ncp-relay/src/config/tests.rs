@@ -11,7 +11,9 @@ fn the_shipped_file_equals_the_defaults_and_names_every_key() {
     let shipped = include_str!("../../../../config/relay.toml");
     assert_eq!(parse(shipped), parse(""));
     // Each key stands in the file, so that an operator never has to guess its name.
-    for key in ["listen", "data-dir", "api-socket", "connections-max", "idle-timeout-seconds", "log-format"] {
+    for key in
+        ["listen", "data-dir", "api-socket", "connections-max", "idle-timeout-seconds", "log-format", "metrics-peers"]
+    {
         assert!(shipped.contains(&format!("\n{key} = ")), "{key}");
     }
     for key in ["originator-envelopes", "originator-mebibytes", "mailbox-envelopes", "mailbox-mebibytes"] {
@@ -48,6 +50,7 @@ fn forms_are_checked() {
         ("data-dir = \"here\"", "an absolute path"),
         ("log-format = \"xml\"", "\"text\" or \"json\""),
         ("connections-max = 2.5", "a whole number"),
+        ("metrics-peers = \"no\"", "true or false"),
         (&format!("api-socket = \"/{}\"", "a".repeat(107)), "107 bytes"),
     ] {
         let faults = parse(text).unwrap_err();
