@@ -31,6 +31,27 @@ pub fn stored(data: &Path) -> BTreeMap<PathBuf, (u64, u32, Digest)> {
     contents(data).into_iter().filter(|(path, _)| kept(path)).collect()
 }
 
+/// Copies a folder with everything in it, modes included, as a backup does. What stood at `to` is removed.
+///
+/// # Panics
+/// If something cannot be copied.
+pub fn copy(from: &Path, to: &Path) {
+    if to.exists() {
+        fs::remove_dir_all(to).expect("the old folder can be removed");
+    }
+    fs::create_dir(to).expect("a folder can be made");
+    fs::set_permissions(to, fs::metadata(from).expect("metadata").permissions()).expect("a mode can be set");
+    for entry in fs::read_dir(from).expect("the folder can be read") {
+        let entry = entry.expect("an entry can be read");
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => copy(&path, &target),
+            Ok(kind) if kind.is_file() => drop(fs::copy(&path, &target).expect("a file can be copied")),
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
 /// All plain files below a folder.
 ///
 /// # Panics

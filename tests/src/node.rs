@@ -197,6 +197,15 @@ impl Node {
         daemon.expect("the node runs").kill();
     }
 
+    /// Waits until the daemon ends by itself.
+    ///
+    /// # Panics
+    /// If it does not run or does not end.
+    pub fn ended(&self) -> Ended {
+        let daemon = self.daemon().take();
+        daemon.expect("the node runs").ended()
+    }
+
     /// Whether the daemon was started and not stopped.
     #[must_use]
     pub fn runs(&self) -> bool {

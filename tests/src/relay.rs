@@ -60,6 +60,15 @@ impl Relay {
         daemon.expect("the relay runs").kill();
     }
 
+    /// Waits until the daemon ends by itself.
+    ///
+    /// # Panics
+    /// If it does not run or does not end.
+    pub fn ended(&self) -> Ended {
+        let daemon = self.daemon().take();
+        daemon.expect("the relay runs").ended()
+    }
+
     /// Where nodes connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

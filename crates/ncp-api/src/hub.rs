@@ -39,6 +39,10 @@ pub struct HubPeer {
     /// Why it is suspended, if it is.
     #[serde(with = "crate::text::option", default)]
     pub suspended: Option<Code>,
+    /// When it last showed a log that excludes what it had shown before, since the hub started: two copies of its data
+    /// folder are in use, or an old one was put back.
+    #[serde(with = "crate::time::option", default)]
+    pub forked: Option<UnixMillis>,
 }
 
 /// `GET /v1/hub/status`.

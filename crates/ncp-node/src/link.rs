@@ -18,10 +18,11 @@ mod serving;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ncp_api::Fault;
+use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::ids::ParticipantId;
 use ncp_protocol::root::NetworkClass;
 use ncp_store::disk::RealDisk;
+use ncp_store::held::Held;
 use ncp_transport::address::Reach;
 use ncp_transport::backoff::Reconnect;
 use ncp_transport::dial::{Dialler, Route};
@@ -46,7 +47,14 @@ pub async fn run(node: Arc<Node>, work: Work) {
         Ok(disk) => disk,
         Err(error) => return node.stop_because(crate::faults::unreadable(&error)),
     };
-    let desk = match Desk::new(Arc::clone(&node)) {
+    let held = match Held::open(disk.clone()) {
+        Ok(held) => Arc::new(held),
+        Err(error) => {
+            let folder = node.config.data_dir.display();
+            return node.stop_because(ErrorCode::StoreDamaged.with("folder", folder).with("reason", error));
+        }
+    };
+    let desk = match Desk::new(Arc::clone(&node), Arc::clone(&held)) {
         Ok(desk) => Arc::new(desk),
         Err(error) => return node.stop_because(crate::faults::unreadable(&error)),
     };
@@ -55,6 +63,7 @@ pub async fn run(node: Arc<Node>, work: Work) {
     let mut tasks = JoinSet::new();
     tasks.spawn(sealing::run(Arc::clone(&desk), sealing));
     tasks.spawn(leftovers::run(Arc::clone(&node)));
+    tasks.spawn(desk::keep_held(Arc::clone(&node), held));
     let linking = Linking {
         desk,
         directory: Arc::new(Mutex::new(directory)),

@@ -3,16 +3,18 @@
 
 use std::sync::Arc;
 
-use ncp_protocol::checkpoint::SignedCheckpoint;
+use ncp_protocol::checkpoint::{Checkpoint, SignedCheckpoint};
 use ncp_protocol::directory::SignedEntry;
 use ncp_protocol::frame::{Entries, EntriesChanged, EntryGet, PublicGet, PublicLog};
-use ncp_protocol::ids::{LogName, LogOrigin};
+use ncp_protocol::ids::{LogName, LogOrigin, ParticipantId};
+use ncp_protocol::keys::VerifyingKey;
 use ncp_protocol::limits::{ENTRIES_PER_FRAME_MAX, PUBLIC_EVENTS_PER_FRAME_MAX, ROOTS_PER_FRAME_MAX};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::reader::{ReadError, Reader};
 use ncp_store::spool::{RecordKind, RecordName};
 use tokio::sync::mpsc;
 
+use crate::hub::Hub;
 use crate::link::{Asked, Link, LinkEnd, TaskEnd};
 
 /// Serves until the link ends.
@@ -86,32 +88,117 @@ async fn entries(link: &Link, get: EntryGet) -> Result<Entries, LinkEnd> {
     })
 }
 
-/// Keeps the newest checkpoint that a peer shows of its own log. What its key did not sign is ignored; two roots for one
-/// size are a fork, which ends the link and is for people to look at.
+/// What a peer's checkpoints are to the ones that are held of its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Newer, or the first.
+    Newer,
+    /// Known, or older than what is held.
+    Known,
+    /// Of the same size under another root: the log is forked.
+    Forked,
+    /// Smaller than what is held.
+    Behind,
+}
+
+/// Keeps the newest checkpoint that a peer shows of its own log, behind its hello: the peer has seen then what is held of
+/// it, and has stopped unless its log holds that. What its key did not sign is ignored; two roots for one size are a fork,
+/// which ends the link and is for people to look at. Durable within [`crate::limits::HELD_EVERY`]; nothing rests on it
+/// before.
 ///
 /// # Errors
 /// [`RejectCode::CheckpointInconsistent`].
 pub(crate) fn keep_checkpoints(link: &Link, notes: &[String]) -> Result<(), LinkEnd> {
     let (hub, peer) = (&link.hub, link.peer);
-    let directory = hub.directory.load();
-    let newest = directory.entry(peer).and_then(|entry| entry.newest_log_key(LogName::Node));
-    let Some(named) = newest else { return Ok(()) };
-    let origin = LogOrigin { network: hub.network, participant: peer, log: LogName::Node, epoch: named.epoch };
-    let open = |note: &str| SignedCheckpoint::open(note, &origin, &named.key).ok();
-    for shown in notes.iter().filter_map(|note| open(note)) {
-        let held = hub.links.checkpoint(peer).and_then(|note| open(&note));
-        let Some(held) = held else {
-            hub.links.keep_checkpoint(peer, shown.note().to_owned());
-            continue;
-        };
-        let (old, new) = (held.checkpoint(), shown.checkpoint());
-        if new.size == old.size && new.root != old.root {
-            tracing::error!(%peer, size = new.size, "two checkpoints of one size: the peer's log is forked");
-            return Err(LinkEnd::Cut(RejectCode::CheckpointInconsistent));
-        }
-        if new.size > old.size {
-            hub.links.keep_checkpoint(peer, shown.note().to_owned());
+    for (shown, judged) in judge(hub, peer, notes) {
+        match judged {
+            Shown::Newer => hub.held.keep(&shown.checkpoint().origin, shown.note()),
+            // Frames of two tasks of the peer may overtake each other: smaller is no fork here.
+            Shown::Known | Shown::Behind => {}
+            Shown::Forked => {
+                note_fork(hub, peer, shown.checkpoint().size);
+                return Err(LinkEnd::Cut(RejectCode::CheckpointInconsistent));
+            }
         }
     }
     Ok(())
+}
+
+/// Looks at the checkpoints in a peer's hello. None of them is kept: the answer shows what was held before, so that a
+/// peer whose log lacks that stops, and the older state stays to convict it at its next start, too.
+pub(crate) fn look_at_hello(link: &Link, notes: &[String]) {
+    for (shown, judged) in judge(&link.hub, link.peer, notes) {
+        match judged {
+            Shown::Newer | Shown::Known => {}
+            Shown::Forked | Shown::Behind => note_fork(&link.hub, link.peer, shown.checkpoint().size),
+        }
+    }
+}
+
+/// The checkpoint that is held of a peer's log.
+pub(crate) fn held_of(hub: &Hub, peer: ParticipantId) -> Option<String> {
+    let (origin, _) = log_of(hub, peer)?;
+    hub.held.note(&origin.to_string())
+}
+
+/// The newest life of a peer's log, and its key.
+fn log_of(hub: &Hub, peer: ParticipantId) -> Option<(LogOrigin, VerifyingKey)> {
+    let directory = hub.directory.load();
+    let named = directory.entry(peer)?.newest_log_key(LogName::Node)?;
+    let origin = LogOrigin { network: hub.network, participant: peer, log: LogName::Node, epoch: named.epoch };
+    Some((origin, named.key))
+}
+
+fn note_fork(hub: &Hub, peer: ParticipantId, size: u64) {
+    tracing::error!(%peer, size, "the peer's log is not the one that it showed before: two copies of its data folder are in use");
+    hub.links.note_fork(peer);
+}
+
+fn judge(hub: &Hub, peer: ParticipantId, notes: &[String]) -> Vec<(SignedCheckpoint, Shown)> {
+    let Some((origin, key)) = log_of(hub, peer) else { return Vec::new() };
+    let open = |note: &str| SignedCheckpoint::open(note, &origin, &key).ok();
+    let held = hub.held.note(&origin.to_string()).and_then(|note| open(&note));
+    let judge = |shown: SignedCheckpoint| {
+        let judged = against(held.as_ref().map(SignedCheckpoint::checkpoint), shown.checkpoint());
+        (shown, judged)
+    };
+    notes.iter().filter_map(|note| open(note)).map(judge).collect()
+}
+
+fn against(held: Option<&Checkpoint>, shown: &Checkpoint) -> Shown {
+    match held {
+        None => Shown::Newer,
+        Some(held) if shown.size > held.size => Shown::Newer,
+        Some(held) if shown.size < held.size => Shown::Behind,
+        Some(held) if shown.root != held.root => Shown::Forked,
+        Some(_) => Shown::Known,
+    }
+}
+
+/// Keeps the checkpoint under which evidence of a peer came, if it is newer. The evidence itself is verified and durable.
+pub(crate) fn keep_newer(hub: &Hub, peer: ParticipantId, note: &str) {
+    for (shown, judged) in judge(hub, peer, &[note.to_owned()]) {
+        if judged == Shown::Newer {
+            hub.held.keep(&shown.checkpoint().origin, shown.note());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ncp_protocol::ids::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_log_is_newer_known_behind_or_forked() {
+        let at = |size, root| Checkpoint { origin: "a log".to_owned(), size, root: Digest([root; 32]) };
+        let held = at(7, 1);
+        assert_eq!(against(None, &at(1, 1)), Shown::Newer);
+        for (size, root, judged) in
+            [(8, 2, Shown::Newer), (7, 1, Shown::Known), (7, 2, Shown::Forked), (6, 1, Shown::Behind)]
+        {
+            assert_eq!(against(Some(&held), &at(size, root)), judged);
+        }
+    }
 }

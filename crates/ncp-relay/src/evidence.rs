@@ -50,7 +50,7 @@ async fn store(link: &Arc<Link>, receipts: Receipts) -> Result<ReceiptsStored, L
         LinkEnd::Cut(RejectCode::EvidenceInvalid)
     })?;
     if let Some(newest) = verified.last() {
-        hub.links.keep_checkpoint(peer, newest.checkpoint.clone());
+        crate::desk::keep_newer(hub, peer, &newest.checkpoint);
     }
     for piece in &verified {
         hub.belief.heard(piece.stated);

@@ -10,6 +10,7 @@ use ncp_protocol::keys::{SigningKey, VerifyingKey};
 use ncp_protocol::root::NetworkClass;
 use ncp_store::committer::{Stopped, StoreHandle};
 use ncp_store::engine::Committed;
+use ncp_store::held::Held;
 use ncp_store::queue::{Source, Urgency};
 use ncp_store::reader::Reader;
 use ncp_store::state::Unreadable;
@@ -50,6 +51,8 @@ pub struct Hub {
     pub tls: SharedTls,
     /// The store.
     pub store: StoreHandle<Relay>,
+    /// Newest checkpoints of the participants' logs.
+    pub held: Held,
     /// The directory in force, parsed.
     pub directory: SharedDirectory,
     /// One link for each participant.

@@ -31,6 +31,8 @@ pub const EXPIRE_BATCH_MAX: usize = 64;
 /// Pieces of evidence that the hub takes from one participant in a day about nothing that waits for them: envelopes that
 /// it has forgotten or never saw, or evidence of a kind that it has. What is more waits at its node.
 pub const SURPLUS_EVIDENCE_PER_DAY: u32 = 2_000;
+/// How often the checkpoints that participants showed of their logs are made durable, if any is new.
+pub const HELD_EVERY: Duration = Duration::from_secs(1);
 /// How long evidence that has to wait does so before it is looked at again.
 pub const EVIDENCE_PAUSE: Duration = Duration::from_secs(60);
 /// Out of this many deliveries one goes to the lower ranks even while urgent mail waits.

@@ -62,7 +62,7 @@ impl LinkSignals {
 struct Slot {
     signals: Option<Arc<LinkSignals>>,
     changed: Option<UnixMillis>,
-    checkpoint: Option<String>,
+    fork: Option<UnixMillis>,
 }
 
 /// All links.
@@ -133,15 +133,15 @@ impl Links {
         lock(&self.slots).values().filter(|slot| slot.signals.is_some()).count()
     }
 
-    /// The newest checkpoint of a participant's log that it showed in this life of the daemon.
-    #[must_use]
-    pub fn checkpoint(&self, peer: ParticipantId) -> Option<String> {
-        lock(&self.slots).get(&peer).and_then(|slot| slot.checkpoint.clone())
+    /// Notes that a participant showed a log that excludes what it had shown before.
+    pub fn note_fork(&self, peer: ParticipantId) {
+        lock(&self.slots).entry(peer).or_default().fork = Some(crate::clock::now());
     }
 
-    /// Keeps a checkpoint of a participant's log.
-    pub fn keep_checkpoint(&self, peer: ParticipantId, note: String) {
-        lock(&self.slots).entry(peer).or_default().checkpoint = Some(note);
+    /// When a participant last showed such a log, in this life of the daemon.
+    #[must_use]
+    pub fn fork(&self, peer: ParticipantId) -> Option<UnixMillis> {
+        lock(&self.slots).get(&peer).and_then(|slot| slot.fork)
     }
 
     /// Waits until no link stands.

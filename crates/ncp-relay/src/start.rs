@@ -15,8 +15,10 @@ use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::event::Event;
 use ncp_protocol::ids::{LogName, UnixMillis};
 use ncp_protocol::root::NetworkClass;
-use ncp_store::committer::Running as RunningStore;
+use ncp_store::committer::{Running as RunningStore, StoreHandle};
+use ncp_store::disk::RealDisk;
 use ncp_store::engine::Fatal;
+use ncp_store::held::{Held, HeldError};
 use ncp_store::lock::{FORMAT, FormatError, LockError};
 use ncp_store::reader::Reader;
 use ncp_store::recovery::LogKey;
@@ -67,10 +69,10 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
     let listener = bind(&config)?;
     let mut socket = Socket::bind(&config.api_socket)?;
     let address = listener.local_addr();
-    let (store, keys) = recover(opened, &config).await?;
+    let (store, held, keys) = recover(opened, &config).await?;
     let newest = newest_event(&store.reader());
     let RunningStore { handle, effects, thread } = store.start().map_err(|error| store_io(&config, &error))?;
-    let hub = Arc::new(hub(config, &keys, handle, newest));
+    let hub = Arc::new(hub(config, &keys, (handle, held), newest));
     let mut tasks = JoinSet::new();
     let dispatcher = tokio::spawn(timers::dispatch(Arc::clone(&hub), effects));
     let served = prepare(&hub, &keys, &mut socket).await;
@@ -89,6 +91,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
     tasks.spawn(unfailing(service::run(Arc::clone(&hub))));
     tasks.spawn(timers::expire(Arc::clone(&hub)));
     tasks.spawn(timers::keep_house(Arc::clone(&hub)));
+    tasks.spawn(timers::keep_held(Arc::clone(&hub)));
     tracing::info!(%address, network = %hub.network.label(), "the hub serves");
     Ok(Running { hub, address, tasks, committer: thread, _socket: socket })
 }
@@ -106,6 +109,7 @@ impl Running {
             tracing::warn!("some links did not end in time");
         }
         self.tasks.shutdown().await;
+        timers::write_held(&self.hub).await;
         self.hub.store.stop();
         let joined = tokio::time::timeout(STORE_STOP_TIMEOUT, join(self.committer)).await;
         let hangs = || Err(ErrorCode::StoreStopped.with("reason", "it did not end in time: the disk hangs"));
@@ -151,7 +155,7 @@ fn bind(config: &Config) -> Result<Listener, Fault> {
     })
 }
 
-async fn recover(opened: Opened, config: &Config) -> Result<(Store<Relay>, Keys), Fault> {
+async fn recover(opened: Opened, config: &Config) -> Result<(Store<Relay>, Held, Keys), Fault> {
     let Opened { keys, relay } = opened;
     let log = |HubLog { origin, key }: &HubLog| LogKey { origin: *origin, key: key.clone(), salt: clock::random() };
     let options = StoreOptions {
@@ -160,24 +164,27 @@ async fn recover(opened: Opened, config: &Config) -> Result<(Store<Relay>, Keys)
         now: clock::now(),
     };
     let folder = config.data_dir.clone();
+    let data = folder.clone();
     let store = tokio::task::spawn_blocking(move || {
         let store = Store::open(relay, options)?;
         let strays = timers::discard_strays(&store.reader());
-        Ok::<_, StoreError>((store, strays))
+        let held = RealDisk::open(&data).map_err(HeldError::Io).and_then(Held::open);
+        Ok::<_, StoreError>((store, strays, held))
     });
-    let (store, strays) = store
+    let (store, strays, held) = store
         .await
         .map_err(|panic| ErrorCode::InternalFault.with("reason", panic))?
         .map_err(|error| store_fault(&folder.display(), &error))?;
     let strays = strays.map_err(|error| damaged(&folder.display(), &error))?;
+    let held = held.map_err(|error| damaged(&folder.display(), &error))?;
     tracing::info!(report = ?store.report(), strays, "the store has recovered");
-    Ok((store, keys))
+    Ok((store, held, keys))
 }
 
 fn hub(
     config: Config,
     keys: &Keys,
-    store: ncp_store::committer::StoreHandle<Relay>,
+    (store, held): (StoreHandle<Relay>, Held),
     newest: Option<UnixMillis>,
 ) -> Hub {
     let events = events(store.reader());
@@ -193,6 +200,7 @@ fn hub(
         tls: keys.tls.clone(),
         trust: Mutex::new(Trust { newest: keys.root.clone(), versions: keys.roots.clone() }),
         store,
+        held,
         directory: SharedDirectory::default(),
         links: Links::default(),
         belief: SharedBelief::new(newest),

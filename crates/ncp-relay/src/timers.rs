@@ -11,7 +11,7 @@ use crate::core::command::{Command, Effect, Reply};
 use crate::core::query;
 use crate::directory;
 use crate::hub::{Asked, Hub, Stopping};
-use crate::limits::{EXPIRY_EVERY, TIMESTAMP_EVERY, UPLOAD_KEPT};
+use crate::limits::{EXPIRY_EVERY, HELD_EVERY, TIMESTAMP_EVERY, UPLOAD_KEPT};
 
 /// Ends what is due, each second, as long as the clock is believed.
 ///
@@ -55,6 +55,33 @@ pub async fn keep_house(hub: Arc<Hub>) -> Result<(), Stopping> {
         ticks.tick().await;
         directory::refresh(&hub).await?;
         hub.read(discard_leftovers).await?;
+    }
+}
+
+/// Makes durable which checkpoints participants showed of their logs, a moment behind.
+///
+/// # Errors
+/// [`Stopping`].
+pub async fn keep_held(hub: Arc<Hub>) -> Result<(), Stopping> {
+    let mut ticks = interval(HELD_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        write_held(&hub).await;
+    }
+}
+
+/// Makes durable which checkpoints participants showed of their logs. What cannot be written now, on a full disk above
+/// all, is tried again at the next turn: nothing rests on it.
+pub async fn write_held(hub: &Arc<Hub>) {
+    let written = {
+        let hub = Arc::clone(hub);
+        tokio::task::spawn_blocking(move || hub.held.write()).await
+    };
+    match written {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the checkpoints of participants cannot be kept now"),
+        Err(panic) => drop(hub.fail(&panic)),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod committer;
 pub mod disk;
 pub mod engine;
 pub mod fsck;
+pub mod held;
 pub mod index;
 pub mod journal;
 pub mod keyfiles;

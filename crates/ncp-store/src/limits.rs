@@ -87,6 +87,8 @@ pub const SPOOL_LASTING_SEGMENT_LEN: u32 = 4 << 20;
 pub const SPOOL_ERASABLE_SEGMENT_LEN: u32 = 1 << 20;
 /// Bytes of an upload between two syncs.
 pub const UPLOAD_SYNC_BYTES: u64 = 4 << 20;
+/// Longest file `held`: a note of each log of some hundred parties.
+pub const HELD_LEN_MAX: usize = 16 << 20;
 /// Length of one of the two slots of the file `signed`.
 pub const SIGNED_SLOT_LEN: usize = 16 << 10;
 

@@ -272,6 +272,9 @@ error_codes! {
     3111 LinkRestricted Unavailable 502 "the hub exchanges nothing but directory data with this node"
         cause "{peer} said {reject}" try "compare this node's TLS key with its entry; the hub's operator admits a new entry with  ncpctl hub admit"
         explain "The certificate with which this node dials is from the right authority, but its key is not the one that the hub's directory has for this participant: the entry that names it was not admitted yet, or the certificate was renewed with a new key. No message leaves or arrives until an entry with the new key is admitted with  ncpctl hub admit; messages wait, and the link mends itself then.";
+    3112 KeysInUseElsewhere Unavailable 502 "another process uses this node's keys"
+        cause "{peer} took a newer link of this participant and ended this one" try "find the other machine or folder that runs as this participant, and stop it"
+        explain "A participant has one link, and the newest one stands. Somebody else dials with this node's key and certificate: a copy of its data folder that runs beside it, most likely, or the machine that it was moved from. Two copies fork the log, after which one of them is void. If nobody of yours runs a second one, the keys were stolen: have the participant suspended.";
     3201 WaitTimeout Later 504 "still pending"
         cause "{reference} is {state} after {seconds} s" try "ncpctl status {reference}"
         explain "The message goes on; only the waiting ended. Nothing has to be sent again.";
@@ -495,8 +498,11 @@ error_codes! {
         cause "{origin}: event {index}: {reason}" try "do not change the folder; compare with the backup"
         explain "Recomputing the tree from the events gives another root than the signed checkpoint. Some event was changed, lost or added after it was signed.";
     6107 OwnLogForked Config 503 "others hold a newer checkpoint of this log"
-        cause "{peer} holds size {found}, here it ends at {size}" try "put back the newest copy of the folder; with an older one the log needs a new epoch"
-        explain "This data folder is older than what was signed before: a restored backup or a snapshot of the machine. Going on would fork the log, so the daemon signs nothing more.";
+        cause "{peer} holds size {found}, here it ends at {size}" try "stop every copy of this folder; put back the newest one; with an older one the log needs a new epoch"
+        explain "This data folder is not the newest state of its log: an old backup or a snapshot of the machine was put back, or a copy of the folder runs or ran as the same participant. Going on would fork the log, so the daemon signs nothing more, and no restart changes that. If another copy has gone on, that one is the log, and this one is to be put away.";
+    6108 PeerForked Data 409 "a participant's log went two ways"
+        cause "{peer} showed a log that excludes what it had shown before" try "tell the participant: an old copy of its data folder was put back, or two run"
+        explain "The newest checkpoint of each participant's log is kept, and this participant has shown one that contradicts it. Its node stops by itself when it is shown what is kept; until then nothing that it signs can be relied on. Nothing has to be done at this side.";
 
     // 7: directory.
     7101 ParticipantUnknown NotFound 404 "there is no such participant"

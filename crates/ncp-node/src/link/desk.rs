@@ -1,20 +1,23 @@
 //! What the tasks of the link share beside the node itself.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use ncp_protocol::checkpoint::SignedCheckpoint;
+use ncp_protocol::checkpoint::{Checkpoint, SignedCheckpoint};
 use ncp_protocol::frame::Cursor;
-use ncp_protocol::ids::{Epoch, LogName};
+use ncp_protocol::ids::Epoch;
+use ncp_protocol::limits::LOG_KEYS_MAX;
 use ncp_protocol::proof::LogProof;
+use ncp_store::held::Held;
 use ncp_store::reader::ReadError;
 use ncp_store::spool::{RecordKind, RecordName};
 use ncp_store::state::Unreadable;
 use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::interval;
 
-use super::limits::WORKERS_MAX;
+use super::hello::hub_checkpoint;
+use super::limits::{HELD_EVERY, WORKERS_MAX};
 use crate::core::tables::{HUB_SEEN, RECEIPTS_STORED, ReceiptsStoredRow};
 use crate::directory::Admissions;
 use crate::node::Node;
@@ -33,7 +36,9 @@ pub(crate) struct Desk {
     pub(crate) workers: [Arc<Semaphore>; 2],
     compared: AtomicBool,
     outbox: Mutex<Option<mpsc::UnboundedSender<Note>>>,
-    hub_notes: Mutex<BTreeMap<LogName, SignedCheckpoint>>,
+    held: Arc<Held>,
+    // Held while a checkpoint is compared with the one held.
+    keeping: Mutex<()>,
     receipts_stored: Mutex<Cursor>,
     receipts_missed: AtomicBool,
 }
@@ -41,7 +46,7 @@ pub(crate) struct Desk {
 impl Desk {
     /// # Errors
     /// [`Unreadable`] if the index cannot be read.
-    pub(crate) fn new(node: Arc<Node>) -> Result<Self, Unreadable> {
+    pub(crate) fn new(node: Arc<Node>, held: Arc<Held>) -> Result<Self, Unreadable> {
         let nothing = ReceiptsStoredRow { epoch: Epoch(0), number: 0 };
         let ReceiptsStoredRow { epoch, number } = RECEIPTS_STORED.row(&node.reader().view(), &())?.unwrap_or(nothing);
         Ok(Self {
@@ -52,7 +57,8 @@ impl Desk {
             workers: [Arc::new(Semaphore::new(WORKERS_MAX)), Arc::new(Semaphore::new(WORKERS_MAX))],
             compared: AtomicBool::new(false),
             outbox: Mutex::new(None),
-            hub_notes: Mutex::new(BTreeMap::new()),
+            held,
+            keeping: Mutex::default(),
             receipts_stored: Mutex::new(Cursor { epoch, number }),
             receipts_missed: AtomicBool::new(false),
         })
@@ -122,38 +128,55 @@ impl Desk {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a checkpoint of the hub's, if it is the newest of its log. Two that exclude each other are an error in the
-    /// log; the first one stays.
-    pub(super) fn keep_hub_note(&self, log: LogName, signed: SignedCheckpoint) {
-        let mut notes = self.hub_notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (size, root) = (signed.checkpoint().size, signed.checkpoint().root);
-        match notes.get(&log).map(SignedCheckpoint::checkpoint) {
-            Some(known) if known.size > size => {}
-            Some(known) if known.size == size => {
-                if known.root != root {
-                    tracing::error!(%log, size, "the hub signed two checkpoints that exclude each other");
+    /// Keeps a checkpoint of the hub's, if it is the newest of its log; durable a moment later. Two that exclude each other
+    /// are an error in the log; the first one stays.
+    pub(super) fn keep_hub_note(&self, shown: &SignedCheckpoint) {
+        let _turn = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let Checkpoint { origin, size, root } = shown.checkpoint();
+        let held = self.held.note(origin);
+        let held = held.and_then(|note| hub_checkpoint(&self.node.directory.load(), &note));
+        match held.as_ref().map(|(_, held)| held.checkpoint()) {
+            Some(held) if held.size > *size => {}
+            Some(held) if held.size == *size => {
+                if held.root != *root {
+                    tracing::error!(log = origin, size, "the hub signed two checkpoints that exclude each other");
                 }
             }
-            Some(_) | None => {
-                notes.insert(log, signed);
-            }
+            Some(_) | None => self.held.keep(origin, shown.note()),
         }
     }
 
-    /// Newest checkpoints held of the hub's logs: seen on a link, or else proved by evidence. Blocks on the disk.
+    /// Newest checkpoints held of the hub's logs: seen on a link, or proved by evidence, which may be newer than what was
+    /// written to the file `held` before a crash. Blocks on the disk.
     pub(super) fn hub_notes(&self) -> Result<Vec<String>, ReadError> {
-        let known: Vec<String> = {
-            let notes = self.hub_notes.lock().unwrap_or_else(PoisonError::into_inner);
-            notes.values().map(|signed| signed.note().to_owned()).collect()
-        };
-        if !known.is_empty() {
-            return Ok(known);
-        }
+        let mut notes = self.held.all();
         let reader = self.node.reader();
-        let Some(row) = HUB_SEEN.row(&reader.view(), &())? else { return Ok(Vec::new()) };
+        let Some(row) = HUB_SEEN.row(&reader.view(), &())? else { return Ok(notes) };
         let bytes = reader.record(&RecordName { kind: RecordKind::Evidence, id: row.record })?;
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         let proof = text.and_then(|text| LogProof::parse(&text).ok());
-        Ok(proof.map(|proof| proof.checkpoint_note).into_iter().collect())
+        notes.extend(proof.map(|proof| proof.checkpoint_note));
+        // The oldest lives of the logs come first.
+        let surplus = notes.len().saturating_sub(LOG_KEYS_MAX);
+        Ok(notes.split_off(surplus))
+    }
+}
+
+/// Makes durable which checkpoints the hub showed of its logs, a moment behind. What cannot be written now, on a full disk
+/// above all, is tried again at the next turn: nothing rests on it.
+pub(super) async fn keep_held(node: Arc<Node>, held: Arc<Held>) {
+    let mut ticks = interval(HELD_EVERY);
+    loop {
+        let stops = tokio::select! {
+            _ = ticks.tick() => false,
+            () = node.stopping.cancelled() => true,
+        };
+        let held = Arc::clone(&held);
+        if let Err(error) = node.blocking(move |_| held.write()).await {
+            tracing::warn!(%error, "the hub's checkpoints cannot be kept now");
+        }
+        if stops {
+            return;
+        }
     }
 }

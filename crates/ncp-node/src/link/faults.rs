@@ -82,7 +82,12 @@ pub(super) fn violation(reason: &dyn core::fmt::Display) -> Fault {
 
 /// The hub closed the link.
 pub(super) fn bye(code: RejectCode) -> Fault {
-    ErrorCode::PeerRefused.with("peer", ParticipantId::HUB).with("reject", code)
+    let hub = ParticipantId::HUB;
+    // This node has one link at a time: a newer one is somebody else's.
+    if code == RejectCode::PeerSuperseded {
+        return ErrorCode::KeysInUseElsewhere.with("peer", hub);
+    }
+    ErrorCode::PeerRefused.with("peer", hub).with("reject", code)
 }
 
 /// What a link that carries directory data alone is shown as: the hub's key is not pinned here, or this node's is not

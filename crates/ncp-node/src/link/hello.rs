@@ -173,13 +173,14 @@ fn compare(node: &Node, desk: &Desk, hello: &Hello, pin: PinStatus) -> Result<Op
         let Ok(held) = SignedCheckpoint::open(note, &origin, &key) else { continue };
         let Checkpoint { size: found, root, .. } = held.checkpoint();
         if node.reader().root(LogName::Node, *found)? != Some(*root) {
-            return Ok(Some(forked(*found, size)));
+            let found = if *found > size { found.to_string() } else { format!("{found} of another history") };
+            return Ok(Some(forked(&found, size)));
         }
     }
     if pin == PinStatus::Pinned {
         let sent = RECEIPT_LAST.row(&node.reader().view(), &())?.unwrap_or(0);
         if hello.receipts.epoch == origin.epoch && hello.receipts.number > sent {
-            return Ok(Some(forked(hello.receipts.number, sent)));
+            return Ok(Some(forked(&hello.receipts.number, sent)));
         }
         let directory = node.directory.load();
         for note in &hello.own {
@@ -189,14 +190,14 @@ fn compare(node: &Node, desk: &Desk, hello: &Hello, pin: PinStatus) -> Result<Op
     Ok(None)
 }
 
-fn forked(found: u64, size: u64) -> Fault {
+fn forked(found: &dyn core::fmt::Display, size: u64) -> Fault {
     ErrorCode::OwnLogForked.with("peer", ParticipantId::HUB).with("found", found).with("size", size)
 }
 
 /// Keeps a checkpoint of one of the hub's logs, if the hub signed it.
 pub(super) fn keep_hub_note(desk: &Desk, directory: &DirectoryView, note: &str) {
     match hub_checkpoint(directory, note) {
-        Some((log, signed)) => desk.keep_hub_note(log, signed),
+        Some((_, signed)) => desk.keep_hub_note(&signed),
         None => tracing::warn!("the hub sent a checkpoint that is not signed by a log key of its entry"),
     }
 }

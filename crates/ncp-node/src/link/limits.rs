@@ -34,6 +34,10 @@ pub(crate) const RECEIPT_FRAMES_AHEAD: usize = 4;
 /// How many receipts of the hub are stored between two notes of their number in the journal. A start has at most so many
 /// sent again, beside what came in the last frames.
 pub(crate) const RECEIPTS_NOTED_EVERY: u64 = 256;
+/// How often the checkpoints that the hub showed of its logs are made durable, if any is new.
+pub(crate) const HELD_EVERY: Duration = Duration::from_secs(1);
+/// How long the hub's idea of this log may lag behind what is signed and sent.
+pub(crate) const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
 /// Rows that one look at the queue takes in.
 pub(crate) const QUEUE_PAGE: usize = 256;
 /// Envelopes that are sealed between two commits.

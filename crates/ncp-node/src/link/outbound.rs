@@ -149,6 +149,10 @@ impl Writing {
                 }
             }
         }
+        // What was said before the farewell; envelopes wait for the next link.
+        while let Some(frame) = self.frames.try_next() {
+            self.feed(&frame).await?;
+        }
         self.flush().await
     }
 

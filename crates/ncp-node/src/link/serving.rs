@@ -18,13 +18,13 @@ use ncp_transport::frame::RawFrame;
 use ncp_transport::identity::{PeerIdentity, PinStatus};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
 use super::faults;
 use super::hello::{Greeting, keep_hub_note};
-use super::limits::{BYE_TIMEOUT, RECEIPT_BYTES_WAITING, RECEIPT_FRAMES_WAITING};
+use super::limits::{BYE_TIMEOUT, CHECKPOINT_AFTER, RECEIPT_BYTES_WAITING, RECEIPT_FRAMES_WAITING};
 use super::outbound::{Farewell, Outbound, Writing};
 use crate::directory::{Answer, Directory, Line};
 use crate::node::{EnvelopeHint, HubPing};
@@ -112,18 +112,33 @@ async fn look_after(directory: Arc<Mutex<Directory>>, line: Line) -> Option<Faul
     None
 }
 
-/// Sends this node's newest checkpoint whenever it grew.
+/// Sends this node's newest checkpoint whenever it grew: soon after something is about to leave, else every few seconds.
 async fn tell_checkpoints(desk: Arc<Desk>, outbound: Outbound) -> Option<Fault> {
     let mut told = 0;
     let mut ticks = interval(CHECKPOINT_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut leaving = (desk.node.hints.submission.subscribe(), desk.node.hints.receipts.subscribe());
     loop {
-        ticks.tick().await;
-        let newest = desk.node.reader().checkpoint(LogName::Node);
-        if let Some(newest) = newest.filter(|newest| newest.checkpoint().size > told) {
-            told = newest.checkpoint().size;
-            outbound.send(Checkpoint { notes: vec![newest.note().to_owned()] });
+        tokio::select! {
+            _ = ticks.tick() => {}
+            Ok(()) = leaving.0.changed() => {}
+            Ok(()) = leaving.1.changed() => {}
+        }
+        if let Some(newest) = grown(&desk, &mut told) {
+            outbound.send(newest);
+            // What comes meanwhile goes with the next one.
+            tokio::time::sleep(CHECKPOINT_AFTER).await;
+            leaving.0.mark_changed();
         }
     }
+}
+
+/// The newest checkpoint, if the log has grown beyond what was told.
+fn grown(desk: &Desk, told: &mut u64) -> Option<Checkpoint> {
+    let newest = desk.node.reader().checkpoint(LogName::Node)?;
+    let size = newest.checkpoint().size;
+    let before = core::mem::replace(told, size.max(*told));
+    (size > before).then(|| Checkpoint { notes: vec![newest.note().to_owned()] })
 }
 
 /// Where frames of a pinned hub go.
@@ -187,7 +202,10 @@ impl Serving {
                     Ok(None) => Err(End::Gone(None)),
                     Err(error) => Err(End::Gone(Some(faults::frame(&error)))),
                 },
-                () = node.stopping.cancelled() => Err(End::Bye(Some(RejectCode::ShuttingDown), None)),
+                () = node.stopping.cancelled() => {
+                    self.tell_last();
+                    Err(End::Bye(Some(RejectCode::ShuttingDown), None))
+                }
                 () = self.overflow.cancelled() => {
                     Err(End::Gone(Some(faults::violation(&"it asks and does not read the answers"))))
                 }
@@ -222,6 +240,15 @@ impl Serving {
             channels.reception.look_again();
         }
         Ok(())
+    }
+
+    /// The hub learns where this node's log ends: it will say so when the node comes back.
+    fn tell_last(&self) {
+        if self.channels.is_some()
+            && let Some(newest) = grown(&self.desk, &mut 0)
+        {
+            self.outbound.send(newest);
+        }
     }
 
     fn ping(&mut self, asker: HubPing) {

@@ -108,11 +108,12 @@ fn peer(
         entry_version: chain.entry().version,
         fingerprint: chain.fingerprint(),
         suspended,
+        forked: hub.links.fork(participant),
     })
 }
 
 fn checks(hub: &Hub) -> Vec<Check> {
-    vec![signing(hub), space(hub), membership(hub), clock(hub)]
+    vec![signing(hub), space(hub), membership(hub), forks(hub), clock(hub)]
 }
 
 fn state(hub: &Hub) -> Health {
@@ -167,6 +168,18 @@ fn membership(hub: &Hub) -> Check {
     let expired = directory.members().is_none_or(|members| hub.now() >= members.expires);
     let code = expired.then_some(ErrorCode::MembershipInvalid);
     check("P01", "membership statement", code, "there is none, or it has expired: nodes admit nobody new")
+}
+
+/// Whether a participant's log went two ways. The hub serves on: the others are no worse for it.
+fn forks(hub: &Hub) -> Check {
+    let directory = hub.directory.load();
+    let forked = directory.chains.keys().filter(|peer| hub.links.fork(**peer).is_some());
+    let forked: Vec<String> = forked.map(ToString::to_string).collect();
+    let cause = format!("{} showed a log that excludes what it had shown before", forked.join(", "));
+    let code = (!forked.is_empty()).then_some(ErrorCode::PeerForked);
+    let check = check("N01", "logs of the participants", code, &cause);
+    let result = if code.is_some() { CheckResult::Warn } else { CheckResult::Ok };
+    Check { result, ..check }
 }
 
 fn clock(hub: &Hub) -> Check {

@@ -40,7 +40,7 @@ impl<'a> AwaitingHello<'a> {
         let Self { link, reader } = self;
         hello.check(&link.hub.network, link.peer).map_err(LinkEnd::Cut)?;
         check_own_logs(&link.hub, link.peer, &hello.checkpoints).await?;
-        desk::keep_checkpoints(&link, &hello.own)?;
+        desk::look_at_hello(&link, &hello.own);
         if !link.signals.is_pinned {
             link.frames.send(Restricted { code: RejectCode::PinMismatch }).await?;
         }
@@ -58,16 +58,14 @@ impl<'a> AwaitingHello<'a> {
 async fn answer(link: &Link) -> Result<Hello, LinkEnd> {
     let (hub, peer) = (&link.hub, link.peer);
     let stored = hub.look(|view| query::evidence_stored(view, peer))?;
-    let shown = hub.links.checkpoint(peer);
+    let shown = desk::held_of(hub, peer);
     let (own, public_size, held) = hub
         .read(move |reader| {
             let notes = [LogName::Traffic, LogName::Public].map(|log| reader.checkpoint(log));
             let public_size = notes[1].as_ref().map_or(0, |signed| signed.checkpoint().size);
             let own: Vec<String> = notes.into_iter().flatten().map(|signed| signed.note().to_owned()).collect();
-            let held = match shown {
-                Some(note) => Some(note),
-                None => checkpoint_of_evidence(reader, peer)?,
-            };
+            // Evidence may have come under a newer one than was written to the file `held` before a crash.
+            let held: Vec<String> = shown.into_iter().chain(checkpoint_of_evidence(reader, peer)?).collect();
             Ok::<_, ReadError>((own, public_size, held))
         })
         .await?;
@@ -78,14 +76,14 @@ async fn answer(link: &Link) -> Result<Hello, LinkEnd> {
         network: hub.network,
         participant: ParticipantId::HUB,
         receipts: Cursor { epoch: stored.epoch, number: stored.number },
-        checkpoints: held.into_iter().collect(),
+        checkpoints: held,
         own,
         public_size,
         credit: frame::Credit { envelopes: first.envelopes, bytes: first.bytes },
     })
 }
 
-/// The checkpoint under which the newest evidence of a peer came: held durably, whatever was shown since.
+/// The checkpoint under which the newest evidence of a peer came: as durable as the evidence.
 fn checkpoint_of_evidence(reader: &Reader, peer: ParticipantId) -> Result<Option<String>, ReadError> {
     let newest = query::peer_row(&reader.view(), peer)?.newest_evidence;
     let Some(id) = newest else { return Ok(None) };

@@ -66,10 +66,12 @@ fn table(status: &HubStatus, context: &Context) -> Table {
 }
 
 fn link(peer: &HubPeer) -> Cell {
-    match (&peer.suspended, peer.connected) {
-        (Some(reason), _) => Cell::toned(Tone::Bad, format!("suspended: {reason}")),
-        (None, true) => Cell::toned(Tone::Good, "up"),
-        (None, false) => Cell::toned(Tone::Warn, "down"),
+    match (&peer.suspended, peer.forked, peer.connected) {
+        (Some(reason), _, _) => Cell::toned(Tone::Bad, format!("suspended: {reason}")),
+        (None, Some(_), true) => Cell::toned(Tone::Bad, "up, log forked"),
+        (None, Some(_), false) => Cell::toned(Tone::Bad, "down, log forked"),
+        (None, None, true) => Cell::toned(Tone::Good, "up"),
+        (None, None, false) => Cell::toned(Tone::Warn, "down"),
     }
 }
 
@@ -91,13 +93,16 @@ mod tests {
             entry_version: 0,
             fingerprint: Fingerprint(Digest([1; 32])),
             suspended: None,
+            forked: None,
         }
     }
 
     #[test]
-    fn a_suspension_outweighs_a_link() {
+    fn a_suspension_and_a_fork_outweigh_a_link() {
         assert_eq!(link(&peer()), Cell::toned(Tone::Good, "up"));
         assert_eq!(link(&HubPeer { connected: false, ..peer() }), Cell::toned(Tone::Warn, "down"));
+        let forked = HubPeer { forked: Some(UnixMillis(1)), ..peer() };
+        assert_eq!(link(&forked), Cell::toned(Tone::Bad, "up, log forked"));
         let suspended = HubPeer { suspended: Some("key-compromise".parse().expect("a code")), ..peer() };
         assert_eq!(link(&suspended), Cell::toned(Tone::Bad, "suspended: key-compromise"));
     }
