@@ -1,24 +1,26 @@
 //! Sending bodies to recipients that ask for them: chunk by chunk, several bodies in turn, as far as the credit reaches.
+//!
+//! A wish costs its few bytes until its turn comes: what a peer asks for and grants no bytes for is neither looked up nor
+//! opened. A few bodies stay open from one chunk to the next, the others are opened for each.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ncp_protocol::frame::{BodyChunk, BodyWanted};
-use ncp_protocol::ids::{MessageId, ParticipantId};
+use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::BodyReader;
 use ncp_store::disk::RealDisk;
 use ncp_transport::credit::{Credit, Spend};
 use tokio::sync::mpsc;
 
 use crate::core::query;
+use crate::limits::{BODIES_OPEN_MAX, BODIES_WANTED_MAX};
 use crate::link::{Link, LinkEnd, TaskEnd};
 
-/// A body on its way to the recipient.
+/// A body on its way to the recipient; `wish.from_chunk` is the chunk that comes next.
 struct Transfer {
-    originator: ParticipantId,
-    message: MessageId,
-    body: BodyReader<RealDisk>,
-    next: u64,
+    wish: BodyWanted,
+    body: Option<BodyReader<RealDisk>>,
 }
 
 /// Sends bodies until the link ends.
@@ -28,8 +30,8 @@ struct Transfer {
 pub(crate) async fn run(link: Arc<Link>, mut wanted: mpsc::Receiver<BodyWanted>) -> TaskEnd {
     let mut transfers: VecDeque<Transfer> = VecDeque::new();
     loop {
-        while let Some(asked) = next_wish(&mut wanted, transfers.is_empty()).await? {
-            begin(&link, &mut transfers, asked).await?;
+        while let Some(wish) = next_wish(&mut wanted, transfers.is_empty()).await? {
+            add(&mut transfers, wish)?;
         }
         let Some(transfer) = transfers.pop_front() else { continue };
         let Some((chunk, transfer)) = read_chunk(&link, transfer).await? else { continue };
@@ -37,11 +39,11 @@ pub(crate) async fn run(link: Arc<Link>, mut wanted: mpsc::Receiver<BodyWanted>)
         while link.credit().spend(credit) == Spend::Wait {
             tokio::select! {
                 () = link.bytes_granted.notified() => {}
-                asked = wanted.recv() => begin(&link, &mut transfers, asked.ok_or(LinkEnd::Closed)?).await?,
+                wish = wanted.recv() => add(&mut transfers, wish.ok_or(LinkEnd::Closed)?)?,
             }
         }
         link.frames.send(chunk).await?;
-        transfers.push_back(transfer);
+        go_on(&mut transfers, transfer);
     }
 }
 
@@ -58,29 +60,54 @@ async fn next_wish(wanted: &mut mpsc::Receiver<BodyWanted>, idle: bool) -> Resul
     }
 }
 
-/// Takes a wish up. One for a body that is not, or no longer, offered to this peer is passed over.
-async fn begin(link: &Link, transfers: &mut VecDeque<Transfer>, asked: BodyWanted) -> Result<(), LinkEnd> {
-    let BodyWanted { originator, message, root, from_chunk: next } = asked;
-    let peer = link.peer;
-    let name = link.hub.look(|view| query::body_for(view, originator, message, peer))?;
-    let Some(name) = name.filter(|name| name.root == root) else {
-        tracing::debug!(%peer, %message, "asked for a body that does not wait for it");
-        return Ok(());
-    };
-    // A body that ends between the look and the read is gone like one that ended before.
-    let body = link.hub.read(move |reader| reader.body(&name)).await?;
-    let Some(body) = body else { return Ok(()) };
-    transfers.retain(|transfer| (transfer.originator, transfer.message) != (originator, message));
-    transfers.push_back(Transfer { originator, message, body, next });
+/// Takes a wish up. A newer one for the same message takes the place of the older.
+fn add(transfers: &mut VecDeque<Transfer>, wish: BodyWanted) -> Result<(), LinkEnd> {
+    transfers.retain(|transfer| !is_same(&transfer.wish, &wish));
+    if transfers.len() >= BODIES_WANTED_MAX {
+        return Err(LinkEnd::Cut(RejectCode::RateExceeded));
+    }
+    transfers.push_back(Transfer { wish, body: None });
     Ok(())
 }
 
-/// The next chunk of a transfer, and the transfer behind it; `None` at its end.
+/// Puts a transfer back behind the others, unless it was asked for anew meanwhile.
+fn go_on(transfers: &mut VecDeque<Transfer>, mut transfer: Transfer) {
+    if transfers.iter().any(|other| is_same(&other.wish, &transfer.wish)) {
+        return;
+    }
+    if transfers.len() >= BODIES_OPEN_MAX {
+        transfer.body = None;
+    }
+    transfers.push_back(transfer);
+}
+
+fn is_same(one: &BodyWanted, other: &BodyWanted) -> bool {
+    (one.originator, one.message) == (other.originator, other.message)
+}
+
+/// The next chunk of a transfer, and the transfer behind it; `None` at its end, and for a body that is not, or no longer,
+/// offered to this peer.
 async fn read_chunk(link: &Link, transfer: Transfer) -> Result<Option<(BodyChunk, Transfer)>, LinkEnd> {
-    let read = move |_: &_| transfer.body.chunk(transfer.next).map(|bytes| (bytes, transfer));
-    let (bytes, mut transfer) = link.hub.read(read).await?;
+    let Transfer { wish, body } = transfer;
+    let (peer, BodyWanted { originator, message, root, from_chunk: index }) = (link.peer, wish);
+    let opened = match body {
+        Some(body) => Some(body),
+        None => {
+            let name = link.hub.look(|view| query::body_for(view, originator, message, peer))?;
+            match name.filter(|name| name.root == root) {
+                // A body that ends between the look and the read is gone like one that ended before.
+                Some(name) => link.hub.read(move |reader| reader.body(&name)).await?,
+                None => None,
+            }
+        }
+    };
+    let Some(body) = opened else {
+        tracing::debug!(%peer, %message, "asked for a body that does not wait for it");
+        return Ok(None);
+    };
+    let read = move |_: &_| body.chunk(index).map(|bytes| (bytes, body));
+    let (bytes, body) = link.hub.read(read).await?;
     let Some(bytes) = bytes else { return Ok(None) };
-    let Transfer { originator, message, next: index, .. } = transfer;
-    transfer.next += 1;
-    Ok(Some((BodyChunk { originator, message, index, bytes }, transfer)))
+    let wish = BodyWanted { from_chunk: index + 1, ..wish };
+    Ok(Some((BodyChunk { originator, message, index, bytes }, Transfer { wish, body: Some(body) })))
 }

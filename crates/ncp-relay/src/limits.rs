@@ -55,6 +55,10 @@ pub const DECISIONS_MAX: usize = 768;
 pub const RECEIPT_FRAMES_OPEN_MAX: usize = 8;
 /// Requests of one peer for bodies, or for the directory, that wait.
 pub const ASKED_MAX: usize = 256;
+/// Bodies that one peer may ask for and not have yet.
+pub const BODIES_WANTED_MAX: usize = 1_024;
+/// Bodies that stay open for one peer while more than one chunk of each is to go: descriptors of a link.
+pub const BODIES_OPEN_MAX: usize = 4;
 /// Refusals of one peer that wait.
 pub const REFUSALS_OPEN_MAX: usize = 256;
 /// How often a submission is verified anew because the directory changed meanwhile.

@@ -27,6 +27,7 @@ use ncp_transport::address::is_loopback;
 use ncp_transport::frame::IdleLimit;
 use ncp_transport::identity::PinLookup;
 use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -63,6 +64,7 @@ pub struct Running {
 /// # Errors
 /// One fault with its exit code.
 pub async fn start(config: Config) -> Result<Running, Fault> {
+    raise_descriptors();
     let (opened, config) = tokio::task::spawn_blocking(move || open(&config).map(|opened| (opened, config)))
         .await
         .map_err(|panic| ErrorCode::InternalFault.with("reason", panic))??;
@@ -118,6 +120,15 @@ impl Running {
             Some(fault) => Err(fault.clone()),
             None => joined,
         }
+    }
+}
+
+/// Takes as many descriptors as the system grants: each link has its socket, and a few bodies open.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, ?limit, "the limit of descriptors stays as it is");
     }
 }
 

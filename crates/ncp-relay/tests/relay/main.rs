@@ -7,6 +7,8 @@ mod delivering;
 #[cfg(test)]
 mod directory;
 #[cfg(test)]
+mod flooding;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod network;

@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -14,6 +16,9 @@ use super::{Disk, DiskFile, OpenMode};
 
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o700);
+
+/// How long to wait for a descriptor before the next attempt.
+const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(50);
 
 /// A data folder on the operating system's disk.
 #[derive(Debug, Clone)]
@@ -39,7 +44,27 @@ impl RealDisk {
 
     fn open_dir(&self, dir: &Path) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat(&self.root, inside(dir)?, flags, Mode::empty())?))
+        let dir = inside(dir)?;
+        opened(|| rustix::fs::openat(&self.root, &dir, flags, Mode::empty()))
+    }
+}
+
+/// Opens, waiting while process or system have no descriptor left. That passes as connections end, and nothing was written
+/// or lost: a daemon that stopped for it would come back to the same load.
+fn opened(open: impl Fn() -> rustix::io::Result<OwnedFd>) -> io::Result<File> {
+    let mut told = false;
+    loop {
+        match open() {
+            Ok(file) => return Ok(File::from(file)),
+            Err(error @ (Errno::MFILE | Errno::NFILE)) => {
+                if !told {
+                    tracing::warn!(%error, "no descriptor left: waiting for one");
+                    told = true;
+                }
+                thread::sleep(DESCRIPTOR_PAUSE);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
@@ -62,7 +87,8 @@ impl Disk for RealDisk {
                 OpenMode::Write => OFlags::RDWR,
                 OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
             };
-        Ok(File::from(rustix::fs::openat(&self.root, inside(path)?, flags, FILE_MODE)?))
+        let path = inside(path)?;
+        opened(|| rustix::fs::openat(&self.root, &path, flags, FILE_MODE))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

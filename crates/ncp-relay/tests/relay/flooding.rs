@@ -1,0 +1,92 @@
+//! Peers that ask for, or send, more than they should: what they cost is bounded, and others are served on.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ncp_protocol::frame::{BodyWanted, Credit, Deliver, Frame};
+use ncp_protocol::ids::MessageId;
+use ncp_protocol::limits::CHUNK_SEALED;
+use ncp_protocol::reject::RejectCode;
+use ncp_relay::limits::{BODIES_OPEN_MAX, BODIES_WANTED_MAX};
+
+use crate::network::Network;
+use crate::peer::{Message, Peer};
+
+fn wish(delivery: &Deliver) -> BodyWanted {
+    let header = delivery.envelope.unverified_header().unwrap();
+    BodyWanted { originator: header.originator, message: header.message, root: header.ciphertext_root, from_chunk: 0 }
+}
+
+/// Descriptors of this process, which is the hub too, on files below `folder`.
+fn open_below(folder: &Path) -> usize {
+    let folder = folder.canonicalize().unwrap();
+    let links = std::fs::read_dir("/proc/self/fd").unwrap();
+    links.filter_map(|link| std::fs::read_link(link.unwrap().path()).ok()).filter(|to| to.starts_with(&folder)).count()
+}
+
+/// A link that grants no bytes yet.
+async fn without_bytes(
+    network: &Network,
+    participant: &crate::network::Participant,
+    hub: std::net::SocketAddr,
+) -> Peer {
+    let mut peer = Peer::dial(network, participant, hub).await;
+    let mut hello = peer.hello_frame(network, 0);
+    hello.credit.bytes = 0;
+    peer.send(hello).await;
+    assert!(matches!(peer.next().await, Frame::Hello(_)));
+    peer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wishes_for_many_bodies_open_few() {
+    const BODIES: u8 = 20;
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut originator = Peer::connect(&network, &xa, hub.address).await;
+    for n in 1..=BODIES {
+        originator.submit(&network, &Message::new(n, 2), &xb).await;
+    }
+    let mut peer = without_bytes(&network, &xb, hub.address).await;
+    for _ in 0..BODIES {
+        let wanted = wish(&peer.expect_delivery().await);
+        peer.send(wanted).await;
+    }
+    let first_of_each = u64::from(BODIES) * CHUNK_SEALED as u64;
+    let mut begun = BTreeSet::new();
+    peer.send(Credit { envelopes: 0, bytes: first_of_each }).await;
+    for _ in 0..BODIES {
+        let Frame::BodyChunk(chunk) = peer.matter().await else { panic!("no chunk") };
+        begun.insert((chunk.index, chunk.message));
+    }
+    // All are under way: one chunk of each is here, and one of each is to come.
+    assert_eq!(begun, (1..=BODIES).map(|n| (0, MessageId([n; 16]))).collect());
+    let open = open_below(&network.data().join("bodies"));
+    assert!((1..=BODIES_OPEN_MAX + 1).contains(&open), "{open}");
+    peer.send(Credit { envelopes: 0, bytes: first_of_each }).await;
+    for _ in 0..BODIES {
+        let Frame::BodyChunk(chunk) = peer.matter().await else { panic!("no chunk") };
+        assert_eq!(chunk.index, 1);
+    }
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wishes_without_end_cut_the_link() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut originator = Peer::connect(&network, &xa, hub.address).await;
+    originator.submit(&network, &Message::new(1, 2), &xb).await;
+    let mut peer = without_bytes(&network, &xb, hub.address).await;
+    let mut wanted = wish(&peer.expect_delivery().await);
+    peer.send(wanted).await;
+    for n in 0..=u32::try_from(BODIES_WANTED_MAX).unwrap() {
+        wanted.message.0[..4].copy_from_slice(&n.to_le_bytes());
+        peer.send(wanted).await;
+    }
+    assert_eq!(peer.expect_bye().await, Some(RejectCode::RateExceeded));
+    originator.settle().await;
+    hub.stop().await.unwrap();
+}
