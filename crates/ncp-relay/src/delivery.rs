@@ -13,6 +13,7 @@ use ncp_protocol::ids::LogName;
 use ncp_store::queue::Urgency;
 use ncp_store::reader::{ReadError, Reader};
 use ncp_store::spool::{RecordKind, RecordName};
+use ncp_store::state::Unreadable;
 use ncp_transport::credit::{Credit, Spend};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -20,7 +21,7 @@ use tokio::time::sleep;
 
 use crate::clock;
 use crate::core::command::{Command, OfferEnvelopes, Reply};
-use crate::core::mailbox::Turns;
+use crate::core::mailbox::{Turns, Waiting};
 use crate::core::query;
 use crate::hub::{Asked, Stopping};
 use crate::limits::{OFFER_BATCH_MAX, REDELIVERY_DELAY};
@@ -39,7 +40,9 @@ pub(crate) async fn run(link: Arc<Link>, mut refusals: mpsc::Receiver<Refused>) 
         }
         tokio::select! {
             () = link.signals.mail.notified() => {}
-            () = link.envelopes_granted.notified() => {}
+            () = link.envelopes_granted.notified(), if !turns.is_full() => {}
+            // What ends by the clock or by its originator wakes nobody here.
+            () = sleep(REDELIVERY_DELAY), if turns.is_full() => {}
             refused = refusals.recv() => {
                 let Refused { envelope, code } = refused.ok_or(LinkEnd::Closed)?;
                 // No evidence came with it, so the envelope still waits; it goes out again after a rest.
@@ -63,13 +66,16 @@ enum Progress {
 /// Sends one batch.
 async fn deliver(link: &Link, turns: &mut Turns) -> Result<Progress, LinkEnd> {
     let room = usize::try_from(link.credit().left().envelopes).unwrap_or(usize::MAX).min(OFFER_BATCH_MAX);
-    let chosen = link.hub.look(|view| turns.choose(view, link.peer, room))?;
+    let chosen = choose(link, turns, room).await?;
     let Some(first) = chosen.first() else { return Ok(Progress::NothingToDo) };
     let urgency = if first.precedes(Precedence::Priority) { Urgency::Urgent } else { Urgency::Routine };
     let envelopes: Vec<EnvelopeKey> = chosen.iter().map(|waiting| waiting.envelope).collect();
     let offer = OfferEnvelopes { recipient: link.peer, envelopes, stamp: clock::stamp() };
     let committed = link.hub.submit(Asked::by(link.peer, urgency, 0), Command::OfferEnvelopes(offer)).await?;
     let Reply::Offered(offered) = committed.reply else { return Err(lost(link).into()) };
+    for waiting in chosen.iter().filter(|waiting| !offered.contains(&waiting.envelope)) {
+        turns.forget(&waiting.envelope);
+    }
     let frames = link.hub.read(move |reader| load(reader, &offered)).await?;
     for frame in frames {
         if link.credit().spend(Credit { envelopes: 1, bytes: 0 }) == Spend::Wait {
@@ -79,6 +85,18 @@ async fn deliver(link: &Link, turns: &mut Turns) -> Result<Progress, LinkEnd> {
         link.frames.send(frame).await?;
     }
     Ok(Progress::Made)
+}
+
+/// Chooses on a thread that may wait for the disk.
+async fn choose(link: &Link, turns: &mut Turns, room: usize) -> Result<Vec<Waiting>, LinkEnd> {
+    let (peer, mut moved) = (link.peer, core::mem::take(turns));
+    let choosing = move |reader: &Reader| {
+        let chosen = moved.choose(&reader.view(), peer, room)?;
+        Ok::<_, Unreadable>((chosen, moved))
+    };
+    let (chosen, moved) = link.hub.read(choosing).await?;
+    *turns = moved;
+    Ok(chosen)
 }
 
 fn lost(link: &Link) -> Stopping {

@@ -59,6 +59,8 @@ async fn store(link: &Arc<Link>, receipts: Receipts) -> Result<ReceiptsStored, L
         tracing::warn!(%peer, "its evidence waits: too much of it is about envelopes that the hub does not know");
         sleep(EVIDENCE_PAUSE).await;
     }
+    // What ended by it made room for more.
+    link.signals.mail.notify_one();
     Ok(ReceiptsStored { cursor: Cursor { epoch, number: last } })
 }
 

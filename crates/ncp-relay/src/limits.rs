@@ -26,6 +26,8 @@ pub const ENVELOPES_PER_MESSAGE_MAX: u64 = RECIPIENTS_MAX as u64 * SEALS_MAX as 
 
 /// Most envelopes that one command offers.
 pub const OFFER_BATCH_MAX: usize = 32;
+/// Envelopes that are with one peer and have not ended, whatever its credit says: what its link has to remember.
+pub const OFFERED_OPEN_MAX: usize = 1_024;
 /// Most envelopes that one command lets expire.
 pub const EXPIRE_BATCH_MAX: usize = 64;
 /// Pieces of evidence that the hub takes from one participant in a day about nothing that waits for them: envelopes that
@@ -70,6 +72,8 @@ pub const WORKERS_MAX: usize = 2;
 /// Frames of receipts that are sent ahead of the peer's acknowledgement.
 pub const RECEIPT_FRAMES_AHEAD: u64 = 4;
 
+/// Links of one participant whose keys are not pinned: signed directory data alone.
+pub const RESTRICTED_LINKS_MAX: usize = 2;
 /// How long a peer may take to say hello.
 pub const HELLO_TIMEOUT: Duration = Duration::from_millis(HELLO_TIMEOUT_MS);
 /// How often the relay pings a silent peer.

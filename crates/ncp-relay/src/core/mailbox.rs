@@ -1,8 +1,8 @@
 //! Choosing what a recipient gets next: urgent before priority before routine, originators in turn within a rank, and
 //! now and then something of a lower rank, so that no flood of one kind or of one State starves the rest.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, ControlFlow};
 
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::EnvelopeKey;
@@ -10,7 +10,7 @@ use ncp_protocol::ids::ParticipantId;
 use ncp_store::state::{Unreadable, View};
 
 use super::tables::{ENVELOPES, MAILBOXES, MailboxKey, envelope_key, rank};
-use crate::limits::LOWER_RANK_EVERY;
+use crate::limits::{LOWER_RANK_EVERY, OFFERED_OPEN_MAX};
 
 const RANKS: [u8; 3] = [0, 1, 2];
 /// Fewer than this are not worth looking through.
@@ -34,20 +34,31 @@ impl Waiting {
     }
 }
 
+/// What a participant gets next of one rank: the first that is due of each originator.
+type Heads = BTreeMap<ParticipantId, Waiting>;
+
 /// Where the choosing stands on one link: whose turn it is, and what went out already.
+///
+/// What one choice reads depends on how many originators have mail here, not on how much: rows of one originator are
+/// handed out in the order of their places, so the highest place handed out tells where to go on.
 #[derive(Debug, Clone, Default)]
 pub struct Turns {
     // The originator served last, per rank.
     last: [Option<ParticipantId>; 3],
     served: u64,
-    // Place in the journal of what was chosen and, as far as is known, has not ended.
-    sent: BTreeMap<u64, EnvelopeKey>,
+    // The highest place in the journal that was handed out, per rank and originator.
+    handed: BTreeMap<(u8, ParticipantId), u64>,
+    // What was given back since: below the highest, and to be chosen again.
+    again: BTreeSet<(u8, ParticipantId, u64)>,
+    // What was chosen and, as far as is known, has not ended: its rank and place.
+    out: BTreeMap<EnvelopeKey, (u8, u64)>,
     prune_at: usize,
 }
 
 impl Turns {
-    /// At most `max` envelopes for `recipient`, in the order in which they should go. What was chosen is not chosen
-    /// again on this link unless [`Turns::give_back`] lets go of it.
+    /// At most `max` envelopes for `recipient`, in the order in which they should go, as long as fewer than
+    /// [`OFFERED_OPEN_MAX`] are with it. What was chosen is not chosen again on this link unless [`Turns::give_back`] lets
+    /// go of it.
     ///
     /// # Errors
     /// [`Unreadable`] if the view cannot be read.
@@ -58,79 +69,148 @@ impl Turns {
         max: usize,
     ) -> Result<Vec<Waiting>, Unreadable> {
         self.prune(view)?;
+        let room = max.min(OFFERED_OPEN_MAX.saturating_sub(self.out.len()));
+        let mut heads: [Option<Heads>; 3] = [const { None }; 3];
         let mut chosen = Vec::new();
-        while chosen.len() < max {
-            let Some(next) = self.next(view, recipient)? else { break };
-            self.sent.insert(next.sequence, next.envelope);
-            self.served += 1;
-            if let Some(last) = self.last.get_mut(usize::from(next.rank)) {
-                *last = Some(next.envelope.originator);
+        while chosen.len() < room {
+            let Some(next) = self.next(view, recipient, &mut heads)? else { break };
+            self.hand_out(&next);
+            let originator = next.envelope.originator;
+            if let Some(Some(heads)) = heads.get_mut(usize::from(next.rank)) {
+                match self.head(view, (recipient, next.rank, originator))? {
+                    Some(head) => heads.insert(originator, head),
+                    None => heads.remove(&originator),
+                };
             }
             chosen.push(next);
         }
         Ok(chosen)
     }
 
-    /// Lets go of one that the recipient did not take: it is chosen again.
-    pub fn give_back(&mut self, envelope: &EnvelopeKey) {
-        self.sent.retain(|_, sent| sent != envelope);
+    /// Whether so much is with the recipient that nothing more is chosen.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.out.len() >= OFFERED_OPEN_MAX
     }
 
-    /// Forgets what has ended, whenever twice as much has gathered as was left the last time.
+    /// Whether this was chosen and, as far as is known, has not ended.
+    #[must_use]
+    pub fn is_out(&self, envelope: &EnvelopeKey) -> bool {
+        self.out.contains_key(envelope)
+    }
+
+    /// Lets go of one that the recipient did not take: it is chosen again.
+    pub fn give_back(&mut self, envelope: &EnvelopeKey) {
+        if let Some((rank, sequence)) = self.out.remove(envelope) {
+            self.again.insert((rank, envelope.originator, sequence));
+        }
+    }
+
+    /// Forgets one that was chosen and may not be offered. It is not chosen again.
+    pub fn forget(&mut self, envelope: &EnvelopeKey) {
+        self.out.remove(envelope);
+    }
+
+    fn hand_out(&mut self, waiting: &Waiting) {
+        let Waiting { sequence, envelope, rank } = *waiting;
+        self.served += 1;
+        self.out.insert(envelope, (rank, sequence));
+        self.again.remove(&(rank, envelope.originator, sequence));
+        let highest = self.handed.entry((rank, envelope.originator)).or_default();
+        *highest = sequence.max(*highest);
+        if let Some(last) = self.last.get_mut(usize::from(rank)) {
+            *last = Some(envelope.originator);
+        }
+    }
+
+    /// Forgets what has ended, whenever twice as much has gathered as was left the last time, and before nothing more
+    /// would go.
     fn prune(&mut self, view: &dyn View) -> Result<(), Unreadable> {
-        if self.sent.len() < self.prune_at.max(PRUNE_MIN) {
+        if self.out.len() < self.prune_at.max(PRUNE_MIN) && !self.is_full() {
             return Ok(());
         }
         let mut ended = Vec::new();
-        for (sequence, envelope) in &self.sent {
+        for envelope in self.out.keys() {
             if ENVELOPES.row(view, &envelope_key(envelope))?.is_none_or(|row| !row.is_open()) {
-                ended.push(*sequence);
+                ended.push(*envelope);
             }
         }
-        for sequence in ended {
-            self.sent.remove(&sequence);
+        for envelope in ended {
+            self.out.remove(&envelope);
         }
-        self.prune_at = self.sent.len() * 2;
+        self.prune_at = self.out.len() * 2;
         Ok(())
     }
 
-    fn next(&self, view: &dyn View, recipient: ParticipantId) -> Result<Option<Waiting>, Unreadable> {
+    fn next(
+        &mut self,
+        view: &dyn View,
+        recipient: ParticipantId,
+        heads: &mut [Option<Heads>; 3],
+    ) -> Result<Option<Waiting>, Unreadable> {
         let lower_turn = self.served % LOWER_RANK_EVERY == LOWER_RANK_EVERY - 1;
         let mut ranks = RANKS;
         if lower_turn {
             ranks.reverse();
         }
         for rank in ranks {
-            if let Some(found) = self.next_of_rank(view, recipient, rank)? {
-                return Ok(Some(found));
+            let Some(slot) = heads.get_mut(usize::from(rank)) else { continue };
+            let heads = match slot {
+                Some(heads) => heads,
+                None => slot.insert(self.heads(view, recipient, rank)?),
+            };
+            // The originator after the one served last; the first, if there is none after.
+            let last = self.last.get(usize::from(rank)).copied().flatten();
+            let after = last.and_then(|last| heads.range((Bound::Excluded(last), Bound::Unbounded)).next());
+            if let Some((_, found)) = after.or_else(|| heads.first_key_value()) {
+                return Ok(Some(*found));
             }
         }
         Ok(None)
     }
 
-    /// The oldest of the originator after the one served last; of the first, if there is none after.
-    fn next_of_rank(&self, view: &dyn View, recipient: ParticipantId, rank: u8) -> Result<Option<Waiting>, Unreadable> {
-        let mut first = None;
-        if let Some(last) = self.last.get(usize::from(rank)).copied().flatten() {
-            let after = (recipient, rank, last, u64::MAX);
-            MAILBOXES.scan_from(view, &(recipient, rank), &after, self.first_unsent(&mut first))?;
+    /// The first that is due of each originator.
+    fn heads(&mut self, view: &dyn View, recipient: ParticipantId, rank: u8) -> Result<Heads, Unreadable> {
+        let mut heads = Heads::new();
+        let mut found = None;
+        MAILBOXES.scan(view, &(recipient, rank), first(&mut found))?;
+        while let Some((key, _)) = found.take() {
+            let originator = key.2;
+            if let Some(head) = self.head(view, (recipient, rank, originator))? {
+                heads.insert(originator, head);
+            }
+            let behind = (recipient, rank, originator, u64::MAX);
+            MAILBOXES.scan_from(view, &(recipient, rank), &behind, first(&mut found))?;
         }
-        if first.is_none() {
-            MAILBOXES.scan(view, &(recipient, rank), self.first_unsent(&mut first))?;
-        }
-        Ok(first)
+        Ok(heads)
     }
 
-    fn first_unsent<'a>(
-        &'a self,
-        first: &'a mut Option<Waiting>,
-    ) -> impl FnMut(MailboxKey, EnvelopeKey) -> ControlFlow<()> + 'a {
-        |(_, rank, _, sequence), envelope| {
-            if self.sent.contains_key(&sequence) {
-                return ControlFlow::Continue(());
+    /// What is due next of one originator: what was given back, then what was not handed out yet.
+    fn head(
+        &mut self,
+        view: &dyn View,
+        mailbox: (ParticipantId, u8, ParticipantId),
+    ) -> Result<Option<Waiting>, Unreadable> {
+        let (recipient, rank, originator) = mailbox;
+        let given_back = (rank, originator, 0)..=(rank, originator, u64::MAX);
+        while let Some(place) = self.again.range(given_back.clone()).next().copied() {
+            if let Some(envelope) = MAILBOXES.row(view, &(recipient, rank, originator, place.2))? {
+                return Ok(Some(Waiting { sequence: place.2, envelope, rank }));
             }
-            *first = Some(Waiting { sequence, envelope, rank });
-            ControlFlow::Break(())
+            // It has ended meanwhile.
+            self.again.remove(&place);
         }
+        let start = self.handed.get(&(rank, originator)).map_or(0, |highest| highest.saturating_add(1));
+        let mut found = None;
+        MAILBOXES.scan_from(view, &mailbox, &(recipient, rank, originator, start), first(&mut found))?;
+        Ok(found.map(|((.., sequence), envelope)| Waiting { sequence, envelope, rank }))
+    }
+}
+
+/// Takes the first row of a scan.
+fn first(found: &mut Option<(MailboxKey, EnvelopeKey)>) -> impl FnMut(MailboxKey, EnvelopeKey) -> ControlFlow<()> {
+    |key, envelope| {
+        *found = Some((key, envelope));
+        ControlFlow::Break(())
     }
 }

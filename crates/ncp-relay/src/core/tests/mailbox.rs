@@ -1,8 +1,14 @@
+use std::cell::Cell;
+
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::header::Header;
+use ncp_protocol::keys::sha256;
+use ncp_store::state::{Unreadable, View, Visit};
 
-use super::world::{World, header, id, world};
+use super::world::{Table, World, header, id, key, world};
+use crate::core::command::Reply;
 use crate::core::mailbox::Turns;
+use crate::limits::{OFFER_BATCH_MAX, OFFERED_OPEN_MAX};
 
 fn put(world: &mut World, from: &str, n: u8, precedence: Precedence) {
     world.submit(&Header { precedence, ..header(from, n, "XB") });
@@ -68,4 +74,80 @@ fn a_long_link_delivers_everything_once() {
         }
     }
     assert_eq!(seen, (0..=250).collect::<Vec<u8>>());
+}
+
+/// A view that counts the rows that it shows.
+struct Counting<'a> {
+    rows: &'a Table,
+    shown: Cell<usize>,
+}
+
+impl View for Counting<'_> {
+    fn row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
+        self.shown.set(self.shown.get() + 1);
+        self.rows.row(key)
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Unreadable> {
+        self.rows.scan(from, to, &mut |key, value| {
+            self.shown.set(self.shown.get() + 1);
+            visit(key, value)
+        })
+    }
+}
+
+fn numbered(n: u16) -> Header {
+    let mut header = header("XA", 0, "XB");
+    header.message.0[..2].copy_from_slice(&n.to_le_bytes());
+    Header { ciphertext_root: sha256(&n.to_le_bytes()), ..header }
+}
+
+#[test]
+fn a_recipient_that_consigns_nothing_costs_no_more_with_each_batch_and_gets_no_more_than_it_may_hold() {
+    let mut world = world();
+    let quotas = &mut world.relay.quotas;
+    (quotas.originator_envelopes, quotas.mailbox_envelopes, quotas.waiting_envelopes) = (2_000, 2_000, 2_000);
+    (quotas.originator_bytes, quotas.mailbox_bytes) = (1 << 30, 1 << 30);
+    let all = u16::try_from(OFFERED_OPEN_MAX).unwrap() + 40;
+    for n in 0..all {
+        assert_eq!(world.submit(&numbered(n)).reply, Reply::Accepted);
+    }
+    let mut turns = Turns::default();
+    let mut chosen = Vec::new();
+    let mut most = 0;
+    loop {
+        let view = Counting { rows: &world.rows, shown: Cell::new(0) };
+        let batch = turns.choose(&view, id("XB"), OFFER_BATCH_MAX).unwrap();
+        let pruned = chosen.len();
+        most = most.max(view.shown.get().saturating_sub(pruned));
+        if batch.is_empty() {
+            break;
+        }
+        chosen.extend(batch.iter().map(|waiting| waiting.envelope));
+    }
+    assert_eq!(chosen.len(), OFFERED_OPEN_MAX);
+    assert!(turns.is_full());
+    assert!(most <= 2 * OFFER_BATCH_MAX, "{most} rows for one batch");
+    for n in 0..2 {
+        world.consign(&numbered(n), u64::from(n));
+    }
+    let next: Vec<_> = turns.choose(&world.rows, id("XB"), 9).unwrap().iter().map(|waiting| waiting.envelope).collect();
+    let expected = u16::try_from(OFFERED_OPEN_MAX).unwrap();
+    assert_eq!(next, [expected, expected + 1].map(|n| key(&numbered(n))));
+}
+
+#[test]
+fn what_is_given_back_goes_first_and_what_ended_meanwhile_not_at_all() {
+    let mut world = world();
+    for n in 1..=4 {
+        put(&mut world, "XA", n, Precedence::Routine);
+    }
+    let mut turns = Turns::default();
+    let chosen = turns.choose(&world.rows, id("XB"), 3).unwrap();
+    turns.give_back(&chosen[0].envelope);
+    turns.give_back(&chosen[2].envelope);
+    turns.give_back(&chosen[2].envelope);
+    world.consign(&header("XA", 1, "XB"), 0);
+    assert_eq!(choose(&mut turns, &world, 9), named(&[("XA", 3), ("XA", 4)]));
+    assert_eq!(choose(&mut turns, &world, 9), []);
 }
