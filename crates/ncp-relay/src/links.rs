@@ -1,5 +1,8 @@
 //! Who is connected: one link for each participant. A newer link ends the older one and waits until it has let go of
 //! its uploads.
+//!
+//! Only a link whose key the directory pins takes that place. Others get signed directory data alone and stand beside it,
+//! one for each of a few keys: whoever holds an old or a wrong certificate of a participant never ends its true link.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +12,8 @@ use ncp_protocol::reject::RejectCode;
 use ncp_transport::identity::PinStatus;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+
+use crate::limits::RESTRICTED_LINKS_MAX;
 
 /// What others may tell a link.
 #[derive(Debug)]
@@ -61,8 +66,33 @@ impl LinkSignals {
 #[derive(Debug, Default)]
 struct Slot {
     signals: Option<Arc<LinkSignals>>,
+    /// Links whose key is not pinned, the oldest first.
+    restricted: Vec<Arc<LinkSignals>>,
     changed: Option<UnixMillis>,
     fork: Option<UnixMillis>,
+}
+
+impl Slot {
+    /// Puts a link in its place and returns the one that stood there.
+    fn put(&mut self, signals: Arc<LinkSignals>) -> Option<Arc<LinkSignals>> {
+        if signals.is_pinned {
+            self.changed = Some(crate::clock::now());
+            return self.signals.replace(signals);
+        }
+        let same_key = self.restricted.iter().position(|other| other.certificate_key == signals.certificate_key);
+        let full = (self.restricted.len() >= RESTRICTED_LINKS_MAX).then_some(0);
+        let older = same_key.or(full).map(|place| self.restricted.remove(place));
+        self.restricted.push(signals);
+        older
+    }
+
+    fn remove(&mut self, signals: &Arc<LinkSignals>) {
+        if self.signals.as_ref().is_some_and(|current| Arc::ptr_eq(current, signals)) {
+            self.signals = None;
+            self.changed = Some(crate::clock::now());
+        }
+        self.restricted.retain(|current| !Arc::ptr_eq(current, signals));
+    }
 }
 
 /// All links.
@@ -88,14 +118,13 @@ pub struct Place<'a> {
 }
 
 impl Links {
-    /// Takes the participant's place. An older link is told to end and waited for.
+    /// Takes the participant's place, or one beside it if the key is not pinned. An older link there is told to end and
+    /// waited for.
     pub async fn take(&self, peer: ParticipantId, certificate_key: KeyId, pin: PinStatus) -> Place<'_> {
         let signals = Arc::new(LinkSignals::new(certificate_key, pin));
         let older = {
             let mut slots = lock(&self.slots);
-            let slot = slots.entry(peer).or_default();
-            slot.changed = Some(crate::clock::now());
-            slot.signals.replace(Arc::clone(&signals))
+            slots.entry(peer).or_default().put(Arc::clone(&signals))
         };
         self.count.send_modify(|count| *count += 1);
         let place = Place { links: self, peer, signals };
@@ -106,28 +135,28 @@ impl Links {
         place
     }
 
-    /// Tells a participant's link something, if one stands.
+    /// Tells a participant's pinned link something, if one stands.
     pub fn tell(&self, peer: ParticipantId, tell: impl FnOnce(&LinkSignals)) {
         if let Some(signals) = lock(&self.slots).get(&peer).and_then(|slot| slot.signals.as_ref()) {
             tell(signals);
         }
     }
 
-    /// Tells every link something.
+    /// Tells every link something, pinned or not.
     pub fn tell_all(&self, mut tell: impl FnMut(ParticipantId, &LinkSignals)) {
         for (peer, slot) in lock(&self.slots).iter() {
-            slot.signals.iter().for_each(|signals| tell(*peer, signals));
+            slot.signals.iter().chain(&slot.restricted).for_each(|signals| tell(*peer, signals));
         }
     }
 
-    /// Whether a participant's link stands, and since when it does or does not.
+    /// Whether a participant's pinned link stands, and since when it does or does not.
     #[must_use]
     pub fn status(&self, peer: ParticipantId) -> (bool, Option<UnixMillis>) {
         let slots = lock(&self.slots);
         slots.get(&peer).map_or((false, None), |slot| (slot.signals.is_some(), slot.changed))
     }
 
-    /// How many links stand.
+    /// How many participants have a pinned link.
     #[must_use]
     pub fn standing(&self) -> usize {
         lock(&self.slots).values().filter(|slot| slot.signals.is_some()).count()
@@ -156,11 +185,7 @@ impl Place<'_> {
     pub fn leave(&self) {
         {
             let mut slots = lock(&self.links.slots);
-            let slot = slots.entry(self.peer).or_default();
-            if slot.signals.as_ref().is_some_and(|current| Arc::ptr_eq(current, &self.signals)) {
-                slot.signals = None;
-                slot.changed = Some(crate::clock::now());
-            }
+            slots.entry(self.peer).or_default().remove(&self.signals);
         }
         self.signals.ended.cancel();
     }
@@ -207,5 +232,37 @@ mod tests {
         assert!(connected, "the older link's end does not clear the newer's place");
         links.drained().await;
         assert!(!links.status(peer).0);
+    }
+    #[tokio::test]
+    async fn a_key_that_is_not_pinned_stands_beside_the_pinned_link_and_only_its_own_kind_gives_way() {
+        let links = Links::default();
+        let peer: ParticipantId = "XA".parse().unwrap();
+        let key = |n| KeyId(Digest([n; 32]));
+        let pinned = links.take(peer, KEY, PinStatus::Pinned).await;
+        let mut restricted = Vec::new();
+        for n in 2..4 {
+            restricted.push(links.take(peer, key(n), PinStatus::Mismatch).await);
+        }
+        assert_eq!(pinned.signals.reason(), None, "the true link stands");
+        // The same key again, then a third one: the older of the same key goes, then the oldest.
+        for (n, gives_way) in [(3, 1), (4, 0)] {
+            let older = restricted.remove(gives_way);
+            let newer = links.take(peer, key(n), PinStatus::Unknown);
+            let end = async {
+                older.signals.end.cancelled().await;
+                drop(older);
+            };
+            restricted.push(tokio::join!(newer, end).0);
+        }
+        assert!(restricted.iter().chain([&pinned]).all(|place| place.signals.reason().is_none()));
+        let mut told = Vec::new();
+        links.tell_all(|_, link| told.push(link.certificate_key));
+        assert_eq!(told, [KEY, key(3), key(4)], "all hear of the directory");
+        links.tell(peer, |link| assert_eq!(link.certificate_key, KEY, "mail and receipts are for the pinned one"));
+        restricted.clear();
+        assert!(links.status(peer).0);
+        drop(pinned);
+        assert!(!links.status(peer).0);
+        links.drained().await;
     }
 }

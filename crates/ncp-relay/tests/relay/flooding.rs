@@ -9,7 +9,7 @@ use ncp_protocol::limits::CHUNK_SEALED;
 use ncp_protocol::reject::RejectCode;
 use ncp_relay::limits::{BODIES_OPEN_MAX, BODIES_WANTED_MAX};
 
-use crate::network::Network;
+use crate::network::{Network, Participant};
 use crate::peer::{Message, Peer};
 
 fn wish(delivery: &Deliver) -> BodyWanted {
@@ -88,5 +88,23 @@ async fn wishes_without_end_cut_the_link() {
     }
     assert_eq!(peer.expect_bye().await, Some(RejectCode::RateExceeded));
     originator.settle().await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_not_pinned_does_not_end_the_true_link() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut peer = Peer::connect(&network, &xa, hub.address).await;
+    let (material, _) = network.issue(xa.id);
+    let stolen = Participant { tls: network.settings(&material), ..xa.clone() };
+    for _ in 0..3 {
+        let mut thief = Peer::dial(&network, &stolen, hub.address).await;
+        thief.send(thief.hello_frame(&network, 0)).await;
+        assert!(matches!(thief.next().await, Frame::Restricted(_)));
+        assert!(matches!(thief.next().await, Frame::Hello(_)));
+    }
+    peer.submit(&network, &Message::new(1, 1), &xb).await;
     hub.stop().await.unwrap();
 }
