@@ -24,7 +24,7 @@ use crate::clock;
 use crate::core::command::{Command, Reply, Stamp, StoreEvidence};
 use crate::directory::Directory;
 use crate::hub::Asked;
-use crate::limits::EVIDENCE_PAUSE;
+use crate::limits::{EVIDENCE_PAUSE, EVIDENCE_TEXT_MAX};
 use crate::link::{Link, LinkEnd, TaskEnd};
 
 /// Stores frames of receipts, one after the other.
@@ -49,6 +49,10 @@ async fn store(link: &Arc<Link>, receipts: Receipts) -> Result<ReceiptsStored, L
         tracing::warn!(%peer, %error, "a receipt does not verify");
         LinkEnd::Cut(RejectCode::EvidenceInvalid)
     })?;
+    if let Some(long) = verified.iter().find(|piece| piece.text.len() > EVIDENCE_TEXT_MAX) {
+        tracing::warn!(%peer, bytes = long.text.len(), "a receipt carries more signatures than there are witnesses");
+        return Err(LinkEnd::Cut(RejectCode::EvidenceInvalid));
+    }
     if let Some(newest) = verified.last() {
         crate::desk::keep_newer(hub, peer, &newest.checkpoint);
     }
@@ -75,12 +79,13 @@ async fn take(link: &Arc<Link>, pieces: &[Piece]) -> Result<Taken, LinkEnd> {
     let (hub, peer) = (&link.hub, link.peer);
     // One time for all: where the first has to wait, so do those behind it.
     let now = hub.now();
-    let submissions = pieces.iter().map(|piece| {
+    let before = core::iter::once(None).chain(pieces.iter().map(|piece| Some((piece.claim.origin.epoch, piece.index))));
+    let submissions = pieces.iter().zip(before).map(|(piece, behind)| {
         let Piece { claim, index, stated, text, .. } = piece;
         let stamp = Stamp { now, ..clock::stamp() };
         let proof = text.clone().into_bytes();
         let (asked, claim) = (Asked::by(peer, Urgency::Routine, proof.len()), *claim);
-        let command = StoreEvidence { peer, claim, index: *index, stated: *stated, proof, stamp };
+        let command = StoreEvidence { peer, claim, index: *index, behind, stated: *stated, proof, stamp };
         let hub = Arc::clone(hub);
         let stored = async move { hub.submit(asked, Command::StoreEvidence(command)).await };
         Box::pin(async move { stored.await.map(|committed| (claim, committed.reply)) })

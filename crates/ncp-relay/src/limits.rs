@@ -35,6 +35,9 @@ pub const EXPIRE_BATCH_MAX: usize = 64;
 pub const SURPLUS_EVIDENCE_PER_DAY: u32 = 2_000;
 /// How often the checkpoints that participants showed of their logs are made durable, if any is new.
 pub const HELD_EVERY: Duration = Duration::from_secs(1);
+/// Longest text of a piece of evidence that the hub keeps, in bytes: the longest event, the deepest path, and as
+/// many signatures as a note may have. Lines of a note may be longer, and say whatever the peer likes.
+pub const EVIDENCE_TEXT_MAX: usize = 24 << 10;
 /// How long evidence that has to wait does so before it is looked at again.
 pub const EVIDENCE_PAUSE: Duration = Duration::from_secs(60);
 /// Out of this many deliveries one goes to the lower ranks even while urgent mail waits.

@@ -90,6 +90,8 @@ pub struct StoreEvidence {
     pub claim: Claim,
     /// Its leaf index there.
     pub index: u64,
+    /// Place of the piece that came right before it, and has to be stored before it.
+    pub behind: Option<(Epoch, u64)>,
     /// When the peer decided it, by its own clock.
     pub stated: UnixMillis,
     /// The proof's text.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::SURPLUS_EVIDENCE_PER_DAY;
 
 /// Version of these layouts; another number rebuilds the index.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Originator, message, recipient, seal number: the key of an envelope's row.
 pub type EnvelopeRowKey = (ParticipantId, MessageId, ParticipantId, u32);
@@ -107,7 +107,18 @@ pub struct EnvelopeRow {
     pub acceptance: Option<ReceiptPlace>,
     /// The hub's negative evidence.
     pub failure: Option<ReceiptPlace>,
-    /// Whether R3 came.
+    /// What its recipient stated about it.
+    pub stated: Stated,
+}
+
+/// Which kinds of evidence a recipient stated about an envelope.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stated {
+    /// R2.
+    pub consigned: bool,
+    /// A refusal.
+    pub refused: bool,
+    /// R3.
     pub handed_over: bool,
 }
 
@@ -266,23 +277,30 @@ impl EnvelopeRow {
         }
     }
 
-    /// Whether it waits for what the recipient claims: for R2 or a refusal until it has ended, then for one R3.
+    /// Whether it waits for what the recipient claims: one piece of each kind, whatever became of it meanwhile. So what
+    /// an honest recipient owes is never counted against it, whoever recalls or lets expire what it received.
     #[must_use]
     pub fn awaits(&self, claim: &Claim) -> bool {
-        self.header == claim.header
-            && match claim.kind {
-                EvidenceKind::ContentConsignment | EvidenceKind::ContentConsignmentFailure => self.is_open(),
-                EvidenceKind::ContentHandover => {
-                    self.state == EnvelopeState::Ended(Ending::Consigned) && !self.handed_over
-                }
-                EvidenceKind::RelayAcceptance | EvidenceKind::RelayFailure => false,
-            }
+        self.header == claim.header && self.stated.mark(claim.kind).is_some_and(|stated| stated != self.stated)
     }
 
     /// The key of its mailbox row.
     #[must_use]
     pub fn mailbox_key(&self, envelope: &EnvelopeKey) -> MailboxKey {
         (envelope.recipient, rank(self.precedence), envelope.originator, self.sequence)
+    }
+}
+
+impl Stated {
+    /// With one more kind; `None` if it is not a recipient's to state.
+    #[must_use]
+    pub fn mark(self, kind: EvidenceKind) -> Option<Self> {
+        match kind {
+            EvidenceKind::ContentConsignment => Some(Self { consigned: true, ..self }),
+            EvidenceKind::ContentConsignmentFailure => Some(Self { refused: true, ..self }),
+            EvidenceKind::ContentHandover => Some(Self { handed_over: true, ..self }),
+            EvidenceKind::RelayAcceptance | EvidenceKind::RelayFailure => None,
+        }
     }
 }
 
@@ -308,17 +326,22 @@ impl Surplus {
     /// Whether no more may come now.
     #[must_use]
     pub fn is_used_up(&self, now: UnixMillis) -> bool {
-        self.pieces >= SURPLUS_EVIDENCE_PER_DAY && now.millis_since(self.since) < DAY_MS
+        self.pieces >= SURPLUS_EVIDENCE_PER_DAY && self.is_of_the_day(now)
     }
 
     /// With one more piece.
     #[must_use]
     pub fn after(self, now: UnixMillis) -> Self {
-        if now.millis_since(self.since) < DAY_MS {
+        if self.is_of_the_day(now) {
             Self { pieces: self.pieces.saturating_add(1), ..self }
         } else {
             Self { since: now, pieces: 1 }
         }
+    }
+
+    /// Either way: a wall clock that was put back must not keep the day from ending.
+    fn is_of_the_day(&self, now: UnixMillis) -> bool {
+        now.0.abs_diff(self.since.0) < DAY_MS
     }
 }
 

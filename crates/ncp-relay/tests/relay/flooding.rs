@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ncp_protocol::frame::{BodyWanted, Credit, Deliver, Frame};
-use ncp_protocol::ids::MessageId;
+use ncp_protocol::event::{EvidenceKind, Outcome};
+use ncp_protocol::frame::{BodyWanted, Credit, Deliver, Frame, Receipts};
+use ncp_protocol::ids::{Epoch, MessageId};
 use ncp_protocol::limits::CHUNK_SEALED;
 use ncp_protocol::reject::RejectCode;
 use ncp_relay::limits::{BODIES_OPEN_MAX, BODIES_WANTED_MAX};
 
 use crate::network::{Network, Participant};
-use crate::peer::{Message, Peer};
+use crate::peer::{Log, Message, Peer};
 
 fn wish(delivery: &Deliver) -> BodyWanted {
     let header = delivery.envelope.unverified_header().unwrap();
@@ -106,5 +107,29 @@ async fn a_certificate_that_is_not_pinned_does_not_end_the_true_link() {
         assert!(matches!(thief.next().await, Frame::Hello(_)));
     }
     peer.submit(&network, &Message::new(1, 1), &xb).await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_under_signatures_of_nobody_is_not_kept() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut originator = Peer::connect(&network, &xa, hub.address).await;
+    originator.submit(&network, &Message::new(1, 1), &xb).await;
+    let mut peer = Peer::connect(&network, &xb, hub.address).await;
+    let delivery = peer.expect_delivery().await;
+    let (kind, outcome) = (EvidenceKind::ContentConsignment, Outcome::Done);
+    let proof = peer.state(&network, &mut Log::default(), &delivery.envelope, kind, outcome);
+    let mut padded = proof.clone();
+    // Longest line that a note takes: what fills it need not be a signature of anything.
+    let line = format!("\u{2014} nobody {}=\n", "A".repeat(2000 * 4 - 1));
+    (0..4).for_each(|_| padded.checkpoint_note.push_str(&line));
+    peer.send(Receipts { epoch: Epoch(1), first: 1, proofs: vec![padded] }).await;
+    assert_eq!(peer.expect_bye().await, Some(RejectCode::EvidenceInvalid));
+    let mut peer = Peer::connect(&network, &xb, hub.address).await;
+    peer.expect_delivery().await;
+    peer.hand_in(1, vec![proof.clone()]).await;
+    assert_eq!(originator.expect_receipts().await.proofs, [proof]);
     hub.stop().await.unwrap();
 }

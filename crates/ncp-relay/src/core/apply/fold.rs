@@ -7,7 +7,7 @@ use ncp_store::state::{Placed, Rows, Unreadable, View};
 use crate::core::meaning::{DEDUPLICATION_MS, RECEIPTS_KEPT_MS, ending};
 use crate::core::tables::{
     DIRECTORY, DUE, DirectoryRow, ENVELOPES, Ending, EnvelopeRow, EnvelopeState, FORGET, Forget, MAILBOXES, MESSAGES,
-    MessageRow, PEERS, PeerRow, RECEIPTS, ROOTS, ReceiptPlace, ReceiptRow, Tally, WAITING, envelope_key,
+    MessageRow, PEERS, PeerRow, RECEIPTS, ROOTS, ReceiptPlace, ReceiptRow, Stated, Tally, WAITING, envelope_key,
 };
 
 type Folded = Result<(), Unreadable>;
@@ -40,7 +40,7 @@ impl<'a> Fold<'a> {
             state: EnvelopeState::Waiting,
             acceptance: None,
             failure: None,
-            handed_over: false,
+            stated: Stated::default(),
         };
         ENVELOPES.put(self.rows, &envelope_key(&envelope), &row);
         MAILBOXES.put(self.rows, &row.mailbox_key(&envelope), &envelope);
@@ -95,13 +95,17 @@ impl<'a> Fold<'a> {
         self.forget_due()?;
         let (peer, epoch, time) = (claim.origin.participant, claim.origin.epoch, self.time);
         let envelope = self.envelope(&claim.envelope)?;
-        let awaited = envelope.is_some_and(|row| row.awaits(claim));
+        let awaiting = envelope.filter(|row| row.awaits(claim));
+        if let Some(mut row) = awaiting {
+            row.stated = row.stated.mark(claim.kind).unwrap_or(row.stated);
+            ENVELOPES.put(self.rows, &envelope_key(&claim.envelope), &row);
+        }
         let consigned = (claim.kind == EvidenceKind::ContentConsignment).then_some(time);
         self.change_peer(peer, |row| {
             if row.evidence.is_new(epoch, index) {
                 row.newest_evidence = Some(record);
             }
-            if !awaited {
+            if awaiting.is_none() {
                 row.surplus = row.surplus.after(time);
             }
             row.evidence = row.evidence.after(epoch, index);
@@ -114,14 +118,7 @@ impl<'a> Fold<'a> {
         match claim.kind {
             EvidenceKind::ContentConsignment => self.end(&claim.envelope, Ending::Consigned, None),
             EvidenceKind::ContentConsignmentFailure => self.end(&claim.envelope, Ending::Rejected, None),
-            EvidenceKind::ContentHandover => {
-                if let Some(mut row) = envelope {
-                    row.handed_over = true;
-                    ENVELOPES.put(self.rows, &envelope_key(&claim.envelope), &row);
-                }
-                Ok(())
-            }
-            EvidenceKind::RelayAcceptance | EvidenceKind::RelayFailure => Ok(()),
+            EvidenceKind::ContentHandover | EvidenceKind::RelayAcceptance | EvidenceKind::RelayFailure => Ok(()),
         }
     }
 

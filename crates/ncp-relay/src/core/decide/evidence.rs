@@ -16,7 +16,7 @@ use crate::core::command::{Effect, EvidenceCursor, Reply, StoreEvidence};
 use crate::core::tables::{DIRECTORY, ENVELOPES, EvidenceCount, PEERS, envelope_key};
 
 pub(super) fn store(view: &dyn View, evidence: StoreEvidence) -> Decided {
-    let StoreEvidence { peer, claim, index, stated, proof, stamp } = evidence;
+    let StoreEvidence { peer, claim, index, behind, stated, proof, stamp } = evidence;
     let refused = |code| Ok(Decision::reply(Reply::Refused(code)));
     if claim.envelope.recipient != peer || claim.origin.participant != peer || claim.origin.log != LogName::Node {
         return refused(RejectCode::EvidenceInvalid);
@@ -32,8 +32,11 @@ pub(super) fn store(view: &dyn View, evidence: StoreEvidence) -> Decided {
         if ended.is_none() {
             return Ok(Decision::reply(Reply::Stored(cursor(counted.evidence))));
         }
-    } else if counted.surplus.is_used_up(stamp.now) {
-        // All that is new waits, also what an envelope waits for: the cursor counts pieces, so none may be passed over.
+    } else if behind.is_some_and(|(epoch, before)| counted.evidence.is_new(epoch, before))
+        || (counted.surplus.is_used_up(stamp.now) && !row.is_some_and(|row| row.awaits(&claim)))
+    {
+        // What nothing waits for has a quota, and what stands behind it waits with it: the cursor counts pieces, so none
+        // may be passed over.
         return refused(RejectCode::QuotaExceeded);
     }
     let mut scribe = Scribe::new(stamp, Actor::Peer(peer));

@@ -79,7 +79,7 @@ fn evidence_of_others_is_refused() {
     let consigned = world.consign(&sent, 1);
     let Change::EvidenceReceived { claim, .. } = consigned.changes[0] else { panic!() };
     let (stamp, stated) = (world.stamp(), NOW);
-    let by_another = StoreEvidence { peer: id("XC"), claim, index: 2, stated, proof: vec![], stamp };
+    let by_another = StoreEvidence { peer: id("XC"), claim, index: 2, behind: None, stated, proof: vec![], stamp };
     refused(world.run(Command::StoreEvidence(by_another)), RejectCode::EvidenceInvalid);
 }
 
@@ -133,7 +133,15 @@ fn evidence_of_an_earlier_epoch_does_not_turn_the_count_back() {
     let Change::EvidenceReceived { mut claim, .. } = changes[0] else { panic!("{changes:?}") };
     claim.origin.epoch = Epoch(2);
     let (stamp, stated, proof) = (world.stamp(), NOW, b"epoch 2".to_vec());
-    world.run(Command::StoreEvidence(StoreEvidence { peer: id("XB"), claim, index: 0, stated, proof, stamp }));
+    world.run(Command::StoreEvidence(StoreEvidence {
+        peer: id("XB"),
+        claim,
+        index: 0,
+        behind: None,
+        stated,
+        proof,
+        stamp,
+    }));
     let done = world.consign(&second, 9);
     assert_eq!(done.reply, Reply::Stored(EvidenceCursor { epoch: Epoch(2), number: 1 }));
     assert_eq!(world.row(&second).unwrap().state, EnvelopeState::Ended(Ending::Consigned));
@@ -159,7 +167,11 @@ fn evidence_that_nothing_waits_for_has_a_quota_and_nothing_overtakes_what_waits(
     let full = Reply::Refused(RejectCode::QuotaExceeded);
     assert_eq!(handover(&mut world, 2 + quota), full);
     assert_eq!(world.consign(&header("XA", 99, "XB"), 3 + quota).reply, full);
-    assert_eq!(world.consign(&other, 4 + quota).reply, full, "the cursor counts: nothing is passed over");
+    let consign = |world: &mut super::world::World, leaf: u64| {
+        let place = (leaf, Some(leaf - 1));
+        world.evidence_behind(&other, EvidenceKind::ContentConsignment, Outcome::Done, place).reply
+    };
+    assert_eq!(consign(&mut world, 3 + quota), full, "the cursor counts: nothing is passed over");
     assert_eq!(
         query::peer_row(&world.rows, id("XA")).unwrap().receipts,
         before,
@@ -169,7 +181,41 @@ fn evidence_that_nothing_waits_for_has_a_quota_and_nothing_overtakes_what_waits(
     assert_eq!(world.consign(&header("XA", 99, "XC"), 0).reply, stored(1));
     world.now = NOW.plus_millis(DAY_MS);
     assert_eq!(handover(&mut world, 2 + quota), stored(3 + quota));
-    assert_eq!(world.consign(&other, 4 + quota).reply, stored(4 + quota));
+    assert_eq!(consign(&mut world, 3 + quota), stored(4 + quota));
+}
+
+#[test]
+fn what_a_known_envelope_is_owed_passes_the_quota_whatever_became_of_it() {
+    let mut world = world();
+    let known = header("XA", 1, "XB");
+    world.submit(&known);
+    let handover = |world: &mut super::world::World, header: &Header, leaf| {
+        world.evidence(header, EvidenceKind::ContentHandover, Outcome::Blind, leaf).reply
+    };
+    let quota = u64::from(SURPLUS_EVIDENCE_PER_DAY);
+    for leaf in 0..=quota {
+        assert_eq!(handover(&mut world, &known, leaf), stored(leaf + 1));
+    }
+    let full = Reply::Refused(RejectCode::QuotaExceeded);
+    assert_eq!(handover(&mut world, &known, quota + 1), full);
+    let mut leaf = quota + 1;
+    for n in 2..=5 {
+        let gone = header("XA", n, "XB");
+        world.submit(&gone);
+        world.offer("XB", &[key(&gone)]);
+        if n % 2 == 0 {
+            world.recall(&gone);
+        }
+        assert_eq!(world.consign(&gone, leaf).reply, stored(leaf + 1));
+        assert_eq!(handover(&mut world, &gone, leaf + 1), stored(leaf + 2));
+        leaf += 2;
+        assert_eq!(handover(&mut world, &gone, leaf), full, "one of each kind");
+        assert_eq!(world.consign(&gone, leaf).reply, full, "one of each kind");
+    }
+    // A clock that is put back does not keep the day from ending.
+    world.now = ncp_protocol::ids::UnixMillis(NOW.0 - 2 * DAY_MS);
+    assert_eq!(handover(&mut world, &known, leaf), stored(leaf + 1));
+    assert!(world.rows.0 == world.replayed().0);
 }
 
 #[test]
@@ -186,8 +232,15 @@ fn a_new_epoch_of_a_nodes_log_counts_from_one() {
     let Change::EvidenceReceived { mut claim, .. } = changes[0] else { panic!("{changes:?}") };
     claim.origin.epoch = Epoch(2);
     let (stamp, stated, proof) = (world.stamp(), NOW, b"epoch 2".to_vec());
-    let done =
-        world.run(Command::StoreEvidence(StoreEvidence { peer: id("XB"), claim, index: 1, stated, proof, stamp }));
+    let done = world.run(Command::StoreEvidence(StoreEvidence {
+        peer: id("XB"),
+        claim,
+        index: 1,
+        behind: None,
+        stated,
+        proof,
+        stamp,
+    }));
     assert_eq!(done.reply, Reply::Stored(EvidenceCursor { epoch: Epoch(2), number: 1 }));
 }
 

@@ -211,6 +211,17 @@ impl World {
 
     /// The recipient states `kind` about the envelope at leaf `index` of its log.
     pub(super) fn evidence(&mut self, header: &Header, kind: EvidenceKind, outcome: Outcome, index: u64) -> Done {
+        self.evidence_behind(header, kind, outcome, (index, None))
+    }
+
+    /// The same, where the piece right before it stands at another leaf.
+    pub(super) fn evidence_behind(
+        &mut self,
+        header: &Header,
+        kind: EvidenceKind,
+        outcome: Outcome,
+        (index, before): (u64, Option<u64>),
+    ) -> Done {
         let origin = LogOrigin { network: NETWORK, participant: header.recipient, log: LogName::Node, epoch: Epoch(1) };
         let claim = Claim {
             origin,
@@ -223,7 +234,15 @@ impl World {
         let proof = format!("{claim:?} {index}").into_bytes();
         let stamp = self.stamp();
         let stated = self.now;
-        self.run(Command::StoreEvidence(StoreEvidence { peer: header.recipient, claim, index, stated, proof, stamp }))
+        self.run(Command::StoreEvidence(StoreEvidence {
+            peer: header.recipient,
+            claim,
+            index,
+            behind: before.map(|leaf| (Epoch(1), leaf)),
+            stated,
+            proof,
+            stamp,
+        }))
     }
 
     pub(super) fn consign(&mut self, header: &Header, index: u64) -> Done {
