@@ -3,6 +3,7 @@
 //! An envelope is offered, durably, before its first byte leaves. What was offered on an earlier link and has not ended
 //! goes out again on this one: the recipient knows what it has.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ncp_protocol::codes::Precedence;
@@ -16,8 +17,7 @@ use ncp_store::spool::{RecordKind, RecordName};
 use ncp_store::state::Unreadable;
 use ncp_transport::credit::{Credit, Spend};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use crate::clock;
 use crate::core::command::{Command, OfferEnvelopes, Reply};
@@ -26,34 +26,75 @@ use crate::core::query;
 use crate::hub::{Asked, Stopping};
 use crate::limits::{OFFER_BATCH_MAX, REDELIVERY_DELAY};
 use crate::link::{Link, LinkEnd, TaskEnd};
+use crate::seldom::Seldom;
 
 /// Delivers until the link ends.
 ///
 /// # Errors
 /// Why the link ends.
 pub(crate) async fn run(link: Arc<Link>, mut refusals: mpsc::Receiver<Refused>) -> TaskEnd {
-    let mut turns = Turns::default();
-    let mut resting: JoinSet<EnvelopeKey> = JoinSet::new();
+    let (mut turns, mut refused) = (Turns::default(), Refusals::default());
     loop {
-        if deliver(&link, &mut turns).await? == Progress::Made {
-            continue;
+        while let Ok(refusal) = refusals.try_recv() {
+            refused.note(&link, &turns, refusal);
         }
+        if deliver(&link, &mut turns).await? == Progress::NothingToDo {
+            wait(&link, &mut turns, &mut refusals, &mut refused).await?;
+        }
+    }
+}
+
+/// Waits until there may be something to deliver. A refusal alone is none: it is noted and rests.
+async fn wait(
+    link: &Link,
+    turns: &mut Turns,
+    refusals: &mut mpsc::Receiver<Refused>,
+    refused: &mut Refusals,
+) -> Result<(), LinkEnd> {
+    let full_until = Instant::now() + REDELIVERY_DELAY;
+    loop {
         tokio::select! {
-            () = link.signals.mail.notified() => {}
-            () = link.envelopes_granted.notified(), if !turns.is_full() => {}
+            () = link.signals.mail.notified() => return Ok(()),
+            () = link.envelopes_granted.notified(), if !turns.is_full() => return Ok(()),
             // What ends by the clock or by its originator wakes nobody here.
-            () = sleep(REDELIVERY_DELAY), if turns.is_full() => {}
-            refused = refusals.recv() => {
-                let Refused { envelope, code } = refused.ok_or(LinkEnd::Closed)?;
-                // No evidence came with it, so the envelope still waits; it goes out again after a rest.
-                tracing::info!(peer = %link.peer, message = %envelope.message, code = code.number(), "not taken: {code}");
-                resting.spawn(async move {
-                    sleep(REDELIVERY_DELAY).await;
-                    envelope
-                });
+            () = sleep_until(full_until), if turns.is_full() => return Ok(()),
+            refusal = refusals.recv() => refused.note(link, turns, refusal.ok_or(LinkEnd::Closed)?),
+            envelope = refused.rested() => {
+                turns.give_back(&envelope);
+                return Ok(());
             }
-            Some(Ok(rested)) = resting.join_next() => turns.give_back(&rested),
         }
+    }
+}
+
+/// What the recipient could not take, each until it goes out again, the oldest first. Bounded by what is with it.
+#[derive(Default)]
+struct Refusals {
+    resting: VecDeque<(Instant, EnvelopeKey)>,
+    told: Seldom,
+}
+
+impl Refusals {
+    /// Takes a refusal up. One of what was not sent, or is refused already, is passed over.
+    fn note(&mut self, link: &Link, turns: &Turns, refusal: Refused) {
+        let Refused { envelope, code } = refusal;
+        if !turns.is_out(&envelope) || self.resting.iter().any(|(_, resting)| *resting == envelope) {
+            return;
+        }
+        if let Some(left_out) = self.told.note() {
+            let (peer, message) = (link.peer, envelope.message);
+            tracing::info!(%peer, %message, code = code.number(), left_out, "not taken: {code}");
+        }
+        // No evidence came with it, so the envelope still waits; it goes out again after a rest.
+        self.resting.push_back((Instant::now() + REDELIVERY_DELAY, envelope));
+    }
+
+    /// The next that has rested. Safe to cancel.
+    async fn rested(&mut self) -> EnvelopeKey {
+        let Some((due, envelope)) = self.resting.front().copied() else { return core::future::pending().await };
+        sleep_until(due).await;
+        self.resting.pop_front();
+        envelope
     }
 }
 

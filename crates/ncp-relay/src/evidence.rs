@@ -26,20 +26,22 @@ use crate::directory::Directory;
 use crate::hub::Asked;
 use crate::limits::{EVIDENCE_PAUSE, EVIDENCE_TEXT_MAX};
 use crate::link::{Link, LinkEnd, TaskEnd};
+use crate::seldom::Seldom;
 
 /// Stores frames of receipts, one after the other.
 ///
 /// # Errors
 /// Why the link ends.
 pub(crate) async fn run(link: Arc<Link>, mut frames: mpsc::Receiver<Receipts>) -> TaskEnd {
+    let mut odd = Seldom::default();
     loop {
         let receipts = frames.recv().await.ok_or(LinkEnd::Closed)?;
-        let stored = store(&link, receipts).await?;
+        let stored = store(&link, receipts, &mut odd).await?;
         link.frames.send(stored).await?;
     }
 }
 
-async fn store(link: &Arc<Link>, receipts: Receipts) -> Result<ReceiptsStored, LinkEnd> {
+async fn store(link: &Arc<Link>, receipts: Receipts, odd: &mut Seldom) -> Result<ReceiptsStored, LinkEnd> {
     let Receipts { epoch, first, proofs } = receipts;
     let last = first.saturating_add(proofs.len() as u64).saturating_sub(1);
     let (hub, peer) = (&link.hub, link.peer);
@@ -59,7 +61,7 @@ async fn store(link: &Arc<Link>, receipts: Receipts) -> Result<ReceiptsStored, L
     for piece in &verified {
         hub.belief.heard(piece.stated);
     }
-    while take(link, &verified).await? == Taken::HasToWait {
+    while take(link, &verified, odd).await? == Taken::HasToWait {
         tracing::warn!(%peer, "its evidence waits: too much of it is about envelopes that the hub does not know");
         sleep(EVIDENCE_PAUSE).await;
     }
@@ -75,7 +77,7 @@ enum Taken {
 }
 
 /// Has pieces stored, one behind the other.
-async fn take(link: &Arc<Link>, pieces: &[Piece]) -> Result<Taken, LinkEnd> {
+async fn take(link: &Arc<Link>, pieces: &[Piece], odd: &mut Seldom) -> Result<Taken, LinkEnd> {
     let (hub, peer) = (&link.hub, link.peer);
     // One time for all: where the first has to wait, so do those behind it.
     let now = hub.now();
@@ -98,8 +100,8 @@ async fn take(link: &Arc<Link>, pieces: &[Piece]) -> Result<Taken, LinkEnd> {
             taken = Taken::HasToWait;
         } else if let Reply::Refused(code) = reply {
             return Err(LinkEnd::Cut(code));
-        } else if let Reply::Kept(_) = reply {
-            tracing::warn!(%peer, %message, "evidence about an envelope that is not so here");
+        } else if let (Reply::Kept(_), Some(left_out)) = (&reply, odd.note()) {
+            tracing::warn!(%peer, %message, left_out, "evidence about an envelope that is not so here");
         }
     }
     Ok(taken)

@@ -30,6 +30,7 @@ use crate::core::query;
 use crate::core::tables::ReceiptPlace;
 use crate::limits::{CREDIT_BYTES, CREDIT_ENVELOPES, DECISIONS_MAX};
 use crate::link::{Link, LinkEnd, Submitted};
+use crate::seldom::Seldom;
 use crate::verify::{Refusal, Verified};
 
 /// Runs until its channel closes; then what the uploads hold is synced.
@@ -37,7 +38,13 @@ use crate::verify::{Refusal, Verified};
 /// # Errors
 /// If the link has to end.
 pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted>) -> Result<(), LinkEnd> {
-    let mut intake = Intake { link, uploads: BTreeMap::new(), deciding: JoinSet::new(), returned: Credit::NONE };
+    let mut intake = Intake {
+        link,
+        uploads: BTreeMap::new(),
+        deciding: JoinSet::new(),
+        returned: Credit::NONE,
+        told: Seldom::default(),
+    };
     let end = loop {
         let step = tokio::select! {
             arrived = submitted.recv() => match arrived {
@@ -65,6 +72,7 @@ struct Intake {
     uploads: BTreeMap<MessageId, Pending>,
     deciding: JoinSet<Result<Settled, LinkEnd>>,
     returned: Credit,
+    told: Seldom,
 }
 
 impl Intake {
@@ -116,8 +124,10 @@ impl Intake {
     }
 
     async fn refuse(&mut self, envelope: EnvelopeKey, code: RejectCode) -> Result<(), LinkEnd> {
-        let EnvelopeKey { originator, message, recipient, .. } = envelope;
-        tracing::info!(peer = %self.link.peer, %originator, %message, %recipient, code = code.number(), "refused: {code}");
+        if let Some(left_out) = self.told.note() {
+            let (peer, EnvelopeKey { originator, message, recipient, .. }) = (self.link.peer, envelope);
+            tracing::info!(%peer, %originator, %message, %recipient, code = code.number(), left_out, "refused: {code}");
+        }
         self.link.frames.send(Refused { envelope, code }).await?;
         self.envelope_settled().await
     }

@@ -26,6 +26,7 @@ pub mod logging;
 pub mod metrics;
 mod receipts;
 pub mod reload;
+mod seldom;
 pub mod service;
 pub mod start;
 pub mod timers;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ncp_protocol::event::{EvidenceKind, Outcome};
-use ncp_protocol::frame::{BodyWanted, Credit, Deliver, Frame, Receipts};
-use ncp_protocol::ids::{Epoch, MessageId};
+use ncp_protocol::event::{EnvelopeKey, EvidenceKind, Outcome};
+use ncp_protocol::frame::{BodyWanted, Credit, Deliver, Frame, Receipts, Refused};
+use ncp_protocol::ids::{Epoch, MessageId, SealNumber};
 use ncp_protocol::limits::CHUNK_SEALED;
 use ncp_protocol::reject::RejectCode;
 use ncp_relay::limits::{BODIES_OPEN_MAX, BODIES_WANTED_MAX};
@@ -131,5 +131,30 @@ async fn evidence_under_signatures_of_nobody_is_not_kept() {
     peer.expect_delivery().await;
     peer.hand_in(1, vec![proof.clone()]).await;
     assert_eq!(originator.expect_receipts().await.proofs, [proof]);
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_of_what_was_not_sent_leave_nothing() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut originator = Peer::connect(&network, &xa, hub.address).await;
+    let mut peer = Peer::connect(&network, &xb, hub.address).await;
+    let key = |n: u32| {
+        let mut message = MessageId([0; 16]);
+        message.0[..4].copy_from_slice(&n.to_le_bytes());
+        EnvelopeKey { originator: xa.id, message, recipient: xb.id, seal: SealNumber(1) }
+    };
+    let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    for round in 0..10 {
+        for n in 0..200 {
+            peer.send(Refused { envelope: key(round * 1000 + n), code: RejectCode::StoreFull }).await;
+        }
+        originator.submit(&network, &Message::new(u8::try_from(round).unwrap(), 1), &xb).await;
+        peer.expect_delivery().await;
+    }
+    let after = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    assert!(after < before + 100, "{before} tasks, then {after}");
     hub.stop().await.unwrap();
 }
