@@ -119,6 +119,8 @@ struct Shared {
     reserved: BTreeMap<ParticipantId, BTreeMap<Stem, u64>>,
     // Uploads that someone works on.
     active: BTreeSet<(ParticipantId, Stem)>,
+    // The sync of a name failed: what a look finds may be in memory alone, until the next start.
+    names_uncertain: bool,
 }
 
 impl<D: Disk> Clone for Bodies<D> {
@@ -164,10 +166,11 @@ impl<D: Disk> Bodies<D> {
     /// # Errors
     /// [`UploadError`].
     pub fn upload(&self, request: &UploadRequest) -> Result<Begun<D>, UploadError> {
+        let stem = Stem { originator: request.originator, message: request.message, expect: request.expect };
         if let Some(body) = self.complete(request)? {
+            self.name_lasts()?;
             return Ok(Begun::Complete(body));
         }
-        let stem = Stem { originator: request.originator, message: request.message, expect: request.expect };
         let claim = self.claim(request, stem)?;
         let folder = incoming(request.peer);
         if !exists(&self.disk, &folder)? {
@@ -184,6 +187,18 @@ impl<D: Disk> Bodies<D> {
         let Some(body) = self.read(&name)? else { return Ok(None) };
         // One root has one length; whoever declares another cannot bring it.
         if body.len() == length { Ok(Some(body)) } else { Err(UploadError::Length) }
+    }
+
+    /// A body that is found may have been renamed by somebody who has not come to the sync yet.
+    fn name_lasts(&self) -> Result<(), UploadError> {
+        if self.shared().names_uncertain {
+            return Err(UploadError::Stopped);
+        }
+        let synced = self.disk.sync_dir(Path::new(FOLDER));
+        if synced.is_err() {
+            self.shared().names_uncertain = true;
+        }
+        Ok(synced?)
     }
 
     /// Reserves the bytes and the name.

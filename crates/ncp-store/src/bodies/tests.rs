@@ -264,6 +264,34 @@ fn old_leftovers_can_be_told_and_removed() {
 }
 
 #[test]
+fn a_name_that_a_power_cut_takes_is_not_a_body_yet() {
+    let length = 2 * CHUNK + 9;
+    let mut refused = 0;
+    for operation in 0..40 {
+        let disk = ModelDisk::new();
+        let bodies = Bodies::open(disk.clone()).unwrap();
+        disk.fail_at(disk.operations() + operation, Fault::Fail);
+        let Ok(Begun::Upload(mut upload)) = bodies.upload(&request(length)) else { continue };
+        let fed = (upload.next_chunk()..3).try_for_each(|index| upload.append(&chunk(index, length)));
+        if fed.is_err() || upload.finish().is_ok() {
+            continue;
+        }
+        match bodies.upload(&request(length)) {
+            Ok(Begun::Complete(_)) => {
+                let after = Bodies::open(disk.reopen(Cut::Lost)).unwrap();
+                assert_eq!(after.list().unwrap().len(), 1, "operation {operation}");
+            }
+            Ok(Begun::Upload(_)) => {}
+            Err(error) => {
+                assert!(matches!(error, UploadError::Stopped), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0, "the sync of the name was among what failed");
+}
+
+#[test]
 fn a_damaged_body_is_told_and_not_renewed() {
     let disk = ModelDisk::new();
     let bodies = Bodies::open(disk.clone()).unwrap();

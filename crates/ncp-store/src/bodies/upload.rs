@@ -11,7 +11,7 @@ use ncp_protocol::limits::CHUNK_SEALED;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Bodies, Claim, Expect, FOLDER, Start, path, remove_beginning, remove_if_there};
+use super::{Bodies, Claim, Expect, Start, path, remove_beginning, remove_if_there};
 use crate::disk::{Disk, DiskFile, OpenMode, create_afresh, exists, read_exact_at, read_file};
 use crate::limits::UPLOAD_SYNC_BYTES;
 use crate::spool::BodyName;
@@ -188,12 +188,12 @@ impl<D: Disk> Upload<D> {
         Ok(())
     }
 
-    fn complete(&self, name: &BodyName) -> io::Result<()> {
+    fn complete(&self, name: &BodyName) -> Result<(), UploadError> {
         let disk = &self.bodies.disk;
         let folder = self.claim.folder();
         self.file.sync_data()?;
         disk.rename(&folder.join(self.claim.stem.part()), &path(name))?;
-        disk.sync_dir(Path::new(FOLDER))?;
+        self.bodies.name_lasts()?;
         disk.sync_dir(&folder)?;
         remove_if_there(disk, &folder.join(self.claim.stem.note()))?;
         self.claim.release_bytes();
@@ -201,7 +201,10 @@ impl<D: Disk> Upload<D> {
     }
 
     /// Runs what writes; after an error nothing more is written.
-    fn guard(&mut self, write: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<(), UploadError> {
+    fn guard<E>(&mut self, write: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), UploadError>
+    where
+        UploadError: From<E>,
+    {
         if self.stopped {
             return Err(UploadError::Stopped);
         }
