@@ -48,7 +48,7 @@ mod replay;
 mod trust;
 
 use finder::Finder;
-use replay::Replay;
+use replay::{Done, Replay};
 use trust::Ground;
 
 /// A log that the daemon keeps, with the key that signs its checkpoints.
@@ -225,19 +225,7 @@ pub fn open<C: Core, D: Disk, I: Index>(
         next: scan.next,
         gaps: &gaps,
     };
-    let start = trust::open_index::<D, I>(&options.index, &ground)?;
-    report.rebuilt = start.rebuilt;
-    report.loaded = start.loaded;
-    report.snapshots_rejected = start.rejected;
-    report.levels_rebuilt = start.levels_rebuilt;
-    let mut replay = Replay::new(&core, start.base, &levels, &mut finder);
-    replay.run(&reader, scan.next)?;
-    let mut done = replay.finish()?;
-    report.replayed = done.events;
-    find_moved(&done.index, &mut done.trust, &mut finder)?;
-
-    let mended = check_signed(state.as_ref(), &done.logs, &ground, start.anchor.as_ref())?;
-    report.levels_rebuilt.extend(mended);
+    let done = fold::<C, D, I>(&core, &options.index, &ground, state.as_ref(), &mut finder, &mut report)?;
     let records = Records::open(spool, &done.index)?;
     let journal = Journal::open(disk.clone(), options.journal, &scan)?;
     let bodies = Bodies::open(disk.clone()).map_err(OpenError::disk("opening bodies"))?;
@@ -273,6 +261,30 @@ pub fn open<C: Core, D: Disk, I: Index>(
     engine.open_logs(&options)?;
     engine.write_signed(&mut signed)?;
     Ok(Opened { engine, signed, report })
+}
+
+/// Brings the index to the journal's end, and holds what stands there against what was signed.
+fn fold<C: Core, D: Disk, I: Index>(
+    core: &C,
+    place: &I::Place,
+    ground: &Ground<'_, D>,
+    state: Option<&SignedState>,
+    finder: &mut Finder<D>,
+    report: &mut OpenReport,
+) -> Result<Done<I>, OpenError> {
+    let start = trust::open_index::<D, I>(place, ground)?;
+    report.rebuilt = start.rebuilt;
+    report.loaded = start.loaded;
+    report.snapshots_rejected = start.rejected;
+    report.levels_rebuilt = start.levels_rebuilt;
+    let mut replay = Replay::new(core, start.base, ground.levels, finder);
+    replay.run(ground.journal, ground.next)?;
+    let mut done = replay.finish()?;
+    report.replayed = done.events;
+    find_moved(&done.index, &mut done.trust, finder)?;
+    let mended = check_signed(state, &done.logs, ground, start.anchor.as_ref())?;
+    report.levels_rebuilt.extend(mended);
+    Ok(done)
 }
 
 fn own_logs(keys: &[LogKey]) -> BTreeMap<LogName, Log> {
