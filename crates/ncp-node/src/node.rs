@@ -264,8 +264,8 @@ impl Submission {
     }
 }
 
-/// Turns effects into hints until the store ends.
-pub async fn dispatch(node: Arc<Node>, mut effects: mpsc::UnboundedReceiver<Effect>) {
+/// Turns effects into hints until the store ends. Reads, and waits for no command: the committer may be waiting for it.
+pub async fn dispatch(node: Arc<Node>, mut effects: mpsc::Receiver<Effect>) {
     while let Some(effect) = effects.recv().await {
         let mut batch = vec![effect];
         while let Ok(effect) = effects.try_recv() {

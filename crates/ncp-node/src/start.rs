@@ -122,7 +122,7 @@ type Served = (Socket, JoinSet<()>, tokio::task::JoinHandle<()>);
 async fn serve(
     node: &Arc<Node>,
     mut socket: Socket,
-    effects: mpsc::UnboundedReceiver<Effect>,
+    effects: mpsc::Receiver<Effect>,
     work: Work,
 ) -> Result<Served, Fault> {
     begin(node).await?;

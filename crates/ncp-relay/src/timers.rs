@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ncp_store::reader::Reader;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock;
@@ -110,8 +110,8 @@ pub fn discard_strays(reader: &Reader) -> Result<usize, ncp_store::reader::ReadE
     Ok(strays)
 }
 
-/// Passes effects on to the links. Never waits: the committer must not be held up.
-pub async fn dispatch(hub: Arc<Hub>, mut effects: UnboundedReceiver<Effect>) {
+/// Passes effects on to the links. Waits for nothing, least of all for a command: the committer may be waiting for it.
+pub async fn dispatch(hub: Arc<Hub>, mut effects: Receiver<Effect>) {
     while let Some(effect) = effects.recv().await {
         match effect {
             Effect::SendReceipts(to) => hub.links.tell(to, |link| link.receipts.notify_one()),

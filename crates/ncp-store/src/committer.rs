@@ -4,6 +4,10 @@
 //! groups to the index behind it; the third keeps the file `signed` at most [`SIGNED_DELAY_MS`] behind; the fourth takes
 //! snapshots of the index when segments of the journal have closed. Async callers meet them only through tokio's channels, so that no runtime thread ever waits for a disk.
 //!
+//! Effects wait in a channel of [`EFFECTS_WAITING_MAX`]. If the shell falls so far behind, the committer waits for it with
+//! the replies of the group in hand, and commands behind it wait in their queues: nothing is lost and nothing grows. So
+//! that this cannot be a deadlock, whoever takes effects must not wait for a command.
+//!
 //! A reply, an effect or [`Stopped`]: a command gets nothing else. After [`Stopped`] its fate is unknown, as after a
 //! crash: ask again after the restart. Whatever fails here is fatal; the process is expected to exit and to recover.
 
@@ -14,13 +18,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, oneshot};
 
 use crate::disk::{Disk, RealDisk};
 use crate::engine::{Committed, Engine, Fatal};
 use crate::index::{Index, SledIndex};
-use crate::limits::{GROUP_DECIDE_MS, SIGNED_DELAY_MS};
+use crate::limits::{EFFECTS_WAITING_MAX, GROUP_DECIDE_MS, SIGNED_DELAY_MS};
 use crate::overlay::Projection;
 use crate::queue::{FairQueue, Source, Urgency};
 use crate::reader::Reader;
@@ -37,8 +41,9 @@ pub struct Stopped;
 pub struct Running<C: Core, D: Disk = RealDisk, I: Index = SledIndex> {
     /// Takes commands.
     pub handle: StoreHandle<C, D, I>,
-    /// What the shell is to do, in commit order. Never blocks the committer: take effects as they come.
-    pub effects: UnboundedReceiver<C::Effect>,
+    /// What the shell is to do, in commit order. Take effects as they come, and wait for no command meanwhile: beyond
+    /// [`EFFECTS_WAITING_MAX`] of them the committer waits. Once this is dropped effects go nowhere.
+    pub effects: Receiver<C::Effect>,
     /// Ends after [`StoreHandle::stop`], or with the failure that stopped the store.
     pub thread: JoinHandle<Result<(), Fatal>>,
 }
@@ -226,7 +231,7 @@ pub fn start<C: Core, D: Disk, I: Index>(
     hold: impl Send + 'static,
 ) -> std::io::Result<Running<C, D, I>> {
     let desk = Arc::new(Desk::new());
-    let (effects, receiver) = unbounded_channel();
+    let (effects, receiver) = channel(EFFECTS_WAITING_MAX);
     let handle = StoreHandle { desk: Arc::clone(&desk), reader: engine.reader() };
     let thread = thread::Builder::new().name("committer".to_owned()).spawn(move || {
         // Also when this thread panics: nobody waits for an answer that cannot come.
@@ -245,7 +250,7 @@ pub fn start<C: Core, D: Disk, I: Index>(
 struct Committer<'a, C: Core, D: Disk, I: Index> {
     engine: Engine<C, D, I>,
     desk: &'a Desk<C>,
-    effects: UnboundedSender<C::Effect>,
+    effects: Sender<C::Effect>,
 }
 
 impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
@@ -308,7 +313,7 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
         for (outcome, reply) in outcomes.into_iter().zip(replies) {
             for effect in outcome.effects {
                 // Nobody listens while the daemon stops; effects follow from the index at the next start.
-                let _ = self.effects.send(effect);
+                let _ = self.effects.blocking_send(effect);
             }
             // The submitter may have gone away: what was decided stands.
             let _ = reply.send(outcome.committed);

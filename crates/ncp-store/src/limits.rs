@@ -55,6 +55,8 @@ pub const QUEUE_QUANTUM_BYTES: usize = 64 << 10;
 pub const QUEUE_COMMANDS_PER_SOURCE_MAX: usize = 1_024;
 /// Least weight of a command in the queue.
 pub const QUEUE_WEIGHT_MIN: usize = 256;
+/// Effects that wait for the shell before the committer waits for it.
+pub const EFFECTS_WAITING_MAX: usize = 8_192;
 /// Urgent bytes after which one routine command goes first, if any waits.
 pub const URGENT_STREAK_BYTES: usize = 256 << 10;
 
@@ -93,6 +95,7 @@ pub const HELD_LEN_MAX: usize = 16 << 20;
 pub const SIGNED_SLOT_LEN: usize = 16 << 10;
 
 const _: () = assert!(QUEUE_QUANTUM_BYTES >= QUEUE_WEIGHT_MIN, "each turn of a source moves it forward");
+const _: () = assert!(EFFECTS_WAITING_MAX >= GROUP_COMMANDS_MAX, "the shell may rest for a group");
 const _: () = assert!(URGENT_STREAK_BYTES >= QUEUE_QUANTUM_BYTES, "urgent mail goes first, mostly");
 const _: () = assert!(GROUP_BYTES_SOFT >= DECISION_EVENTS_MAX * EVENT_MAX, "a group holds the largest decision");
 const _: () = assert!(ROW_MAX <= 4 << 10, "sled moves larger values to files that it never syncs");

@@ -19,7 +19,7 @@ use ncp_store::disk::model::{Cut, Fault, ModelDisk, ModelFile};
 use ncp_store::disk::{Disk, OpenMode};
 use ncp_store::engine::Fatal;
 use ncp_store::index::{MemoryIndex, MemoryPlace};
-use ncp_store::limits::QUEUE_COMMANDS_PER_SOURCE_MAX;
+use ncp_store::limits::{EFFECTS_WAITING_MAX, QUEUE_COMMANDS_PER_SOURCE_MAX};
 use ncp_store::queue::{Source, Urgency};
 use ncp_store::recovery::{self, Opened};
 use ncp_store::signed::Signed;
@@ -277,6 +277,48 @@ fn source_with_too_much_waiting_waits_and_loses_nothing() {
     replies.sort_unstable();
     assert_eq!(replies, (1..=more).collect::<Vec<_>>());
     assert!(u64::from(block_on(other).unwrap()) < more, "another source did not wait for all of them");
+    handle.stop();
+    thread.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_shell_that_takes_no_effects_is_waited_for_and_loses_none() {
+    let network = Network::new();
+    let Running { handle, mut effects, thread } = network.start();
+    let all = EFFECTS_WAITING_MAX + 1;
+    let mut answers = Vec::new();
+    for salt in 0..all {
+        let burst = Command::Burst { message: message(1), events: 1, salt: salt as u64 };
+        let source = Source::Peer(format!("X{}", salt % 40).parse().unwrap());
+        let mut answer = submit(&handle, source, burst);
+        // Either it is done already, or it waits for its turn.
+        if poll_once(&mut answer).is_pending() {
+            answers.push(answer);
+        }
+    }
+    // One effect more than there is room for: somebody's reply waits until one is taken.
+    while effects.len() < EFFECTS_WAITING_MAX {
+        thread::yield_now();
+    }
+    answers.retain_mut(|answer| poll_once(answer).is_pending());
+    assert!(!answers.is_empty(), "every reply came, though an effect found no room");
+    assert_eq!(effects.blocking_recv(), Some(message(1)));
+    for answer in answers {
+        block_on(answer).unwrap();
+    }
+    handle.stop();
+    thread.join().unwrap().unwrap();
+    assert_eq!(core::iter::from_fn(|| effects.blocking_recv()).count(), EFFECTS_WAITING_MAX, "no effect is lost");
+}
+
+#[test]
+fn a_shell_that_has_gone_is_not_waited_for() {
+    let network = Network::new();
+    let Running { handle, effects, thread } = network.start();
+    drop(effects);
+    for salt in 0..10 {
+        block_on(submit(&handle, Source::Local, Command::Burst { message: message(1), events: 1, salt })).unwrap();
+    }
     handle.stop();
     thread.join().unwrap().unwrap();
 }
