@@ -261,8 +261,7 @@ fn answers(script: &Script, frame: &Frame) -> Vec<Frame> {
         | Frame::EntriesChanged(_)
         | Frame::Checkpoint(_)
         | Frame::Pong(_)
-        | Frame::Bye(_)
-        | Frame::Restricted(_) => Vec::new(),
+        | Frame::Bye(_) => Vec::new(),
     }
 }
 

@@ -108,7 +108,8 @@ async fn a_copy_that_runs_beside_the_original_is_stopped_and_shown() {
     send(&network, "by the original").await;
     check_forked(&copied.ended());
     let status = relay.client().hub_status().await.expect("the relay answers");
-    let forked: Vec<_> = status.peers.iter().filter(|peer| peer.forked.is_some()).map(|peer| peer.participant).collect();
+    let forked: Vec<_> =
+        status.peers.iter().filter(|peer| peer.forked.is_some()).map(|peer| peer.participant).collect();
     assert_eq!(forked, [xa.id()]);
     let health = relay.client().health().await.expect("the relay answers");
     assert!(health.ready, "the hub serves on");

@@ -192,12 +192,7 @@ async fn recover(opened: Opened, config: &Config) -> Result<(Store<Relay>, Held,
     Ok((store, held, keys))
 }
 
-fn hub(
-    config: Config,
-    keys: &Keys,
-    (store, held): (StoreHandle<Relay>, Held),
-    newest: Option<UnixMillis>,
-) -> Hub {
+fn hub(config: Config, keys: &Keys, (store, held): (StoreHandle<Relay>, Held), newest: Option<UnixMillis>) -> Hub {
     let events = events(store.reader());
     Hub {
         config,

@@ -1,5 +1,6 @@
 //! What events mean beyond their fields. Replay depends on every line here: a journal of any age is folded by this code, so
 //! nothing is changed, only added beside. A recorded journal (`tests/golden.rs`) fails when something moves.
+//! Under the same rule stand `after` of the counts in [`tables`](super::tables), which carry a day's and an epoch's tally on.
 
 use ncp_protocol::event::Outcome;
 pub use ncp_protocol::limits::{DEDUPLICATION_MS, RECEIPTS_KEPT_MS};

@@ -79,9 +79,7 @@ pub(crate) fn change_words(change: &Change) -> (&'static str, String) {
         Change::ContributionAdded { originator, message, task, .. } => {
             ("contribution-added", format!("{}, task {task}", message_words(*originator, *message)))
         }
-        Change::ReceiptsStored { epoch, number } => {
-            ("receipts-stored", format!("up to {number} of epoch {}", epoch.0))
-        }
+        Change::ReceiptsStored { epoch, number } => ("receipts-stored", format!("up to {number} of epoch {}", epoch.0)),
         Change::RequestAlerted { originator, message, recipient, alert } => {
             let about = message_words(*originator, *message);
             ("request-alerted", format!("{about}, answer of {recipient}: {}", alert_words(*alert)))

@@ -22,7 +22,7 @@ use crate::core::tables::SCHEMA;
 
 const JOURNAL: &str = include_str!("journal.txt");
 /// SHA-256 over all rows, with the layout that they have.
-const ROWS: (u32, &str) = (1, "04e5516b21ab8358a1ae7e4ac2e70df03a8b8a4cd03c7c0c90817af9aabaacd1");
+const ROWS: (u32, &str) = (3, "399d60dbf982bcad5d233cd975e6a5c7a4eab4a474665fd12c8c26078677cfa6");
 
 /// A hub's life in which every event happens that a hub writes.
 fn life() -> World {
