@@ -176,7 +176,6 @@ fn state(hub: &Hub, registry: &mut Registry) -> Result<(), ReadError> {
     Ok(())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of a clock's offset")]
 fn clock_offset(started: UnixMillis, now: UnixMillis, run_ms: i128) -> f64 {
     (i128::from(now.0) - i128::from(started.0) - run_ms) as f64 / 1_000.0
 }
