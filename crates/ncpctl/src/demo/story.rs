@@ -299,7 +299,8 @@ async fn attach(client: &Client, path: &Path, media_type: &str) -> Result<Attach
 }
 
 fn vehicle_form() -> Result<FormContent, Error> {
-    let fields = [("category", "van"), ("colour", "grey"), ("plate-begins", "K 47"), ("damage", "left door")];
+    let fields =
+        [("type", "van"), ("colour", "grey"), ("registration", "K 47…"), ("features", "dent on the left door")];
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), serde_json::Value::from(*value))).collect();
     Ok(FormContent { form: "vehicle/2".parse().map_err(|error| internal(&error))?, fields })
 }
