@@ -20,7 +20,7 @@ use ncp_api::{ErrorCode, Fault, SOCKET_PATH_MAX};
 use self::document::{Document, Found};
 use crate::core::Quotas;
 use crate::limits::{
-    CONFIG_MAX, CONNECTIONS, IDLE, MAILBOX_BYTES, MAILBOX_ENVELOPES, ORIGINATOR_BYTES, ORIGINATOR_ENVELOPES,
+    CONFIG_MAX, CONNECTIONS, FREE_MIN, IDLE, MAILBOX_BYTES, MAILBOX_ENVELOPES, ORIGINATOR_BYTES, ORIGINATOR_ENVELOPES,
     WAITING_MAX,
 };
 
@@ -29,6 +29,9 @@ const MEBIBYTE: u64 = 1 << 20;
 const ENVELOPES_RANGE: RangeInclusive<u64> = 80..=WAITING_MAX;
 /// Mebibytes that a quota may name: at least the largest message.
 const MEBIBYTES_RANGE: RangeInclusive<u64> = 1_153..=(1 << 24);
+
+/// Mebibytes that may be asked to stay free.
+const FREE_MIN_RANGE: RangeInclusive<u64> = 16..=(1 << 20);
 
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub struct Config {
     pub connections_max: usize,
     /// How long a link may stay silent.
     pub idle_timeout: Duration,
+    /// Free space in bytes below which new work is refused, so that room remains for evidence.
+    pub free_min_bytes: u64,
     /// Form of the log on standard error.
     pub log_format: LogFormat,
     /// Whether metrics say for which State mail waits.
@@ -96,6 +101,9 @@ impl Config {
             connections_max: usize::try_from(document.number("connections-max", 8..=4_096, CONNECTIONS))
                 .unwrap_or(usize::MAX),
             idle_timeout: Duration::from_secs(document.number("idle-timeout-seconds", 10..=3_600, IDLE.as_secs())),
+            free_min_bytes: document
+                .number("free-min-mebibytes", FREE_MIN_RANGE, FREE_MIN / MEBIBYTE)
+                .saturating_mul(MEBIBYTE),
             log_format: log_format(&mut document),
             metrics_peers: document.truth("metrics-peers").unwrap_or(true),
         };

@@ -97,11 +97,10 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 pub const STORE_STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How old an upload that nobody continues may grow.
 pub const UPLOAD_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
-/// Space that must stay free: below it the relay refuses new bodies.
-pub const FREE_SPACE_MIN: u64 = 1 << 30;
-
 /// Most connections at a time, unless configured.
 pub const CONNECTIONS: u64 = 512;
+/// Free space in bytes below which new work is refused, unless configured.
+pub const FREE_MIN: u64 = 1 << 30;
 /// How long a link may stay silent, unless configured.
 pub const IDLE: Duration = Duration::from_secs(300);
 /// Longest configuration file.

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use crate::clock;
 use crate::link::limits::{CHUNK_PATIENCE, INCOMING_MAX};
 use crate::node::Node;
+use crate::space;
 
 /// A body that is whole.
 pub(super) enum Body {
@@ -46,6 +47,9 @@ pub(super) enum Unfetched {
     /// No chunk came for a long time: the hub may have nothing to send any more.
     #[error("the hub sends no chunk")]
     Silent,
+    /// The disk is nearly full: what room is left is for evidence.
+    #[error("the disk is nearly full")]
+    NoRoom,
     /// The store takes no more, or the same body comes from elsewhere.
     #[error("the store does not take it: {0}")]
     Upload(UploadError),
@@ -60,6 +64,7 @@ impl Unfetched {
         match self {
             Self::Chunks => RejectCode::ChunkOutOfOrder,
             Self::Root => RejectCode::BodyRootMismatch,
+            Self::NoRoom => RejectCode::StoreFull,
             Self::Upload(UploadError::Quota) => RejectCode::QuotaExceeded,
             Self::LinkEnded | Self::Silent | Self::Upload(_) | Self::Read(_) => RejectCode::BodyMissing,
         }
@@ -69,6 +74,7 @@ impl Unfetched {
 impl From<UploadError> for Unfetched {
     fn from(error: UploadError) -> Self {
         match error {
+            UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::NoRoom,
             UploadError::Io(error) => Self::Read(error.into()),
             UploadError::Length => Self::Chunks,
             UploadError::Root => Self::Root,
@@ -98,9 +104,15 @@ pub(super) fn begin(node: &Node, header: &Header) -> Result<Found, Unfetched> {
     let name = BodyName { originator: header.originator, message: header.message, root: header.ciphertext_root };
     if header.body_length <= CHUNK_SEALED as u64 {
         let stored = node.reader().body(&name)?.filter(|body| body.len() == header.body_length);
+        if stored.is_none() {
+            room(node, header)?;
+        }
         let length = usize::try_from(header.body_length).unwrap_or(CHUNK_SEALED);
         let wanted = Inflow::Inline { length, root: header.ciphertext_root };
         return Ok(stored.map_or(Found::Wanted(wanted), |body| Found::Here(Body::Stored(body))));
+    }
+    if node.reader().body(&name)?.is_none() {
+        room(node, header)?;
     }
     let request = UploadRequest {
         peer: ParticipantId::HUB,
@@ -115,6 +127,11 @@ pub(super) fn begin(node: &Node, header: &Header) -> Result<Found, Unfetched> {
         Begun::Complete(body) => Found::Here(Body::Stored(body)),
         Begun::Upload(upload) => Found::Wanted(Inflow::Upload { upload, name, length: header.body_length }),
     })
+}
+
+/// Refuses early what would use up the room that is kept for evidence; the hub keeps it and offers it again.
+fn room(node: &Node, header: &Header) -> Result<(), Unfetched> {
+    space::check(node, header.body_length).map_err(|_| Unfetched::NoRoom)
 }
 
 impl Inflow {

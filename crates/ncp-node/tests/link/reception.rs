@@ -250,6 +250,34 @@ async fn delivery_without_the_hubs_acceptance_is_left_and_never_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nearly_full_disk_leaves_deliveries_at_the_hub_until_there_is_room() {
+    let mut world = World::new();
+    // More room is asked for than any disk of a test has.
+    world.start_with(|config| config.limits.free_min_bytes = 1 << 60).await;
+    let mut link = world.link().await;
+    world.know_xb(&mut link).await;
+    world.pin_xb().await;
+    let letters = [Letter::new(&world, 1, b"text"), Letter::new(&world, 2, &part_of(2))];
+    for letter in &letters {
+        let deliver = world.hub.deliver(&letter.seal());
+        link.send(deliver).await;
+        assert_eq!(link.refused(&world.hub).await, RejectCode::StoreFull);
+    }
+    link.cut();
+    world.stop().await;
+    world.start().await;
+    let mut link = world.link().await;
+    for letter in &letters {
+        let envelope = letter.seal();
+        let deliver = world.hub.deliver(&envelope);
+        link.send(deliver).await;
+        give_body(&world, &mut link, letter).await;
+        assert_eq!(stated(&world, &mut link, &envelope).await, CONSIGNED);
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn body_that_the_hub_spoilt_is_left_and_taken_later() {
     let (mut world, mut link) = World::linked().await;
     let letter = Letter::new(&world, 1, &part_of(2));

@@ -309,7 +309,14 @@ impl World {
 
     /// Starts the node.
     pub(crate) async fn start(&mut self) {
-        self.running = Some(soon(start::start(self.config())).await.unwrap());
+        self.start_with(|_| {}).await;
+    }
+
+    /// Starts the node under another configuration.
+    pub(crate) async fn start_with(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = self.config();
+        change(&mut config);
+        self.running = Some(soon(start::start(config)).await.unwrap());
     }
 
     /// Stops the node.

@@ -16,7 +16,6 @@ use super::{Answer, answer, json};
 use crate::core::query;
 use crate::hub::{Hub, Stopping};
 use crate::intake::free_space;
-use crate::limits::FREE_SPACE_MIN;
 use crate::metrics;
 
 /// The check that a signature verifies.
@@ -159,8 +158,22 @@ fn signing(hub: &Hub) -> Check {
 }
 
 fn space(hub: &Hub) -> Check {
-    let code = free_space(hub).is_some_and(|free| free < FREE_SPACE_MIN).then_some(ErrorCode::DiskFull);
-    check(SPACE, "room for new bodies", code, "less than 1 GiB is free: new bodies are refused")
+    let (free, needed) = (free_space(hub), hub.config.free_min_bytes);
+    let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let full = free.filter(|free| *free < needed).map(|free| {
+        let fault = ErrorCode::DiskFull.with("free", mebibytes(free)).with("needed", mebibytes(needed));
+        fault.with("folder", hub.config.data_dir.display())
+    });
+    let cause = |fault: &Fault| format!("{}: new messages are refused for the time being", fault.cause());
+    Check {
+        id: SPACE.to_owned(),
+        title: free.map_or_else(|| "free space is not known".to_owned(), |free| format!("{} free", mebibytes(free))),
+        result: if full.is_some() { CheckResult::Fail } else { CheckResult::Ok },
+        code: full.as_ref().map(|fault| fault.code.to_string()),
+        cause: full.as_ref().map(cause),
+        remedy: full.as_ref().map(Fault::remedy),
+        millis: None,
+    }
 }
 
 fn membership(hub: &Hub) -> Check {

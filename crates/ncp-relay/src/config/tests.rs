@@ -11,9 +11,8 @@ fn the_shipped_file_equals_the_defaults_and_names_every_key() {
     let shipped = include_str!("../../../../config/relay.toml");
     assert_eq!(parse(shipped), parse(""));
     // Each key stands in the file, so that an operator never has to guess its name.
-    for key in
-        ["listen", "data-dir", "api-socket", "connections-max", "idle-timeout-seconds", "log-format", "metrics-peers"]
-    {
+    let keys = ["listen", "data-dir", "api-socket", "connections-max", "idle-timeout-seconds", "free-min-mebibytes"];
+    for key in keys.into_iter().chain(["log-format", "metrics-peers"]) {
         assert!(shipped.contains(&format!("\n{key} = ")), "{key}");
     }
     for key in ["originator-envelopes", "originator-mebibytes", "mailbox-envelopes", "mailbox-mebibytes"] {

@@ -14,7 +14,7 @@ use ncp_store::disk::RealDisk;
 use crate::core::command::BodySource;
 use crate::core::query;
 use crate::hub::{Hub, Stopping};
-use crate::limits::{BODY_INLINE_MAX, FREE_SPACE_MIN};
+use crate::limits::BODY_INLINE_MAX;
 use crate::link::Link;
 use crate::verify::Verified;
 
@@ -63,7 +63,7 @@ pub(super) enum Chunk {
 pub(super) async fn begin(link: &Link, verified: Arc<Verified>, drops: u32) -> Result<Begin, Stopping> {
     let Header { message, ciphertext_root: root, body_length: length, .. } = verified.header;
     let hub = &link.hub;
-    if free_space(hub).is_some_and(|free| free < FREE_SPACE_MIN.saturating_add(length)) {
+    if free_space(hub).is_some_and(|free| free < hub.config.free_min_bytes.saturating_add(length)) {
         return Ok(Begin::Refused(RejectCode::StoreFull));
     }
     let (originator, waiting) = (link.peer, vec![verified]);

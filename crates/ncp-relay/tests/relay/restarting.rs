@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use ncp_api::health::CheckResult;
 use ncp_protocol::checkpoint::Checkpoint;
+use ncp_protocol::event::{EvidenceKind, Outcome};
 use ncp_protocol::frame::{Frame, Submit};
 use ncp_protocol::ids::Digest;
 use ncp_protocol::limits::CHUNK_SEALED;
+use ncp_protocol::reject::{Permanence, RejectCode};
 
 use crate::network::{Network, files, key, soon};
-use crate::peer::{Message, Peer};
+use crate::peer::{Log, Message, Peer};
 
 fn index(network: &Network) -> std::path::PathBuf {
     network.data().join("index")
@@ -68,6 +71,44 @@ async fn an_upload_goes_on_where_it_was_cut() {
     let bodies = files(&network.data().join("bodies"));
     assert_eq!(bodies.len(), 1);
     assert_eq!(bodies[0].1.len(), 5 * CHUNK_SEALED);
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nearly_full_disk_refuses_new_mail_and_still_takes_evidence() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut peer = Peer::connect(&network, &xa, hub.address).await;
+    let first = peer.submit(&network, &Message::new(1, 3), &xb).await;
+    hub.stop().await.unwrap();
+    // More room is asked for than any disk of a test has.
+    let mut config = network.config();
+    config.free_min_bytes = 1 << 60;
+    let hub = ncp_relay::start::start(config).await.unwrap();
+    let health = network.api().health().await.unwrap();
+    let room = health.checks.iter().find(|check| check.id == "S01").unwrap();
+    assert_eq!((room.result, room.code.as_deref()), (CheckResult::Fail, Some("NCP-E5101")));
+    assert!(!format!("{room:?}").contains('<'), "{room:?}");
+    let mut peer = Peer::resume(&network, &xa, hub.address, 1).await;
+    let new = Message::new(2, 1);
+    peer.send(Submit { envelope: new.envelope(&network, &xa, &xb) }).await;
+    assert_eq!(peer.expect_refused().await.code, RejectCode::StoreFull);
+    assert_eq!(RejectCode::StoreFull.permanence(), Permanence::Transient, "the node tries again");
+    // What waits is delivered, and its evidence is stored and handed on.
+    let mut recipient = Peer::connect(&network, &xb, hub.address).await;
+    let delivery = recipient.expect_delivery().await;
+    assert_eq!(delivery.acceptance, first);
+    recipient.fetch(&delivery.envelope).await;
+    let (kind, done) = (EvidenceKind::ContentConsignment, Outcome::Done);
+    let r2 = recipient.state(&network, &mut Log::default(), &delivery.envelope, kind, done);
+    recipient.hand_in(1, vec![r2.clone()]).await;
+    assert_eq!(peer.expect_receipts().await.proofs, [r2]);
+    hub.stop().await.unwrap();
+    // With room again the same submission is accepted.
+    let hub = network.start().await;
+    let mut peer = Peer::resume(&network, &xa, hub.address, 2).await;
+    peer.submit(&network, &new, &xb).await;
     hub.stop().await.unwrap();
 }
 

@@ -30,6 +30,8 @@ use crate::officer_key::{self, OfficerKey, Protection};
 
 /// Longest wait for something that the network does by itself.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A line of each configuration: the demo needs little room, and runs on a nearly full disk too.
+const ROOM: &str = "free-min-mebibytes = 16\n";
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(15);
 
@@ -125,6 +127,9 @@ impl Network {
             membership: RoleSize::of_membership(NetworkClass::Test),
             now: system_now(),
         })?;
+        let room = folder.join("hub").join("relay.toml.d");
+        let written = std::fs::create_dir(&room).and_then(|()| std::fs::write(room.join("demo.toml"), ROOM));
+        written.map_err(|error| file(&room, &error))?;
         let network = made.root.network();
         let mut desks = Vec::new();
         for player in cast::ALL {
@@ -297,7 +302,7 @@ fn config_text(desk: &Desk, hub: &str) -> String {
         )
     };
     format!(
-        "participant = \"{}\"\ndata-dir = {:?}\napi-socket = {:?}\nhub-addresses = [\"{hub}\"]\n{}\n\n{}\n{}{}",
+        "participant = \"{}\"\ndata-dir = {:?}\napi-socket = {:?}\nhub-addresses = [\"{hub}\"]\n{ROOM}{}\n\n{}\n{}{}",
         desk.id,
         desk.data(),
         desk.socket(),
