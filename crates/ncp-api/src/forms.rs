@@ -326,6 +326,46 @@ pub fn check(content: &FormContent) -> Result<&'static FormSchema, Fault> {
     }
 }
 
+/// The form that a text names: `vehicle` for its newest version, or `vehicle/2`.
+#[must_use]
+pub fn named(text: &str) -> Option<&'static FormSchema> {
+    newest(text).or_else(|| text.parse().ok().and_then(|form| schema_of(&form)))
+}
+
+/// What a field holds, in words for people.
+#[must_use]
+pub fn expected(kind: FieldKind) -> String {
+    match kind {
+        FieldKind::Text => "text".to_owned(),
+        FieldKind::Number(low, high) => format!("a number from {low} to {high}"),
+        FieldKind::Date => "a date: 2026-11-22, 2026-11 or 2026".to_owned(),
+        FieldKind::Time => "a time in UTC: 2026-11-22T12:02Z".to_owned(),
+        FieldKind::Country => "two capital letters (ISO 3166-1)".to_owned(),
+        FieldKind::OneOf(codes) => format!("one of: {}", codes.join(", ")),
+        FieldKind::YesNo => "yes or no".to_owned(),
+    }
+}
+
+/// What a person typed for a field, as the value that the form holds.
+///
+/// # Errors
+/// What the field must be, in words.
+pub fn read(kind: FieldKind, typed: &str) -> Result<Value, String> {
+    let typed = typed.trim();
+    let value = match kind {
+        FieldKind::Text | FieldKind::Date | FieldKind::Time => Value::from(typed),
+        FieldKind::Number(..) => typed.parse::<i64>().map_or_else(|_| Value::from(typed), Value::from),
+        FieldKind::Country => Value::from(typed.to_ascii_uppercase()),
+        FieldKind::OneOf(_) => Value::from(typed.to_ascii_lowercase()),
+        FieldKind::YesNo => match typed.to_ascii_lowercase().as_str() {
+            "y" | "yes" | "true" => Value::Bool(true),
+            "n" | "no" | "false" => Value::Bool(false),
+            _ => return Err("must be yes or no".to_owned()),
+        },
+    };
+    check_value(kind, &value).map(|()| value)
+}
+
 fn check_value(kind: FieldKind, value: &Value) -> Result<(), String> {
     let text = value.as_str().filter(|text| !text.trim().is_empty() && text.len() <= FIELD_TEXT_MAX);
     let (good, expected) = match kind {
@@ -388,6 +428,33 @@ mod tests {
             }
         }
         assert_eq!(newest("vehicle").map(|schema| schema.version), Some(2));
+    }
+
+    #[test]
+    fn what_is_typed_becomes_a_value_that_passes() {
+        for (kind, typed, value) in [
+            (FieldKind::Text, " Grey van ", json!("Grey van")),
+            (FieldKind::Number(1900, 2100), "2019", json!(2019)),
+            (FieldKind::Date, "1961-02", json!("1961-02")),
+            (FieldKind::Country, "xa", json!("XA")),
+            (FieldKind::OneOf(&["car", "van"]), "Van", json!("van")),
+            (FieldKind::YesNo, "Y", json!(true)),
+            (FieldKind::YesNo, "no", json!(false)),
+        ] {
+            assert_eq!(read(kind, typed), Ok(value), "{typed}");
+        }
+        for (kind, typed) in [
+            (FieldKind::Text, " "),
+            (FieldKind::Number(1900, 2100), "19"),
+            (FieldKind::Number(1900, 2100), "old"),
+            (FieldKind::Date, "yesterday"),
+            (FieldKind::Country, "Austria"),
+            (FieldKind::OneOf(&["car", "van"]), "boat"),
+            (FieldKind::YesNo, "perhaps"),
+        ] {
+            let refused = read(kind, typed).expect_err(typed);
+            assert!(refused.starts_with("must be "), "{refused}");
+        }
     }
 
     #[test]

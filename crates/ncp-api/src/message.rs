@@ -509,6 +509,9 @@ pub struct MessageView {
     /// When it is void; absent for an incoming message.
     #[serde(with = "crate::time::option", default)]
     pub not_after: Option<UnixMillis>,
+    /// When its originator wants an answer; for an extension, when the answer will come.
+    #[serde(with = "crate::time::option", default, skip_serializing_if = "Option::is_none")]
+    pub answer_by: Option<UnixMillis>,
     /// When an answer is due, by the clock that both sides show.
     #[serde(with = "crate::time::option", default)]
     pub due: Option<UnixMillis>,

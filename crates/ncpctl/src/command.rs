@@ -105,7 +105,7 @@ pub(crate) enum Command {
     /// Write a message's receipts to a file; verify them without any daemon
     #[command(subcommand)]
     Evidence(evidence::Evidence),
-    /// Explain an error code
+    /// Explain an error code, or the fields of a form
     Explain(explain::Explain),
     /// Play the whole job on this machine: hub, four nodes, real messages
     Demo(demo::Demo),
@@ -119,12 +119,10 @@ impl Command {
             Self::Inbox(_) => inbox::SCHEMA,
             Self::Show(show) => show.schema(),
             Self::Save(_) => save::SCHEMA,
-            Self::Send(_)
-            | Self::Request(_)
-            | Self::Edit(_)
-            | Self::Respond(_)
-            | Self::Contribute(_)
-            | Self::Assign(_) => crate::message::SCHEMA,
+            Self::Send(send) => send.schema(),
+            Self::Request(request) => request.schema(),
+            Self::Respond(respond) => respond.schema(),
+            Self::Edit(_) | Self::Contribute(_) | Self::Assign(_) => crate::message::SCHEMA,
             Self::Withdraw(_) => withdraw::SCHEMA,
             Self::Release(release) => release.schema(),
             Self::Hold(_) => hold::SCHEMA,
@@ -141,7 +139,7 @@ impl Command {
             Self::Config(config) => config.schema(),
             Self::Audit(audit) => audit.schema(),
             Self::Evidence(evidence) => evidence.schema(),
-            Self::Explain(_) => explain::SCHEMA,
+            Self::Explain(explain) => explain.schema(),
             Self::Demo(demo) => demo.schema(),
         }
     }

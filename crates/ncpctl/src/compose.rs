@@ -25,6 +25,9 @@ pub(crate) use attach::{Attached, upload_all};
 pub(crate) use document::{Document, read_text};
 pub(crate) use wait::WaitFor;
 
+/// Schema of a dry run's JSON.
+pub(crate) const VALIDATION_SCHEMA: &str = "ncp.validation/1";
+
 /// What a message says: options that `send`, `request`, `respond`, `edit` and `bulletin publish` share.
 #[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "Content")]
@@ -94,6 +97,13 @@ pub(crate) struct Delivery {
     pub(crate) idempotency_key: Option<String>,
 }
 
+impl Delivery {
+    /// Schema of the JSON: a dry run makes no message.
+    pub(crate) fn schema(&self) -> &'static str {
+        if self.dry_run { VALIDATION_SCHEMA } else { crate::message::SCHEMA }
+    }
+}
+
 /// What a message is besides its content.
 #[derive(Debug, Clone)]
 pub(crate) struct Purpose {
@@ -135,7 +145,7 @@ pub(crate) async fn create(
     let validation = client.validate(&message).await?;
     let checked = checked_lines(&message, &attached, &validation);
     if delivery.dry_run {
-        return Ok(Report::object("ncp.validation/1", &validation)?
+        return Ok(Report::object(VALIDATION_SCHEMA, &validation)?
             .human(checked.render(context.output.style) + "nothing was created (--dry-run)\n")
             .plain(checked.plain()));
     }

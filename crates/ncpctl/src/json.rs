@@ -100,6 +100,7 @@ const MESSAGE: &[&str] = &[
     "parts",
     "created",
     "not_after",
+    "answer_by",
     "due",
     "drafter",
     "in_reply_to",
@@ -240,6 +241,7 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
     ("ncp.demo/1", &["folder", "request", "answer", "bulletin", "survivor", "logs", "seconds"]),
     ("ncp.demo-down/1", &["folder", "daemons"]),
     ("ncp.error-code/1", &["code", "name", "title", "cause", "try", "exit", "status", "explanation"]),
+    ("ncp.form-field/1", &["form", "name", "label", "holds", "required"]),
     ("ncp.problem/1", &["type", "title", "status", "detail", "code", "field", "try", "args"]),
 ];
 

@@ -82,6 +82,8 @@ fn facts(view: &MessageView, clock: &Clock, style: Style) -> Facts {
     };
     facts.add(made, format!("{}, {}", clock.minute(view.created), clock.relative(view.created)));
     facts.maybe("drafter", view.drafter.map(|officer| format!("officer {officer:02}, revision {}", view.revision)));
+    let wanted = view.answer_by.filter(|_| view.due.is_none());
+    facts.maybe("answer wanted", wanted.map(|time| format!("{}, {}", clock.minute(time), clock.relative(time))));
     facts.maybe("answer due", view.due.map(|due| format!("{}, {}", clock.minute(due), clock.relative(due))));
     facts.maybe("void after", view.not_after.map(|time| clock.minute(time)));
     facts.maybe("answers", view.in_reply_to.map(|name| name.to_string()));

@@ -37,6 +37,11 @@ impl Asking {
         Ok(line.trim().to_owned())
     }
 
+    /// Says something between two questions: why an answer was not taken.
+    pub(crate) fn tell(self, words: &str) -> Result<(), Error> {
+        writeln!(terminal()?, "  {words}").map_err(|error| internal(&error))
+    }
+
     /// Asks for several lines, ended by an empty one.
     pub(crate) fn block(self, question: &str, what: &str, flag: &str) -> Result<String, Error> {
         if !self.possible() {
@@ -63,6 +68,7 @@ impl Asking {
             if names.iter().any(|name| name.eq_ignore_ascii_case(&answer)) {
                 return Ok(answer);
             }
+            self.tell(&format!("{} is none of these", crate::style::clean(&answer)))?;
         }
     }
 

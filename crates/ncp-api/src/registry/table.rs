@@ -392,7 +392,7 @@ error_codes! {
         cause "{form} is not a form of this node" try "choose one of: {known}"
         explain "Forms are schemas with a version that are shipped with the node. Both sides must know the version.";
     4316 FormFieldInvalid Data 422 "a field of the form is wrong"
-        cause "{form}: {field} {reason}" try "correct the field"
+        cause "{form}: {field} {reason}" try "correct the field;  ncpctl explain {form}  lists what each field holds"
         explain "A form has required fields and fields with closed lists, so that the other side can show its values in another language.";
     4317 SubjectInvalid Data 422 "the subject cannot be used"
         cause "{reason}" try "give one line of 1 to 512 bytes"

@@ -67,7 +67,8 @@ impl Bulletin {
     pub(super) fn schema(&self) -> &'static str {
         match self {
             Self::List => LIST_SCHEMA,
-            Self::Read(_) | Self::Publish(_) => crate::message::SCHEMA,
+            Self::Publish(publish) => publish.delivery.schema(),
+            Self::Read(_) => crate::message::SCHEMA,
         }
     }
 

@@ -3,6 +3,8 @@
 use clap::Args;
 use ncp_api::message::{Attachment, Direction, MessageName, MessageState, MessageView, NewMessage, PartView};
 use ncp_api::{ErrorCode, FORM_PART, TEXT_PART};
+use ncp_protocol::ids::UnixMillis;
+use ncp_protocol::limits::DAY_MS;
 
 use crate::compose::{self, Content, Delivery, Document, form_of, read_text, upload_all};
 use crate::context::Context;
@@ -52,7 +54,7 @@ impl Edit {
         let message = NewMessage {
             to: to.unwrap_or_else(|| view.recipients.iter().map(|recipient| recipient.participant).collect()),
             attachments: kept(&view, &self.drop)?.into_iter().chain(attached).collect(),
-            ..changed(&view, content, document)?
+            ..changed(&view, content, document, context.clock.now)?
         };
         let edited = client.edit(&self.name, &message).await?;
         let report = compose::created(context, &client, &edited, Facts::default(), &Delivery::default()).await?;
@@ -74,8 +76,14 @@ fn kept(view: &MessageView, drop: &[String]) -> Result<Vec<Attachment>, Error> {
     Ok(attachments().filter(stays).map(Attachment::kept).collect())
 }
 
+/// How long the message still lives, in whole days from now: the last date that was chosen stays, to the day.
+fn days_left(view: &MessageView, now: UnixMillis) -> Option<u16> {
+    let days = view.not_after?.millis_since(now).div_ceil(DAY_MS);
+    u16::try_from(days.clamp(1, 30)).ok()
+}
+
 /// The message as it is, with what options and document say over it; recipients and parts are the caller's.
-fn changed(view: &MessageView, content: Content, document: Document) -> Result<NewMessage, Error> {
+fn changed(view: &MessageView, content: Content, document: Document, now: UnixMillis) -> Result<NewMessage, Error> {
     let form = match (content.form.as_deref().or(document.form.as_deref()), document.fields) {
         (None, None) => view.form.clone(),
         (None, Some(fields)) => {
@@ -102,8 +110,8 @@ fn changed(view: &MessageView, content: Content, document: Document) -> Result<N
         form,
         text: content.text.or(document.text).or(view.text.clone()),
         attachments: Vec::new(),
-        answer_by: content.answer_by.or(document.answer_by).or(view.due),
-        lifetime_days: content.lifetime_days.or(document.lifetime_days),
+        answer_by: content.answer_by.or(document.answer_by).or(view.answer_by),
+        lifetime_days: content.lifetime_days.or(document.lifetime_days).or_else(|| days_left(view, now)),
         in_reply_to: view.in_reply_to,
         response_status: view.response_status,
         reason: view.reason.clone(),

@@ -29,6 +29,11 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// Schema of its JSON.
+    pub(super) fn schema(&self) -> &'static str {
+        self.delivery.schema()
+    }
+
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
         let purpose =
             Purpose { to: self.to, kind: Kind::Request, in_reply_to: None, response_status: None, reason: None };

@@ -52,6 +52,11 @@ pub(crate) struct Respond {
 }
 
 impl Respond {
+    /// Schema of its JSON.
+    pub(super) fn schema(&self) -> &'static str {
+        self.delivery.schema()
+    }
+
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
         let client = context.officer_client().await?;
         let request = client.message(&self.name).await?;
@@ -70,7 +75,7 @@ impl Respond {
         if self.delivery.dry_run {
             let validation = client.validate(&message).await?;
             let lines = compose::checked_lines(&message, &attached, &validation);
-            return Ok(Report::object("ncp.validation/1", &validation)?
+            return Ok(Report::object(compose::VALIDATION_SCHEMA, &validation)?
                 .human(lines.render(context.output.style) + "nothing was created (--dry-run)\n")
                 .plain(lines.plain()));
         }

@@ -35,6 +35,11 @@ pub(crate) struct Send {
 }
 
 impl Send {
+    /// Schema of its JSON.
+    pub(super) fn schema(&self) -> &'static str {
+        self.delivery.schema()
+    }
+
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
         let purpose = Purpose {
             to: self.to,

@@ -210,6 +210,15 @@ fn an_edit_keeps_what_is_not_named() {
     let message: NewMessage = serde_json::from_slice(&desk.daemon.asked("PATCH", &path)[1].body).expect("a message");
     assert!(message.attachments.is_empty());
 
+    // Dates that were chosen before stay too: the answer's, and the last one, to the day.
+    let now = ncp_protocol::ids::UnixMillis(4_000_000_000_000);
+    let mut dated = values::message(values::OUT, MessageState::Draft);
+    (dated.answer_by, dated.not_after) = (Some(now), Some(now));
+    desk.daemon.answer("GET", &path, 200, &dated);
+    desk.expect(0, &["edit", values::OUT, "--text", "x"]);
+    let message: NewMessage = serde_json::from_slice(&desk.daemon.asked("PATCH", &path)[2].body).expect("a message");
+    assert_eq!((message.answer_by, message.lifetime_days), (Some(now), Some(30)));
+
     desk.daemon.answer("GET", &path, 200, &values::message(values::OUT, MessageState::Accepted));
     desk.refused(65, &ErrorCode::MessageStateWrong.to_string(), &["edit", values::OUT, "--subject", "x"]);
 }

@@ -69,6 +69,8 @@ fn commands(folder: &str) -> Vec<(i32, Vec<String>)> {
         (0, format!("save {} --part 2 --to {folder}", values::IN)),
         (0, "send --to XB --subject x --text y --handling H0".to_owned()),
         (0, "request --to XB --subject x --text y --handling H0".to_owned()),
+        (0, "request --to XB --subject x --text y --handling H0 --dry-run".to_owned()),
+        (0, format!("respond {} --text y --handling H0 --dry-run", values::IN)),
         (0, format!("edit {} --text other", values::OUT)),
         (0, format!("respond {} --text y --handling H0", values::IN)),
         (0, format!("contribute {} --task 1 --text y", values::IN)),
@@ -95,6 +97,8 @@ fn commands(folder: &str) -> Vec<(i32, Vec<String>)> {
         (1, "doctor".to_owned()),
         (0, "explain NCP-E4203".to_owned()),
         (0, "explain".to_owned()),
+        (0, "explain vehicle".to_owned()),
+        (0, "explain vehicle/2".to_owned()),
     ];
     lines.into_iter().map(|(code, line)| (code, line.split_whitespace().map(ToOwned::to_owned).collect())).collect()
 }

@@ -137,6 +137,7 @@ pub(crate) fn message(name: &str, state: MessageState) -> MessageView {
         parts: vec![part(1, "message.txt", TEXT.as_bytes()), part(2, "photo.jpg", b"photo")],
         created: TIME,
         not_after: None,
+        answer_by: None,
         due: None,
         drafter: if incoming { None } else { Some(12) },
         in_reply_to: None,
