@@ -1,18 +1,18 @@
 //! Time and chance: the one place of the shell that asks the system for either, and whether the wall clock is believed.
 //!
 //! Expiry is signed evidence, so a wrong clock must not cause it (DESIGN, "Failure is ordinary"): the wall clock counts
-//! only while it runs with the monotonic one, and after a restart only once the journal's newest event or a peer's signed
-//! time says the same.
+//! only while it runs with the monotonic one, and after a restart only once the journal's newest event says the same. Else
+//! two participants have to: the word of one is no more than that, and it may have an interest in what expires.
 
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use ncp_protocol::ids::UnixMillis;
+use ncp_protocol::ids::{ParticipantId, UnixMillis};
 use ncp_protocol::limits::CLOCK_SKEW_MAX_MS;
 
 use crate::core::command::Stamp;
-use crate::limits::CLOCK_STEP_MAX;
+use crate::limits::{CLOCK_DRIFT_OVER, CLOCK_STEP_MAX};
 
 /// Now, by the wall clock.
 #[must_use]
@@ -49,11 +49,22 @@ pub struct Reading {
     pub steady: Duration,
 }
 
+impl Reading {
+    /// Whether both clocks ran together from this reading to another.
+    fn in_step(&self, later: &Self) -> bool {
+        let elapsed = later.steady.saturating_sub(self.steady).as_millis();
+        let expected = self.wall.plus_millis(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        u128::from(later.wall.0.abs_diff(expected.0)) <= CLOCK_STEP_MAX.as_millis()
+    }
+}
+
 /// Whether the wall clock is believed. Pure: readings come as values.
 #[derive(Debug)]
 pub struct Belief {
     base: Reading,
     confirmed: bool,
+    // The first who said that a wall clock that is not believed is right, and when.
+    first: Option<(ParticipantId, Reading)>,
 }
 
 impl Belief {
@@ -61,22 +72,29 @@ impl Belief {
     #[must_use]
     pub fn new(first: Reading, newest: Option<UnixMillis>) -> Self {
         let confirmed = newest.is_none_or(|newest| is_near(newest, first.wall));
-        Self { base: first, confirmed }
+        Self { base: first, confirmed, first: None }
     }
 
-    /// A peer signed this time just now. What it confirms is the wall clock as it stands, also after a step.
-    pub fn heard(&mut self, time: UnixMillis, reading: Reading) {
-        if is_near(time, reading.wall) {
-            *self = Self { base: reading, confirmed: true };
+    /// A peer signed this time just now. What two of them confirm is the wall clock as it stands, also after a step.
+    pub fn heard(&mut self, peer: ParticipantId, time: UnixMillis, reading: Reading) {
+        if !is_near(time, reading.wall) || self.holds(reading) {
+            return;
+        }
+        match self.first {
+            Some((first, then)) if then.in_step(&reading) => {
+                if first != peer {
+                    *self = Self { base: reading, confirmed: true, first: None };
+                }
+            }
+            Some(_) | None => self.first = Some((peer, reading)),
         }
     }
 
-    /// Whether the wall clock is believed now. Slow corrections are followed; a step is not.
+    /// Whether the wall clock is believed now. Slow corrections are followed, [`CLOCK_STEP_MAX`] in each
+    /// [`CLOCK_DRIFT_OVER`]; a step is not.
     pub fn holds(&mut self, reading: Reading) -> bool {
-        let elapsed = reading.steady.saturating_sub(self.base.steady).as_millis();
-        let expected = self.base.wall.plus_millis(u64::try_from(elapsed).unwrap_or(u64::MAX));
-        let in_step = u128::from(reading.wall.0.abs_diff(expected.0)) <= CLOCK_STEP_MAX.as_millis();
-        if in_step {
+        let in_step = self.base.in_step(&reading);
+        if in_step && reading.steady.saturating_sub(self.base.steady) >= CLOCK_DRIFT_OVER {
             self.base = reading;
         }
         in_step && self.confirmed
@@ -103,8 +121,8 @@ impl SharedBelief {
     }
 
     /// A peer signed this time just now.
-    pub fn heard(&self, time: UnixMillis) {
-        self.with(|belief, reading| belief.heard(time, reading));
+    pub fn heard(&self, peer: ParticipantId, time: UnixMillis) {
+        self.with(|belief, reading| belief.heard(peer, time, reading));
     }
 
     /// Whether the wall clock is believed now.
@@ -141,7 +159,19 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_not_believed_until_it_is_taken_back_or_a_peer_agrees() {
+    fn a_clock_that_is_driven_away_slowly_is_not_followed() {
+        let mut belief = Belief::new(reading(0, 0), Some(START));
+        // Each second half a second too much: after two minutes it is a minute off.
+        let believed = (1..=600).take_while(|second| belief.holds(reading(second * 1_500, *second))).count();
+        assert_eq!(believed, 120);
+    }
+
+    fn peer(name: &str) -> ParticipantId {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_step_is_not_believed_until_it_is_taken_back_or_two_peers_agree() {
         for step in [61_000, YEAR_MS] {
             let mut belief = Belief::new(reading(0, 0), None);
             assert!(!belief.holds(reading(1_000 + step, 1)));
@@ -149,20 +179,41 @@ mod tests {
             assert!(belief.holds(reading(3_600_000, 3_600)));
             assert!(!belief.holds(reading(3_601_000 + step, 3_601)));
             let stepped = reading(3_602_000 + step, 3_602);
-            belief.heard(START, Reading { wall: START.plus_millis(YEAR_MS * 2), ..stepped });
-            assert!(!belief.holds(stepped), "a peer that says otherwise confirms nothing");
-            belief.heard(stepped.wall, stepped);
+            for name in ["XA", "XB"] {
+                belief.heard(peer(name), START, Reading { wall: START.plus_millis(YEAR_MS * 2), ..stepped });
+            }
+            assert!(!belief.holds(stepped), "peers that say otherwise confirm nothing");
+            for _ in 0..2 {
+                belief.heard(peer("XA"), stepped.wall, stepped);
+                assert!(!belief.holds(stepped), "one peer is not enough, however often it says so");
+            }
+            belief.heard(peer("XB"), stepped.wall, stepped);
             assert!(belief.holds(stepped));
         }
     }
 
     #[test]
-    fn after_a_restart_journal_or_peer_must_confirm() {
+    fn two_peers_that_confirm_different_clocks_confirm_none() {
+        let mut belief = Belief::new(reading(0, 0), Some(START));
+        let (one, other) = (reading(YEAR_MS, 1), reading(2 * YEAR_MS, 2));
+        belief.heard(peer("XA"), one.wall, one);
+        belief.heard(peer("XB"), other.wall, other);
+        assert!(!belief.holds(other));
+        belief.heard(peer("XA"), other.wall, other);
+        assert!(belief.holds(other));
+    }
+
+    #[test]
+    fn after_a_restart_journal_or_peers_must_confirm() {
         let mut belief = Belief::new(reading(YEAR_MS, 0), Some(START));
         assert!(!belief.holds(reading(YEAR_MS, 0)));
-        belief.heard(START, reading(YEAR_MS, 1));
+        for name in ["XA", "XB"] {
+            belief.heard(peer(name), START, reading(YEAR_MS, 1));
+        }
         assert!(!belief.holds(reading(YEAR_MS + 1_000, 1)));
-        belief.heard(START.plus_millis(YEAR_MS), reading(YEAR_MS + 2_000, 2));
+        for name in ["XA", "XB"] {
+            belief.heard(peer(name), START.plus_millis(YEAR_MS), reading(YEAR_MS + 2_000, 2));
+        }
         assert!(belief.holds(reading(YEAR_MS + 3_000, 3)));
     }
 }

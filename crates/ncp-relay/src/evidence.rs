@@ -59,7 +59,7 @@ async fn store(link: &Arc<Link>, receipts: Receipts, odd: &mut Seldom) -> Result
         crate::desk::keep_newer(hub, peer, &newest.checkpoint);
     }
     for piece in &verified {
-        hub.belief.heard(piece.stated);
+        hub.belief.heard(peer, piece.stated);
     }
     while take(link, &verified, odd).await? == Taken::HasToWait {
         tracing::warn!(%peer, "its evidence waits: too much of it is about envelopes that the hub does not know");

@@ -113,7 +113,7 @@ impl Intake {
             }
             Settled::Decided(verified, reply) => {
                 assert_eq!(reply, Reply::Accepted, "no other reply settles a submission");
-                self.link.hub.belief.heard(verified.header.created);
+                self.link.hub.belief.heard(self.link.peer, verified.header.created);
                 self.envelope_settled().await
             }
             Settled::Recalled(Ok(Some(place))) => self.repeat(place).await,
