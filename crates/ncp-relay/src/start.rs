@@ -42,6 +42,7 @@ use crate::keys::{HubLog, Keys};
 use crate::limits::{DRAIN_TIMEOUT, STORE_STOP_TIMEOUT, WORKERS_MAX};
 use crate::link;
 use crate::links::Links;
+use crate::seldom::Seldom;
 use crate::service;
 use crate::timers;
 
@@ -245,6 +246,7 @@ async fn unfailing(task: impl Future<Output = ()>) -> Result<(), Stopping> {
 /// Accepts links until the daemon stops; each is served by a task of its own.
 async fn accept(hub: Arc<Hub>, listener: Listener) {
     let (sender, mut arrivals) = mpsc::channel(ARRIVALS_MAX);
+    let mut refusals = Seldom::every(Duration::from_secs(1));
     let known = Arc::clone(&hub);
     let pins: PinLookup = Arc::new(move |participant| known.directory.load().pins(participant));
     let listening = tokio::spawn(listener.run(hub.tls.clone(), pins, sender));
@@ -255,8 +257,11 @@ async fn accept(hub: Arc<Hub>, listener: Listener) {
                 Some(Arrival::Connected(connection)) => {
                     tokio::spawn(link::serve(Arc::clone(&hub), *connection));
                 }
-                Some(Arrival::Refused { peer_addr, error }) => {
-                    tracing::warn!(address = %peer_addr, blame = ?error.blame(), "handshake failed: {error}");
+                Some(Arrival::Refused { peer_addr, error, unheard }) => {
+                    refusals.skip(unheard);
+                    if let Some(left_out) = refusals.note() {
+                        tracing::warn!(address = %peer_addr, blame = ?error.blame(), left_out, "handshake failed: {error}");
+                    }
                 }
                 None => break,
             },

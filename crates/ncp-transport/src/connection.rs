@@ -6,7 +6,7 @@ use core::task::{Context, Poll};
 use std::io;
 
 use ncp_protocol::frame::payload_max;
-use ncp_protocol::ids::{KeyId, ParticipantId};
+use ncp_protocol::ids::ParticipantId;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -14,7 +14,8 @@ use tokio_rustls::TlsStream;
 
 use crate::frame::{FrameReader, FrameWriter, IdleLimit};
 use crate::handshake::{Authenticated, TlsFacts};
-use crate::identity::{PeerIdentity, PinLookup, PinStatus};
+use crate::identity::{PeerIdentity, PinStatus};
+use crate::listener::places::CountedPlace;
 use crate::tls::PeerCertificates;
 
 /// The receiving half of a [`Connection`].
@@ -46,15 +47,15 @@ impl Connection {
     pub(crate) fn new(
         authenticated: Authenticated,
         peer_addr: SocketAddr,
-        pins: &PinLookup,
+        pin: PinStatus,
         idle: IdleLimit,
-        place: Option<OwnedSemaphorePermit>,
+        place: Option<LinkPlace>,
     ) -> Self {
         let Authenticated { stream, peer, certificates, facts } = authenticated;
         let (read, write) = tokio::io::split(LinkStream { stream, _place: place });
         Self {
             peer,
-            pin: pin_status(&peer.participant, &peer.certificate_key, pins),
+            pin,
             peer_addr,
             tls: facts,
             certificates,
@@ -64,16 +65,19 @@ impl Connection {
     }
 }
 
-fn pin_status(participant: &ParticipantId, key: &KeyId, pins: &PinLookup) -> PinStatus {
-    PinStatus::of(key, &pins(*participant))
+/// The places that a link takes at its listener.
+#[derive(Debug)]
+pub(crate) struct LinkPlace {
+    pub(crate) _all: OwnedSemaphorePermit,
+    pub(crate) _participant: CountedPlace<(ParticipantId, PinStatus)>,
 }
 
-/// The bytes under the frames: TLS over TCP, and the place that the connection takes at its listener. The place is
+/// The bytes under the frames: TLS over TCP, and the places that the connection takes at its listener. They are
 /// free again when the stream is dropped, whichever half was the last.
 #[derive(Debug)]
 pub struct LinkStream {
     stream: TlsStream<TcpStream>,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<LinkPlace>,
 }
 
 impl AsyncRead for LinkStream {

@@ -15,7 +15,7 @@ use crate::address::{HostPort, Reach, is_loopback};
 use crate::connection::Connection;
 use crate::frame::IdleLimit;
 use crate::handshake::{self, HandshakeError};
-use crate::identity::PinLookup;
+use crate::identity::{PinLookup, PinStatus};
 use crate::limits::{ADDRESSES_MAX, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::proxy::{ProxyError, open_tunnel};
 use crate::tls::SharedTls;
@@ -150,7 +150,9 @@ impl Dialler {
         }
         let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
         let authenticated = handshake::connect(socket, &self.tls.load(), deadline).await?;
-        Ok(Connection::new(authenticated, address, &self.pins, self.idle.clone(), None))
+        let peer = &authenticated.peer;
+        let pin = PinStatus::of(&peer.certificate_key, &(self.pins)(peer.participant));
+        Ok(Connection::new(authenticated, address, pin, self.idle.clone(), None))
     }
 }
 

@@ -63,8 +63,8 @@ pub enum HandshakeError {
     /// The peer took longer than [`HANDSHAKE_TIMEOUT`](crate::limits::HANDSHAKE_TIMEOUT).
     #[error("the handshake took too long")]
     TimedOut,
-    /// Too many unfinished handshakes from the peer's network address.
-    #[error("too many unfinished handshakes from this address")]
+    /// Too many unfinished handshakes, from the peer's network address or in all, or too many connections of the peer.
+    #[error("too many unfinished handshakes, or too many connections of this participant")]
     Crowded,
     /// The peer closed the connection in the middle of the handshake.
     #[error("the peer closed the connection during the handshake")]

@@ -145,7 +145,7 @@ impl Expected {
 }
 
 /// What the directory says about a peer's certificate key. The daemon must act on it before anything else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PinStatus {
     /// The participant's entry pins this key: full service.
     Pinned,

@@ -25,7 +25,11 @@ pub const WRITE_GATHER: usize = 64 << 10;
 pub const CONNECTIONS_MAX: usize = 512;
 /// Most connections whose handshake is not finished.
 pub const UNAUTHENTICATED_MAX: usize = 128;
-/// Most unfinished handshakes from one network address.
+/// How old an unfinished handshake whose peer has said something may grow when another waits for its place.
+pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(3);
+/// Most connections of one participant whose handshake is finished; as many again under keys that are not pinned.
+pub const CONNECTIONS_PER_PARTICIPANT_MAX: usize = 4;
+/// Most unfinished handshakes from one network address; of IPv6, from one network of 64 bits.
 pub const UNAUTHENTICATED_PER_ADDRESS_MAX: usize = 32;
 /// Connections that wait in the kernel while a listener is at one of its limits.
 pub const BACKLOG: u32 = 1024;
@@ -54,5 +58,6 @@ pub const CREDIT_BYTES_MAX: u64 = 1 << 32;
 const _: () = assert!(UNAUTHENTICATED_PER_ADDRESS_MAX < UNAUTHENTICATED_MAX, "one address cannot take every place");
 const _: () = assert!(UNAUTHENTICATED_MAX < CONNECTIONS_MAX, "handshakes leave room for links");
 const _: () = assert!(CONNECTIONS_MAX > 2 * ncp_protocol::limits::RECIPIENTS_MAX, "every participant can reconnect");
+const _: () = assert!(HANDSHAKE_PATIENCE.as_secs() < HANDSHAKE_TIMEOUT.as_secs());
 const _: () = assert!(BACKOFF_FIRST.as_millis() < BACKOFF_MAX.as_millis());
 const _: () = assert!(CREDIT_BYTES_MAX > ncp_protocol::limits::BODY_MAX, "a whole body fits the credit");

@@ -1,27 +1,34 @@
 //! The hub's side: accept, hand-shake, hand over.
 //!
-//! Places are taken before a connection is accepted, one among all and one among those whose handshake is not
-//! finished: at a limit, peers wait in the kernel and cost nothing here. Each handshake has its own task and ends
-//! within its time, so that no peer delays another; one network address can hold but a part of the unfinished ones.
-//! Failed handshakes are reported and never end the listener, nor does a failed `accept`, which is tried again.
+//! A place among all is taken before a connection is accepted: at that limit, peers wait in the kernel and cost nothing
+//! here. Each handshake has its own task and ends within its time, so that no peer delays another. When too many are
+//! unfinished, the oldest whose peer has said nothing gives way, or one that has taken long: whoever holds places in
+//! silence, from however many addresses, does not keep others out. One network address, and one participant, can hold
+//! but a part. Failed handshakes are reported and never end the listener, nor does a failed `accept`, which is tried again.
 
-use core::net::{IpAddr, SocketAddr};
+pub(crate) mod places;
+
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::pin::pin;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use ncp_protocol::ids::ParticipantId;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use crate::connection::Connection;
+use self::places::{CountedPlace, Counts, HandshakePlace, Handshakes};
+use crate::connection::{Connection, LinkPlace};
 use crate::frame::IdleLimit;
 use crate::handshake::{self, HandshakeError};
-use crate::identity::PinLookup;
+use crate::identity::{PinLookup, PinStatus};
 use crate::limits::{
-    BACKLOG, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, UNAUTHENTICATED_MAX, UNAUTHENTICATED_PER_ADDRESS_MAX,
+    BACKLOG, CONNECTIONS_MAX, CONNECTIONS_PER_PARTICIPANT_MAX, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, UNAUTHENTICATED_MAX,
+    UNAUTHENTICATED_PER_ADDRESS_MAX,
 };
 use crate::tls::SharedTls;
 
@@ -35,8 +42,10 @@ pub struct ListenerLimits {
     pub connections_max: usize,
     /// Most unfinished handshakes.
     pub unauthenticated_max: usize,
-    /// Most unfinished handshakes from one network address.
+    /// Most unfinished handshakes from one network address; of IPv6, from one network of 64 bits.
     pub unauthenticated_per_address_max: usize,
+    /// Most connections of one participant; as many again under keys that are not pinned.
+    pub per_participant_max: usize,
     /// Longest handshake.
     pub handshake_timeout: Duration,
     /// Longest silence of a link.
@@ -49,6 +58,7 @@ impl Default for ListenerLimits {
             connections_max: CONNECTIONS_MAX,
             unauthenticated_max: UNAUTHENTICATED_MAX,
             unauthenticated_per_address_max: UNAUTHENTICATED_PER_ADDRESS_MAX,
+            per_participant_max: CONNECTIONS_PER_PARTICIPANT_MAX,
             handshake_timeout: HANDSHAKE_TIMEOUT,
             idle: IdleLimit::fixed(IDLE_TIMEOUT),
         }
@@ -60,12 +70,14 @@ impl Default for ListenerLimits {
 pub enum Arrival {
     /// A peer is authenticated.
     Connected(Box<Connection>),
-    /// A connection was refused. Under a flood some refusals are logged and counted but not handed over.
+    /// A connection was refused. Under a flood some refusals are counted but not handed over.
     Refused {
         /// From where.
         peer_addr: SocketAddr,
         /// Why.
         error: HandshakeError,
+        /// How many were not handed over since the last that was.
+        unheard: u64,
     },
 }
 
@@ -103,23 +115,27 @@ impl Listener {
     /// links that were handed over live on.
     pub async fn run(self, tls: SharedTls, pins: PinLookup, arrivals: mpsc::Sender<Arrival>) {
         let gate = Gate::new(&self.limits);
+        let unheard = Arc::new(AtomicU64::new(0));
         let mut handshakes = JoinSet::new();
         loop {
-            let admitted = tokio::select! {
-                admitted = gate.admit(&self.socket) => admitted,
-                Some(ended) = handshakes.join_next() => {
-                    if let Err(error) = ended {
+            // Not begun anew when a handshake ends: it may hold an accepted connection.
+            let mut admitting = pin!(gate.admit(&self.socket));
+            let admitted = loop {
+                tokio::select! {
+                    admitted = &mut admitting => break admitted,
+                    Some(ended) = handshakes.join_next() => if let Err(error) = ended {
                         tracing::error!(%error, "a handshake's task failed: a bug");
-                    }
-                    continue;
+                    },
+                    () = arrivals.closed() => return,
                 }
-                () = arrivals.closed() => return,
             };
             let receive = Reception {
                 tls: tls.clone(),
                 pins: Arc::clone(&pins),
                 limits: self.limits.clone(),
                 arrivals: arrivals.clone(),
+                participants: gate.participants.clone(),
+                unheard: Arc::clone(&unheard),
             };
             handshakes.spawn(receive.receive(admitted));
         }
@@ -129,9 +145,9 @@ impl Listener {
 /// The places of a listener.
 struct Gate {
     all: Arc<Semaphore>,
-    unauthenticated: Arc<Semaphore>,
-    addresses: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
-    per_address_max: usize,
+    handshakes: Handshakes,
+    addresses: Counts<IpAddr>,
+    participants: Counts<(ParticipantId, PinStatus)>,
 }
 
 /// An accepted connection and the places that it takes.
@@ -139,24 +155,23 @@ struct Admitted {
     socket: TcpStream,
     peer_addr: SocketAddr,
     place: OwnedSemaphorePermit,
-    handshake_place: OwnedSemaphorePermit,
+    handshake_place: HandshakePlace,
     /// `None` if its address has too many unfinished handshakes.
-    address_place: Option<AddressPlace>,
+    address_place: Option<CountedPlace<IpAddr>>,
 }
 
 impl Gate {
     fn new(limits: &ListenerLimits) -> Self {
         Self {
             all: Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS))),
-            unauthenticated: Arc::new(Semaphore::new(limits.unauthenticated_max.min(Semaphore::MAX_PERMITS))),
-            addresses: Arc::default(),
-            per_address_max: limits.unauthenticated_per_address_max,
+            handshakes: Handshakes::new(limits.unauthenticated_max),
+            addresses: Counts::new(limits.unauthenticated_per_address_max),
+            participants: Counts::new(limits.per_participant_max),
         }
     }
 
     async fn admit(&self, socket: &TcpListener) -> Admitted {
         let place = acquire(&self.all).await;
-        let handshake_place = acquire(&self.unauthenticated).await;
         let (socket, peer_addr) = loop {
             match socket.accept().await {
                 Ok(accepted) => break accepted,
@@ -166,7 +181,8 @@ impl Gate {
                 }
             }
         };
-        let address_place = AddressPlace::take(&self.addresses, peer_addr.ip().to_canonical(), self.per_address_max);
+        let address_place = self.addresses.take(network_of(peer_addr.ip()));
+        let handshake_place = self.handshakes.take().await;
         Admitted { socket, peer_addr, place, handshake_place, address_place }
     }
 }
@@ -177,35 +193,11 @@ async fn acquire(places: &Arc<Semaphore>) -> OwnedSemaphorePermit {
     Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed")
 }
 
-/// One unfinished handshake of a network address.
-struct AddressPlace {
-    addresses: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
-    address: IpAddr,
-}
-
-impl AddressPlace {
-    fn take(addresses: &Arc<Mutex<BTreeMap<IpAddr, usize>>>, address: IpAddr, max: usize) -> Option<Self> {
-        let mut counts = addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        // A refused address has `max` entries or more, so a fresh row of zero cannot be left behind unless max is zero.
-        if *count >= max {
-            return None;
-        }
-        *count += 1;
-        drop(counts);
-        Some(Self { addresses: Arc::clone(addresses), address })
-    }
-}
-
-impl Drop for AddressPlace {
-    fn drop(&mut self) {
-        let mut counts = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
+/// What counts as one address: one host has a whole IPv6 network of 64 bits (RFC 4291, section 2.5.4).
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -215,37 +207,69 @@ struct Reception {
     pins: PinLookup,
     limits: ListenerLimits,
     arrivals: mpsc::Sender<Arrival>,
+    participants: Counts<(ParticipantId, PinStatus)>,
+    unheard: Arc<AtomicU64>,
 }
 
 impl Reception {
     async fn receive(self, admitted: Admitted) {
         let Admitted { socket, peer_addr, place, handshake_place, address_place } = admitted;
         let outcome = match &address_place {
-            Some(_) => self.shake_hands(socket).await,
+            Some(_) => tokio::select! {
+                outcome = self.shake_hands(socket, &handshake_place) => outcome,
+                () = handshake_place.lost() => Err(HandshakeError::Crowded),
+            },
             None => Err(HandshakeError::Crowded),
         };
         // The handshake is over, whatever its outcome: a slow consumer of arrivals must not hold up the next ones.
         drop((handshake_place, address_place));
-        match outcome {
-            Ok(authenticated) => {
-                let idle = self.limits.idle.clone();
-                let connection = Connection::new(authenticated, peer_addr, &self.pins, idle, Some(place));
+        let connected = outcome.and_then(|authenticated| {
+            let pin = PinStatus::of(&authenticated.peer.certificate_key, &(self.pins)(authenticated.peer.participant));
+            let who = (authenticated.peer.participant, pin);
+            let participant = self.participants.take(who).ok_or(HandshakeError::Crowded)?;
+            let place = LinkPlace { _all: place, _participant: participant };
+            Ok(Connection::new(authenticated, peer_addr, pin, self.limits.idle.clone(), Some(place)))
+        });
+        match connected {
+            Ok(connection) => {
                 tracing::debug!(peer = %connection.peer, %peer_addr, pin = ?connection.pin, "peer authenticated");
                 // An error means that the daemon is stopping; the connection closes with it.
                 let _ = self.arrivals.send(Arrival::Connected(Box::new(connection))).await;
             }
             Err(error) => {
-                tracing::info!(%peer_addr, %error, "connection refused");
+                let unheard = self.unheard.swap(0, Ordering::Relaxed);
                 // Not waited for: refusals must not pile up behind a busy daemon.
-                let _ = self.arrivals.try_send(Arrival::Refused { peer_addr, error });
+                if self.arrivals.try_send(Arrival::Refused { peer_addr, error, unheard }).is_err() {
+                    self.unheard.fetch_add(unheard + 1, Ordering::Relaxed);
+                }
             }
         }
     }
 
-    async fn shake_hands(&self, socket: TcpStream) -> Result<handshake::Authenticated, HandshakeError> {
+    async fn shake_hands(
+        &self,
+        socket: TcpStream,
+        place: &HandshakePlace,
+    ) -> Result<handshake::Authenticated, HandshakeError> {
         let deadline = Instant::now() + self.limits.handshake_timeout;
         // Receipts are small and urgent; a socket that refuses the option still serves.
         let _ = socket.set_nodelay(true);
+        timeout_at(deadline, socket.readable()).await.map_err(|_| HandshakeError::TimedOut)??;
+        place.spoke();
         handshake::accept(socket, &self.tls.load(), deadline).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_ipv6_network_counts_as_one_address() {
+        let of = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 }

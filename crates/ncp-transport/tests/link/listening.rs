@@ -6,6 +6,7 @@ use ncp_transport::frame::RawFrame;
 use ncp_transport::handshake::HandshakeError;
 use ncp_transport::limits::HANDSHAKE_TIMEOUT;
 use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -48,20 +49,55 @@ async fn at_the_limit_a_peer_waits_until_a_link_ends() {
 }
 
 #[tokio::test]
-async fn unfinished_handshakes_have_a_limit_of_their_own() {
+async fn the_oldest_silent_handshake_gives_way_when_too_many_are_unfinished() {
     let ca = Ca::new("a");
     let limits = ListenerLimits { unauthenticated_max: 2, ..ListenerLimits::default() };
     let mut listening = Hub::start_with(ca.hub().shared(), limits, no_pins());
-    let silent = [TcpStream::connect(listening.address).await, TcpStream::connect(listening.address).await];
-    let node = dialler(&ca.node("XA"), listening.address);
-    let dialling = tokio::spawn(async move { node.dial().await });
-    assert!(timeout(WHILE, listening.arrivals.recv()).await.is_err(), "no place yet");
-    drop(silent);
-    for _ in 0..2 {
-        assert_eq!(soon(listening.refusal()).await, HandshakeError::Closed);
+    let mut silent = Vec::new();
+    for _ in 0..5 {
+        silent.push(TcpStream::connect(listening.address).await.unwrap());
     }
+    // Each of the last three took a place, and the node takes another, of those who have said nothing.
+    let _at_node = soon(dialler(&ca.node("XA"), listening.address).dial()).await.unwrap();
+    let mut refused = 0;
+    loop {
+        match soon(listening.arrivals.recv()).await.unwrap() {
+            Arrival::Refused { error, .. } => {
+                assert_eq!(error, HandshakeError::Crowded);
+                refused += 1;
+            }
+            Arrival::Connected(connection) => {
+                assert_eq!(connection.peer.participant, id("XA"));
+                break;
+            }
+        }
+    }
+    assert!((3..=4).contains(&refused), "{refused}");
+    let mut end = [0; 1];
+    assert_eq!(soon(silent[0].read(&mut end)).await.ok(), Some(0), "the oldest went first");
+}
+
+#[tokio::test]
+async fn one_participant_cannot_take_every_place() {
+    let ca = Ca::new("a");
+    let limits = ListenerLimits { per_participant_max: 2, ..ListenerLimits::default() };
+    let node = ca.node("XA");
+    let pinned = node.key_id;
+    let mut listening = Hub::start_with(ca.hub().shared(), limits, std::sync::Arc::new(move |_| vec![pinned]));
+    let mut links = Vec::new();
+    for _ in 0..2 {
+        links.push((soon(dialler(&node, listening.address).dial()).await, soon(listening.connection()).await));
+    }
+    let _third = soon(dialler(&node, listening.address).dial()).await;
+    assert_eq!(soon(listening.refusal()).await, HandshakeError::Crowded);
+    // Others have their places: another participant, and who comes under the same name with another key.
+    for other in ["XB", "XA"] {
+        links
+            .push((soon(dialler(&ca.node(other), listening.address).dial()).await, soon(listening.connection()).await));
+    }
+    drop(links.remove(0));
+    let _again = soon(dialler(&node, listening.address).dial()).await;
     assert_eq!(soon(listening.connection()).await.peer.participant, id("XA"));
-    assert!(soon(dialling).await.unwrap().is_ok());
 }
 
 #[tokio::test]
