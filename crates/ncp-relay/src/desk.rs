@@ -13,8 +13,10 @@ use ncp_protocol::reject::RejectCode;
 use ncp_store::reader::{ReadError, Reader};
 use ncp_store::spool::{RecordKind, RecordName};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::hub::Hub;
+use crate::limits::CHECKPOINT_LOOK_EVERY;
 use crate::link::{Asked, Link, LinkEnd, TaskEnd};
 
 /// Serves until the link ends.
@@ -22,6 +24,7 @@ use crate::link::{Asked, Link, LinkEnd, TaskEnd};
 /// # Errors
 /// Why the link ends.
 pub(crate) async fn run(link: Arc<Link>, mut questions: mpsc::Receiver<Asked>) -> TaskEnd {
+    let mut looked: Option<Instant> = None;
     loop {
         tokio::select! {
             question = questions.recv() => match question.ok_or(LinkEnd::Closed)? {
@@ -34,6 +37,13 @@ pub(crate) async fn run(link: Arc<Link>, mut questions: mpsc::Receiver<Asked>) -
                     let answer = entries(&link, get).await?;
                     link.frames.send(answer).await?;
                 }
+                Asked::Checkpoint(notes) => {
+                    // Each costs signature checks, and needs no credit. Newer ones come soon enough.
+                    if looked.is_none_or(|looked| looked.elapsed() >= CHECKPOINT_LOOK_EVERY) {
+                        looked = Some(Instant::now());
+                        look_at(&link, notes).await?;
+                    }
+                }
             },
             () = link.signals.directory.notified() => {
                 let directory = link.hub.directory.load();
@@ -43,6 +53,17 @@ pub(crate) async fn run(link: Arc<Link>, mut questions: mpsc::Receiver<Asked>) -
             }
         }
     }
+}
+
+/// Looks at the first note of the peer's own log, on a worker.
+///
+/// # Errors
+/// [`RejectCode::CheckpointInconsistent`].
+pub(crate) async fn look_at(link: &Arc<Link>, notes: Vec<String>) -> Result<(), LinkEnd> {
+    let start = format!("ncp/{}/{}/{}/", link.hub.network.label(), link.peer, LogName::Node);
+    let Some(note) = notes.into_iter().find(|note| note.starts_with(&start)) else { return Ok(()) };
+    let looking = Arc::clone(link);
+    link.hub.work(move || keep_checkpoints(&looking, &[note])).await?
 }
 
 /// As many leaves of `public` as fit a frame, from the one asked for; the peer asks again for the rest.
@@ -172,15 +193,6 @@ fn against(held: Option<&Checkpoint>, shown: &Checkpoint) -> Shown {
         Some(held) if shown.size < held.size => Shown::Behind,
         Some(held) if shown.root != held.root => Shown::Forked,
         Some(_) => Shown::Known,
-    }
-}
-
-/// Keeps the checkpoint under which evidence of a peer came, if it is newer. The evidence itself is verified and durable.
-pub(crate) fn keep_newer(hub: &Hub, peer: ParticipantId, note: &str) {
-    for (shown, judged) in judge(hub, peer, &[note.to_owned()]) {
-        if judged == Shown::Newer {
-            hub.held.keep(&shown.checkpoint().origin, shown.note());
-        }
     }
 }
 

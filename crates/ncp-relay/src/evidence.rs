@@ -22,6 +22,7 @@ use tokio::time::sleep;
 
 use crate::clock;
 use crate::core::command::{Command, Reply, Stamp, StoreEvidence};
+use crate::desk;
 use crate::directory::Directory;
 use crate::hub::Asked;
 use crate::limits::{EVIDENCE_PAUSE, EVIDENCE_TEXT_MAX};
@@ -56,7 +57,7 @@ async fn store(link: &Arc<Link>, receipts: Receipts, odd: &mut Seldom) -> Result
         return Err(LinkEnd::Cut(RejectCode::EvidenceInvalid));
     }
     if let Some(newest) = verified.last() {
-        crate::desk::keep_newer(hub, peer, &newest.checkpoint);
+        desk::look_at(link, vec![newest.checkpoint.clone()]).await?;
     }
     for piece in &verified {
         hub.belief.heard(peer, piece.stated);

@@ -83,6 +83,8 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_millis(HELLO_TIMEOUT_MS);
 pub const PING_EVERY: Duration = Duration::from_millis(PING_EVERY_MS);
 /// How often the relay tells a peer its newest checkpoint, at most.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// How often the relay looks at a checkpoint that a peer shows on its own account, at most.
+pub const CHECKPOINT_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the relay looks for envelopes that are due to expire.
 pub const EXPIRY_EVERY: Duration = Duration::from_secs(1);
 /// How far wall and monotonic clock may drift apart in [`CLOCK_DRIFT_OVER`] before nothing expires.

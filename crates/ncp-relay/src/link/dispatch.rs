@@ -29,6 +29,8 @@ pub enum Asked {
     Public(PublicGet),
     /// Signed directory data.
     Entries(EntryGet),
+    /// To look at the newest checkpoint of the peer's own log.
+    Checkpoint(Vec<String>),
 }
 
 /// Where frames go.
@@ -173,7 +175,7 @@ fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), Stuck> {
         Frame::Credit(frame::Credit { envelopes, bytes }) => Ok(link.granted(Credit { envelopes, bytes })?),
         Frame::PublicGet(get) => put(&inlets.desk, Asked::Public(get)),
         Frame::EntryGet(get) => put(&inlets.desk, Asked::Entries(get)),
-        Frame::Checkpoint(checkpoint) => Ok(crate::desk::keep_checkpoints(link, &checkpoint.notes)?),
+        Frame::Checkpoint(checkpoint) => put(&inlets.desk, Asked::Checkpoint(checkpoint.notes)),
         Frame::Ping(frame::Ping { nonce }) => {
             link.frames.offer(frame::Pong { nonce });
             Ok(())

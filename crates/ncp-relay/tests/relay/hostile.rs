@@ -1,9 +1,9 @@
 //! Peers that break the protocol are told a code and cut off; others are served on.
 
 use ncp_protocol::event::EnvelopeKey;
-use ncp_protocol::frame::{BodyChunk, Frame, Ping, Pong, Refused, Restricted, Submit};
+use ncp_protocol::frame::{BodyChunk, Checkpoint, Frame, Ping, Pong, Receipts, Refused, Restricted, Submit};
 use ncp_protocol::header::Header;
-use ncp_protocol::ids::{Digest, NetworkId};
+use ncp_protocol::ids::{Digest, Epoch, LogName, LogOrigin, NetworkId};
 use ncp_protocol::limits::ENVELOPE_MAX;
 use ncp_protocol::reject::RejectCode;
 use ncp_relay::start::Running;
@@ -229,4 +229,48 @@ async fn an_odd_piece_of_evidence_blocks_nothing() {
     assert_eq!(peer.hello.as_ref().unwrap().receipts.number, 2);
     originator.settle().await;
     still_serves(&network, hub, &xa, &xb).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_under_two_branches_of_a_log_cuts_the_link() {
+    let (network, hub, xa, xb) = hub().await;
+    let mut originator = Peer::connect(&network, &xa, hub.address).await;
+    for n in 1..=2 {
+        originator.submit(&network, &Message::new(n, 1), &xb).await;
+    }
+    let mut peer = Peer::connect(&network, &xb, hub.address).await;
+    let deliveries = [peer.expect_delivery().await, peer.expect_delivery().await];
+    let kind = ncp_protocol::event::EvidenceKind::ContentConsignment;
+    let done = ncp_protocol::event::Outcome::Done;
+    // Two logs under one key, each with its own first leaf.
+    let [one, other] = [0, 1].map(|n: usize| {
+        let delivery = deliveries.get(n).unwrap();
+        peer.state(&network, &mut Log::default(), &delivery.envelope, kind, done)
+    });
+    peer.hand_in(1, vec![one]).await;
+    peer.send(Receipts { epoch: Epoch(1), first: 2, proofs: vec![other] }).await;
+    assert_eq!(peer.expect_bye().await, Some(RejectCode::CheckpointInconsistent));
+    still_serves(&network, hub, &xa, &xb).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_note_of_a_frame_is_looked_at() {
+    let (network, hub, xa, xb) = hub().await;
+    let mut peer = Peer::connect(&network, &xa, hub.address).await;
+    let origin = LogOrigin { network: network.id, participant: xa.id, log: LogName::Node, epoch: Epoch(1) };
+    let note = |root| {
+        let root = Digest([root; 32]);
+        let checkpoint = ncp_protocol::checkpoint::Checkpoint { origin: origin.to_string(), size: 9, root };
+        checkpoint.sign(&xa.log()).note().to_owned()
+    };
+    // The first is kept, and the others, which cost as much each, are not read.
+    peer.send(Checkpoint { notes: (1..=32).map(note).collect() }).await;
+    // The desk answers in order.
+    peer.send(ncp_protocol::frame::EntryGet { root_version: 0, digests: vec![xb.digest] }).await;
+    assert!(matches!(peer.matter().await, Frame::Entries(_)));
+    let mut again = Peer::connect(&network, &xa, hub.address).await;
+    assert_eq!(again.hello.as_ref().unwrap().checkpoints, [note(1)]);
+    again.send(Checkpoint { notes: vec![note(2)] }).await;
+    assert_eq!(again.expect_bye().await, Some(RejectCode::CheckpointInconsistent));
+    still_serves(&network, hub, &xb, &xa).await;
 }
