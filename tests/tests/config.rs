@@ -5,6 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use e2e::binaries::Program;
 use e2e::folder::contents;
@@ -88,6 +89,24 @@ async fn a_missing_configuration_is_named() {
     for program in [Program::Relay, Program::Node] {
         let config = folder.path().join("none.toml");
         check(&refused_start(program, &config), 78, "NCP-E1101", &["none.toml"]);
+    }
+}
+
+#[tokio::test]
+async fn a_file_at_the_place_of_the_socket_is_not_removed() {
+    let network = stopped().await;
+    for (program, config, data) in daemons(&network) {
+        let extra = config.with_file_name(format!("{}.d", config.file_name().expect("a name").to_string_lossy()));
+        fs::create_dir(&extra).expect("a folder");
+        fs::write(extra.join("socket.toml"), format!("api-socket = {:?}\n", data.join(KEY))).expect("written");
+        let before = contents(&data);
+        let words = [KEY, "is a file that is no socket; nothing removed", "change api-socket"];
+        check(&refused_start(program, &config), 78, "NCP-E1204", &words);
+        let said = Command::new(program.path()).arg("--config").arg(&config).arg("--check-config").output();
+        let said = said.expect("it runs");
+        let log = String::from_utf8_lossy(&said.stderr).into_owned();
+        check(&Ended { status: said.status, log }, 78, "NCP-E1204", &words);
+        assert_eq!(contents(&data), before, "{} changed its data folder", program.name());
     }
 }
 

@@ -1,8 +1,8 @@
 //! The local API: HTTP/1.1 and JSON over a Unix socket (OPERATORS: local API). One module per resource; what is asked is
 //! checked in [`ask`], what is answered is made in [`crate::views`].
 //!
-//! The socket is mode 0660: its group may ask, the officer table decides. A socket file that a crash left is removed; one
-//! at which something answers is not. Every error is a problem of the registry; one that means that the store cannot be
+//! The socket is mode 0660: its group may ask, the officer table decides. A socket that a crash left is removed; one at
+//! which something answers is not, nor is any other file. Every error is a problem of the registry; one that means that the store cannot be
 //! read or has stopped ends the daemon.
 
 mod ask;
@@ -37,7 +37,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::serve::IncomingStream;
 use ncp_api::{ErrorCode, Fault, PROBLEM_MEDIA_TYPE, Problem, path};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 
 pub(crate) use officers::officer_names;
 
@@ -62,7 +62,7 @@ impl Socket {
 
     /// Removes the file: the next start finds a free place.
     pub fn remove(&self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
+        if let Err(error) = ncp_api::socket::remove(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "the socket file stays behind");
         }
     }
@@ -73,15 +73,8 @@ impl Socket {
 /// # Errors
 /// [`ErrorCode::SocketInUse`] if something answers there; [`ErrorCode::SocketFolderUnusable`].
 pub async fn listen(path: &Path) -> Result<Socket, Fault> {
-    let unusable =
-        |error: std::io::Error| ErrorCode::SocketFolderUnusable.with("path", path.display()).with("reason", error);
-    if UnixStream::connect(path).await.is_ok() {
-        return Err(ErrorCode::SocketInUse.with("path", path.display()).with("key", "api-socket"));
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(error)),
-        Ok(()) | Err(_) => {}
-    }
+    let unusable = |error: std::io::Error| ncp_api::socket::unusable(path, &error);
+    ncp_api::socket::clear(path).await?;
     let listener = UnixListener::bind(path).map_err(unusable)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(unusable)?;
     Ok(Socket { path: path.to_owned(), listener: Some(listener) })

@@ -65,7 +65,8 @@ fn main() -> ExitCode {
 
 /// Reads a configuration as the daemon would, and says so if it is good.
 fn check(file: &Path) -> Result<(), Vec<Fault>> {
-    Config::load(file)?;
+    let config = Config::load(file)?;
+    ncp_api::socket::check(&config.api_socket).map_err(|fault| vec![fault])?;
     // Nobody to tell if standard output is closed; the exit code says it too.
     let _ = writeln!(std::io::stdout(), "{}: ok", file.display());
     Ok(())

@@ -31,6 +31,9 @@ fn main() -> ExitCode {
         Err(faults) => return fail(&faults),
     };
     if arguments.check_config {
+        if let Err(fault) = ncp_api::socket::check(&config.api_socket) {
+            return fail(&[fault]);
+        }
         // A reader that went away has seen enough.
         let _ = writeln!(io::stdout(), "{}: ok", arguments.config.display());
         return ExitCode::SUCCESS;

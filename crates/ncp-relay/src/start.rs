@@ -8,6 +8,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -19,7 +20,7 @@ use ncp_store::committer::{Running as RunningStore, StoreHandle};
 use ncp_store::disk::RealDisk;
 use ncp_store::engine::Fatal;
 use ncp_store::held::{Held, HeldError};
-use ncp_store::lock::{FORMAT, FormatError, LockError};
+use ncp_store::lock::{FORMAT, FormatError, LockError, holder};
 use ncp_store::reader::Reader;
 use ncp_store::recovery::LogKey;
 use ncp_store::store::{Store, StoreError, StoreOptions};
@@ -70,7 +71,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         .await
         .map_err(|panic| ErrorCode::InternalFault.with("reason", panic))??;
     let listener = bind(&config)?;
-    let mut socket = Socket::bind(&config.api_socket)?;
+    let mut socket = Socket::bind(&config.api_socket).await?;
     let address = listener.local_addr();
     let (store, held, keys) = recover(opened, &config).await?;
     let newest = newest_event(&store.reader());
@@ -186,7 +187,7 @@ async fn recover(opened: Opened, config: &Config) -> Result<(Store<Relay>, Held,
     let (store, strays, held) = store
         .await
         .map_err(|panic| ErrorCode::InternalFault.with("reason", panic))?
-        .map_err(|error| store_fault(&folder.display(), &error))?;
+        .map_err(|error| store_fault(&folder, &error))?;
     let strays = strays.map_err(|error| damaged(&folder.display(), &error))?;
     let held = held.map_err(|error| damaged(&folder.display(), &error))?;
     tracing::info!(report = ?store.report(), strays, "the store has recovered");
@@ -279,9 +280,13 @@ async fn join(committer: JoinHandle<Result<(), Fatal>>) -> Result<(), Fault> {
     }
 }
 
-fn store_fault(folder: &dyn core::fmt::Display, error: &StoreError) -> Fault {
+fn store_fault(path: &Path, error: &StoreError) -> Fault {
+    let folder = &path.display();
     match error {
-        StoreError::Lock(LockError::Held) => ErrorCode::DataFolderInUse.with("folder", folder).with("pid", "another"),
+        StoreError::Lock(LockError::Held) => {
+            let holder = holder(path).map_or_else(|| "of another daemon".to_owned(), |pid| pid.to_string());
+            ErrorCode::DataFolderInUse.with("folder", folder).with("pid", holder)
+        }
         StoreError::Lock(LockError::Format(FormatError::Newer { found })) => {
             let fault = ErrorCode::DataFolderNewer.with("folder", folder).with("found", found);
             fault.with("known", FORMAT).with("needed", format!("that knows format {found}"))

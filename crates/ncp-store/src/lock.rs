@@ -64,6 +64,21 @@ pub enum FormatError {
     Damaged,
 }
 
+/// The process that holds the folder, as far as the system tells.
+#[must_use]
+pub fn holder(folder: &Path) -> Option<u32> {
+    let inode = std::fs::metadata(folder.join(LOCK)).ok()?.ino();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // `1: FLOCK  ADVISORY  WRITE 4711 fd:00:1234567 0 EOF`; a waiter has `->` behind its number.
+    let holders = locks.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, _, pid, file, ..] = fields.as_slice() else { return None };
+        let number: u64 = file.rsplit(':').next()?.parse().ok()?;
+        if number == inode { pid.parse().ok() } else { None }
+    });
+    holders.into_iter().next()
+}
+
 /// A data folder that this process holds. Dropping it lets go.
 pub struct DataFolder {
     disk: RealDisk,
@@ -173,7 +188,9 @@ mod tests {
         let folder = private_folder();
         let held = DataFolder::open(folder.path()).unwrap();
         assert!(matches!(DataFolder::open(folder.path()), Err(LockError::Held)));
+        assert_eq!(holder(folder.path()), Some(std::process::id()));
         drop(held);
+        assert_eq!(holder(folder.path()), None);
         DataFolder::open(folder.path()).unwrap();
     }
 

@@ -115,7 +115,7 @@ error_codes! {
         cause "{path}: {reason}" try "make the folder with the daemon's user as owner, or change {key}"
         explain "The API listens on a Unix socket, which needs a folder in which the daemon may write. Under systemd RuntimeDirectory makes it. A path may not be longer than 107 bytes.";
     1301 DataFolderUnusable Config 500 "the data folder cannot be used"
-        cause "{folder}: {reason}" try "make it with the daemon's user as owner and mode 0700"
+        cause "{folder}: {reason}" try "correct data-dir if it is another; otherwise give it the daemon's user as owner and mode 0700"
         explain "The data folder holds journal, spool, index and keys. It must exist, belong to the daemon's user and be closed to all others. The daemon changes nothing in a folder that it refuses.";
     1302 DataFolderInUse Later 500 "the data folder is in use by another process"
         cause "process {pid} holds the lock of {folder}" try "stop that process; if it is the daemon, it already runs"
@@ -124,7 +124,7 @@ error_codes! {
         cause "{folder} has format {found}; this program knows formats up to {known}" try "start the program of version {needed} or later"
         explain "A newer program wrote this folder. An older one would misread it, so it stops without changing a byte. Going back is possible only from the copy that the upgrade kept.";
     1304 DataFolderForeign Config 500 "the data folder belongs to another participant or network"
-        cause "{folder} was made for {found}, the configuration names {expected}" try "correct the configuration, or name another data folder"
+        cause "{folder} was made for {found}, this daemon is {expected} by its configuration and its root of trust" try "correct the configuration, or name another data folder"
         explain "A data folder belongs to one participant in one network for ever: its log names both. Mixing two would make evidence void.";
     1901 InputNeeded Usage 400 "an answer is needed and nobody can be asked"
         cause "{what} is missing, and there is no terminal or --no-input is set" try "give {flag}"
@@ -159,7 +159,7 @@ error_codes! {
         cause "{file} holds the key {found}, the directory entry names {expected}" try "install the keys that belong to the entry, or admit a new entry"
         explain "Others verify this participant by the keys in its directory entry. A daemon with other keys would produce signatures that nobody accepts, so it does not start.";
     2107 KeyExpired Config 500 "the {what} has expired"
-        cause "it was valid until {until}" try "make a new one and have its entry admitted"
+        cause "it was valid until {until}" try "tell the Secretariat: renewing it is not built yet; the membership alone is renewed, by  ncpctl hub admit"
         explain "Keys and certificates have an end so that a stolen one does not serve for ever. Warnings come 30, 14, 7 and 1 days before.";
     2108 PassphraseEmpty Usage 400 "the passphrase is empty"
         cause "a key without passphrase is open to whoever copies its file" try "choose a passphrase, or say --no-passphrase on a machine for tests"
@@ -167,6 +167,9 @@ error_codes! {
     2109 PassphraseFileUnusable Config 400 "the passphrase file cannot be used"
         cause "{file}: {reason}" try "write the passphrase into a file of mode 0600, or leave the option out to be asked"
         explain "A passphrase is read from the first line of a file that only its owner can read. It never stands on a command line or in the environment, where others could see it.";
+    2110 KeyFileForeign Config 500 "the {what} belongs to another user"
+        cause "{file} belongs to uid {owner}, and this program runs as another user" try "chown it to the user that runs the daemon, as the other files of that folder"
+        explain "Whoever owns a file can read and replace it. A key file belongs to the user that runs the program, or to root, and to nobody else. If another user had it, think about who could have read it.";
     2201 OfficerKeyMissing Config 400 "your officer key is missing"
         cause "there is no file {file}" try "ncpctl keys init --officer, or name the file with --officer-key"
         explain "What an officer drafts, edits, approves, rejects, holds or withdraws is signed with the officer's own key. The private half never reaches the node; the public half is entered by ncpctl officers add.";
@@ -194,21 +197,30 @@ error_codes! {
     2210 OfficerRequestReplayed Denied 401 "this signed request was seen before"
         cause "its fresh number was used at {time}" try "run the command again; it signs a new request"
         explain "Each signed request carries a number that is used once. The same bytes came twice: a retry by a tool in between, or somebody who recorded the first.";
-    2211 OfficerNumberTaken Data 409 "the officer number was given before"
-        cause "number {officer} belongs to an officer, present or past" try "choose a free number"
-        explain "The journal knows officers by number alone. A number given twice would make it unclear who acted, so numbers are never reused, also not of disabled officers.";
+    2211 OfficerNumberTaken Data 409 "number, account or key belongs to another officer"
+        cause "{what} is that of officer {officer}" try "choose another:  ncpctl officers list  shows those that are taken"
+        explain "The journal knows officers by number alone, and people by their keys. Given twice they would make it unclear who acted, so numbers and keys are never used again, also not those of disabled officers; an account is one enabled officer's.";
     2212 OfficerSecondNeeded Denied 403 "a second officer has to agree"
         cause "{action} needs the signatures of two supervisors; {count} was given" try "have another supervisor send the same with  ncpctl officers add"
         explain "Nobody appoints officers alone. Two supervisors send the same number, account, key and roles, each signed with an own key; the node takes it when both have.";
     2213 OfficerLastSupervisor Denied 409 "the last supervisors cannot be disabled"
-        cause "after this nobody could enter or disable an officer" try "enter another supervisor first"
-        explain "At least two enabled supervisors must remain, because changing the officer table takes two.";
+        cause "fewer than two supervisors would be left, and entering an officer takes two" try "enter another supervisor first:  ncpctl officers add"
+        explain "At least two enabled supervisors must remain, because changing the officer table takes two. Officers of the configuration count only at the first start, so nothing else could mend it.";
     2214 OperatorOnly Denied 403 "only this machine's operator may do this"
         cause "the request came from uid {found}" try "run it as root or as the daemon's user"
         explain "Operations on the daemon itself are for root and for the daemon's own account, which the kernel names at the other end of the socket.";
     2215 OfficerSignatureMissing Denied 401 "the request is not signed by an officer"
         cause "{action} is done in an officer's name" try "name your officer key with --officer-key"
         explain "Who reads content, drafts, approves or holds is named by a signature with the officer's own key, beside the account that the kernel names.";
+    2216 OfficerLastReleaser Denied 409 "the last releaser cannot be disabled"
+        cause "without officer {officer} nobody could release a message" try "enter another releaser first:  ncpctl officers add"
+        explain "Nothing leaves without the approval of a releaser who did not draft it. Disabling cannot be undone, so one releaser must remain; a hold stops what should not leave meanwhile.";
+    2217 NobodyReleases Config 503 "nothing can be released"
+        cause "enabled are {drafters} who draft and {releasers} who release; it takes one of each, and two persons" try "two supervisors enter another officer:  ncpctl officers add"
+        explain "Whoever drafted a message never releases it. With the officers that are enabled no message can get both, so none leaves this node.";
+    2218 SupervisorsTooFew Config 503 "the officer table cannot be changed"
+        cause "enabled supervisors: {count}; entering an officer takes two" try "keep the officers that are left; no command mends this"
+        explain "Officers are entered by two supervisors. The configuration names them only at the first start, while the journal knows none.";
     2301 EntryInstalledAlready Config 409 "keys are installed already"
         cause "{folder} holds the entry {found}" try "name an empty folder, or go on with the keys that are there"
         explain "Making or installing keys twice would leave a node with keys that its directory entry does not name. Nothing was changed.";
@@ -226,9 +238,13 @@ error_codes! {
         cause "{reason}" try "leave the sizes of the roles out, or say --class test for a drill"
         explain "In a live network at least three of at least five States' keys name the keys of all roles, and two of at least three persons of the Secretariat sign the membership. Fewer would let too few hands substitute a participant.";
 
+    2306 NetworkFileForeign Config 500 "a file of the network does not belong here"
+        cause "{file}: {reason}" try "{remedy}"
+        explain "Certificates, root of trust and entries came with joining and fit the keys that lie beside them. This one is of another participant or network, or damaged. Nothing was changed; the hub's answer still holds the right one.";
+
     // 3: link.
     3001 DaemonUnreachable Unavailable 503 "the daemon does not answer"
-        cause "{socket}: {reason}" try "systemctl status {unit}, or name the socket with --node"
+        cause "{socket}: {reason}" try "start the daemon ({unit}), or name its socket with --node"
         explain "ncpctl speaks to the daemon over its Unix socket. Nothing listens there: the daemon is stopped, still starting, or the path is another.";
     3002 DaemonForbidden Denied 403 "you may not use the daemon's socket"
         cause "{socket}: {reason}" try "have your account added to the group ncp-api, then log in again"
@@ -246,7 +262,7 @@ error_codes! {
         cause "{peer}: {reason}" try "compare the installed authority with the hub's operator; do not install another one unseen"
         explain "The certificate was issued by an authority that is not the one installed at joining. Somebody may stand in between, for example a proxy that opens TLS.";
     3103 CertificateExpired Config 502 "a certificate has expired"
-        cause "the certificate of {peer} was valid until {until}" try "ask the hub's operator for a new one; an operator makes it with  ncpctl hub admit"
+        cause "the certificate of {peer} was valid until {until}" try "tell the hub's operator: renewing certificates is not built yet"
         explain "A certificate is valid for a limited time. The link stays down until it is renewed; messages wait.";
     3104 PinMismatch Unavailable 502 "the peer's key is not the one that the directory pins"
         cause "{peer} presented {found}" try "compare fingerprints with {peer} by telephone before you do anything"
@@ -275,6 +291,12 @@ error_codes! {
     3112 KeysInUseElsewhere Unavailable 502 "another process uses this node's keys"
         cause "{peer} took a newer link of this participant and ended this one" try "find the other machine or folder that runs as this participant, and stop it"
         explain "A participant has one link, and the newest one stands. Somebody else dials with this node's key and certificate: a copy of its data folder that runs beside it, most likely, or the machine that it was moved from. Two copies fork the log, after which one of them is void. If nobody of yours runs a second one, the keys were stolen: have the participant suspended.";
+    3113 ClockDiffers Config 503 "this machine's clock differs from the hub's"
+        cause "this machine's clock is {minutes} min {direction} the hub's" try "compare both with a third clock, and mend the time service of the one that is wrong:  timedatectl"
+        explain "The hub says in a signed statement what time it has. What is sealed more than ten minutes ahead of its clock is refused, signatures and certificates count from their times, and a statement from the future is not believed.";
+    3114 EnvelopeRefused Unavailable 503 "the hub does not take a message"
+        cause "{reference} to {recipient}: HUB says {reject}; since {since}, offered again at {next}" try "{remedy}"
+        explain "The hub looked at the sealed envelope and refused it for the reason that it names. Nothing is lost: the node offers it again until its last date. A reason that can never pass ends the attempt, and the message is shown as failed.";
     3201 WaitTimeout Later 504 "still pending"
         cause "{reference} is {state} after {seconds} s" try "ncpctl status {reference}"
         explain "The message goes on; only the waiting ended. Nothing has to be sent again.";
@@ -338,10 +360,10 @@ error_codes! {
         cause "approvals come from other persons than the drafter" try "ask an officer with role releaser ({count} enabled)"
         explain "Nothing leaves on one person's word alone. Whoever drafted or last edited a message never counts as an approver of it, whatever roles that officer has.";
     4204 ApprovedAlready Data 409 "you approved this message already"
-        cause "officer {officer} approved {reference} on {time}" try "another officer has to approve it"
+        cause "officer {officer} approved {reference} before" try "another officer has to approve it"
         explain "Two approvals come from two persons. A second approval by the same officer changes nothing.";
     4205 ReleaseEditedMeanwhile Denied 409 "the message was edited after it was shown to you"
-        cause "you signed revision {signed}; now revision {current} waits" try "ncpctl release show {reference}  and look at it again"
+        cause "another revision of {reference} waits now than the one that you signed" try "ncpctl release show {reference}  and look at it again"
         explain "An edit voids all approvals and every code. What is approved is exactly what was shown.";
     4206 ApprovalSignatureBad Denied 403 "the approval's signature does not verify"
         cause "it does not cover commitment, recipients, precedence and last date of {reference}" try "ncpctl release show {reference}  and approve again"
@@ -356,7 +378,7 @@ error_codes! {
         cause "{reference} has {count} parts; {part} is none of them" try "ncpctl show {reference}"
         explain "Parts are numbered from 1 in the order of the message.";
     4304 ContentErased NotFound 410 "the content was erased"
-        cause "the content keys of {reference} were destroyed on {time}" try "ncpctl status {reference}  still shows the evidence"
+        cause "the content keys of {reference} were destroyed" try "ncpctl status {reference}  still shows the evidence"
         explain "Erasing destroys the keys of the content. What the journal says and its evidence remain; the content does not come back.";
     4305 NotAnswerable Data 409 "this message takes no response"
         cause "{reference} is a {kind}" try "use  ncpctl send --in-reply-to {reference}"
@@ -443,8 +465,8 @@ error_codes! {
         cause "{reason}" try "upload it again"
         explain "Length or digest of the bytes that arrived differ from those in the headers. Nothing of it was kept.";
     4413 OutputExists Data 409 "a file would be overwritten"
-        cause "{file} exists" try "name another folder with --to"
-        explain "Saving never overwrites. After save the content has left the system; handling codes are no longer enforced by it.";
+        cause "{file} exists" try "{remedy}"
+        explain "Nothing that is written out overwrites a file. What save has written has left the system; handling codes are no longer enforced by it.";
 
     // 5: storage and the daemon.
     5101 DiskFull Later 507 "the disk is nearly full"
@@ -454,8 +476,8 @@ error_codes! {
         cause "{folder}: {reason}" try "delete nothing; put back a backup of the folder"
         explain "Journal or spool hold bytes that do not agree with their checksums, not only at the end where a power cut can tear them. The daemon does not start, because guessing could hide a loss.";
     5103 StoreStopped Unavailable 503 "the store has stopped"
-        cause "{reason}" try "look at the disk, then restart the daemon"
-        explain "A write or sync failed. After that nobody knows what is on the disk, so the daemon stops and finds out at the next start. What was answered before is safe.";
+        cause "{reason}" try "look at the disk, restart the daemon; before you repeat anything, look whether it was done:  ncpctl release list"
+        explain "A write or sync failed. After that nobody knows what is on the disk, so the daemon stops and finds out at the next start. What was answered before is safe. What was asked at that moment may have been done or not: a draft may wait for release although its command failed.";
     5104 StoreIo Io 500 "the store cannot be opened"
         cause "{folder}: {reason}" try "check permissions and the file system"
         explain "The operating system refused a file of the data folder.";
@@ -512,8 +534,8 @@ error_codes! {
         cause "{participant} is in the directory, but nobody here has pinned it" try "compare by telephone, then  ncpctl directory pin {participant} --fingerprint …"
         explain "The hub could enter a key of its own under a State's name. So the first entry counts only after people on both sides have read its fingerprint to each other.";
     7103 FingerprintDiffers Data 409 "the fingerprint is another one"
-        cause "{participant} has {found}, you gave {given}" try "call {participant} again and compare; do not pin what differs"
-        explain "The entry that the hub delivered is not the one whose fingerprint you were told. Either a digit was misread or the entry was substituted.";
+        cause "{reason}" try "call {participant} again and compare; do not go on with what differs"
+        explain "The entry that the hub delivered is not the one whose fingerprint you were told. Either a digit was misread or the entry was substituted. The fingerprint of what is here is not shown, so that nobody types it off the screen.";
     7104 ParticipantSuspended Denied 403 "the participant is suspended"
         cause "{participant}: {reason}" try "ask the Secretariat"
         explain "The Secretariat has closed this participant's access for a reason that the directory names. Nothing is sent to it and nothing accepted from it until that ends.";
@@ -521,7 +543,7 @@ error_codes! {
         cause "its timestamp ended at {until}" try "look at the hub: ncpctl doctor --only connection"
         explain "A signed timestamp shows that nobody holds back newer entries. After it ends nothing new is sealed; what is sealed already travels on.";
     7106 MembershipInvalid Data 422 "the membership statement is not valid"
-        cause "{reason}" try "have the holders of the role keys sign again"
+        cause "{reason}" try "at the hub:  ncpctl hub admit  with any admitted request, and a new name after --out"
         explain "The list of members is signed by as many role keys as the root of trust asks for, each counted once.";
     7107 EntryInvalid Data 422 "a directory entry is not valid"
         cause "{participant} version {version}: {reason}" try "have it made and signed again"

@@ -1,9 +1,10 @@
-//! The socket itself: made with mode 0660, removed at the end; one that a crash left is replaced, one that answers is not.
+//! The socket itself: made with mode 0660, removed at the end; one that a crash left is replaced, one that answers
+//! or any other file is not.
 
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener as StdListener, UnixStream};
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 
 use ncp_api::{ErrorCode, Fault};
@@ -21,20 +22,9 @@ impl Socket {
     ///
     /// # Errors
     /// [`ErrorCode::SocketInUse`], [`ErrorCode::SocketFolderUnusable`].
-    pub fn bind(path: &Path) -> Result<Self, Fault> {
-        let unusable = |error: io::Error| {
-            let fault = ErrorCode::SocketFolderUnusable.with("path", path.display()).with("reason", error);
-            fault.with("key", "api-socket")
-        };
-        match UnixStream::connect(path) {
-            Ok(_) => return Err(ErrorCode::SocketInUse.with("path", path.display()).with("key", "api-socket")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // Nobody answers: a crash left it.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                std::fs::remove_file(path).map_err(unusable)?;
-            }
-            Err(error) => return Err(unusable(error)),
-        }
+    pub async fn bind(path: &Path) -> Result<Self, Fault> {
+        let unusable = |error: io::Error| ncp_api::socket::unusable(path, &error);
+        ncp_api::socket::clear(path).await?;
         let listener = StdListener::bind(path).map_err(unusable)?;
         let socket = Self { path: path.to_owned(), listener: Some(listener) };
         std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(unusable)?;
@@ -55,7 +45,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         // One that stays is found dead at the next start.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = ncp_api::socket::remove(&self.path);
     }
 }
 
@@ -63,18 +53,18 @@ impl Drop for Socket {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_living_socket_is_left_alone_and_a_dead_one_replaced() {
+    #[tokio::test]
+    async fn a_living_socket_is_left_alone_and_a_dead_one_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("api.sock");
-        let living = Socket::bind(&path).unwrap();
-        assert_eq!(Socket::bind(&path).unwrap_err().code, ErrorCode::SocketInUse);
+        let living = Socket::bind(&path).await.unwrap();
+        assert_eq!(Socket::bind(&path).await.unwrap_err().code, ErrorCode::SocketInUse);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         drop(living);
         assert!(!path.exists());
         drop(StdListener::bind(&path).unwrap());
-        Socket::bind(&path).unwrap();
+        Socket::bind(&path).await.unwrap();
         let missing = folder.path().join("none/api.sock");
-        assert_eq!(Socket::bind(&missing).unwrap_err().code, ErrorCode::SocketFolderUnusable);
+        assert_eq!(Socket::bind(&missing).await.unwrap_err().code, ErrorCode::SocketFolderUnusable);
     }
 }
