@@ -14,6 +14,7 @@ pub(crate) mod authority;
 pub(crate) mod entry;
 pub(crate) mod files;
 pub(crate) mod folder;
+pub(crate) mod held;
 pub(crate) mod hub;
 pub(crate) mod membership;
 pub(crate) mod request;

@@ -68,6 +68,7 @@ const MESSAGE_ITEM: &[&str] = &[
     "state",
     "subject",
     "created",
+    "refused",
     "changed",
     "due",
     "opened",
@@ -119,6 +120,7 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
     ("ncp.me/1", &["officer", "roles", "participant", "hub", "outbox", "needs"]),
     ("ncp.inbox/1", MESSAGE_ITEM),
     ("ncp.outbox/1", MESSAGE_ITEM),
+    ("ncp.more/1", &["more", "shown"]),
     ("ncp.release/1", MESSAGE_ITEM),
     ("ncp.bulletins/1", MESSAGE_ITEM),
     ("ncp.message/1", MESSAGE),
@@ -155,6 +157,7 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
             "due",
             "not_after",
             "entries",
+            "refusals",
             "notes",
             "sentence",
             "receipts",
@@ -219,7 +222,11 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
             "peers",
         ],
     ),
-    ("ncp.keys-init/1", &["participant", "network", "fingerprint", "data_dir", "offline", "request"]),
+    (
+        "ncp.keys-init/1",
+        &["participant", "network", "fingerprint", "data_dir", "offline", "offline_keys_here", "request"],
+    ),
+    ("ncp.keys-list/1", &["participant", "network", "fingerprint", "complete", "data_dir"]),
     (
         "ncp.keys-install/1",
         &[

@@ -1,7 +1,8 @@
-//! `ncpctl keys`: makes and installs private keys, without a daemon.
+//! `ncpctl keys`: makes, installs and lists private keys, without a daemon.
 
 mod init;
 mod install;
+mod list;
 mod officer;
 
 use clap::Subcommand;
@@ -17,6 +18,8 @@ pub(crate) enum Keys {
     Init(init::Init),
     /// Install the hub's answer beside the keys that it answers
     Install(install::Install),
+    /// Say whose keys lie in a data folder: the fingerprints, and whether a key is missing
+    List(list::List),
 }
 
 impl Keys {
@@ -25,6 +28,7 @@ impl Keys {
         match self {
             Self::Init(init) => init.schema(),
             Self::Install(_) => install::SCHEMA,
+            Self::List(_) => list::SCHEMA,
         }
     }
 
@@ -33,6 +37,7 @@ impl Keys {
         match self {
             Self::Init(init) => init.run(context).await,
             Self::Install(install) => install.run(context).await,
+            Self::List(list) => list.run(context).await,
         }
     }
 }

@@ -103,7 +103,8 @@ fn check_targets(folder: &Path, parts: &[&PartView]) -> Result<(), Error> {
         check_name(&part.name, usize::from(part.number))?;
         let target = folder.join(&part.name);
         if target.symlink_metadata().is_ok() {
-            return Err(ErrorCode::OutputExists.with("file", target.display()).into());
+            let fault = ErrorCode::OutputExists.with("file", target.display());
+            return Err(fault.with("remedy", "name another folder with --to").into());
         }
     }
     Ok(())

@@ -177,7 +177,7 @@ impl Network {
         let answer = desk.folder.join("answer.json");
         admitted.answer.write(&answer)?;
         let read = crate::joining::answer::Answer::read(&answer, system_now())?;
-        read.check_node(&answer, &desk.data(), system_now())?;
+        read.check_node(&answer, &desk.data(), None, system_now())?;
         read.install(&desk.data())?;
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! ```json
 //! {"schema":"ncp.joining-answer/1","participant":"XA","roots":["<signed root of trust, base64>"],
+//!  "entry":"<the participant's own signed entry of version 0, base64>",
 //!  "hub_entry":"<signed entry of version 0, base64>","membership":"<signed statement, base64>",
 //!  "certificate":"<PEM>","authority":"<PEM>"}
 //! ```
@@ -10,18 +11,22 @@
 //! was told before it made its keys, is the digest of the first root of trust; the root's membership role signed the
 //! statement; the statement names the fingerprints of the hub and of this node; the hub's entry pins the hub's TLS key. The
 //! authority is believed no further than that pin.
+//!
+//! A folder that lost its entry gets it back from the answer, if the network's fingerprint is given again: that is what
+//! the entry would have told.
 
 use std::path::Path;
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Fingerprint, Member, SignedEntry, SignedMembership};
-use ncp_protocol::ids::{ParticipantId, UnixMillis};
+use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
 use ncp_store::keyfiles;
 use serde::{Deserialize, Serialize};
 
 use super::authority::{self, Subject};
 use super::entry::{first_entry, read_first_entry};
-use super::files::{put_public, read_public};
+use super::files::{NAME_WITH_OUT, differs, put_public, read_public};
+use super::held::{check_keys, entry_gone};
 use super::membership;
 use super::request::{from_json, invalid, to_json};
 use super::root::{InstalledRoot, verify_roots};
@@ -37,6 +42,8 @@ struct Wire {
     #[serde(with = "ncp_api::text::base64_list")]
     roots: Vec<Vec<u8>>,
     #[serde(with = "ncp_api::text::base64")]
+    entry: Vec<u8>,
+    #[serde(with = "ncp_api::text::base64")]
     hub_entry: Vec<u8>,
     #[serde(with = "ncp_api::text::base64")]
     membership: Vec<u8>,
@@ -51,6 +58,8 @@ pub(crate) struct Answer {
     pub(crate) participant: ParticipantId,
     /// The root of trust.
     pub(crate) root: InstalledRoot,
+    /// The participant's own entry of version 0.
+    pub(crate) entry: SignedEntry,
     /// The hub's entry of version 0.
     pub(crate) hub: SignedEntry,
     /// The statement that names both.
@@ -71,12 +80,15 @@ impl Answer {
             schema: SCHEMA.to_owned(),
             participant: self.participant,
             roots: self.root.versions.clone(),
+            entry: self.entry.encode(),
             hub_entry: self.hub.encode(),
             membership: self.membership.encode(),
             certificate: self.certificate.clone(),
             authority: self.authority.clone(),
         };
-        put_public(path, &to_json(&wire)?, "joining answer")
+        let written = put_public(path, &to_json(&wire)?, "joining answer");
+        let exists = |fault: &Fault| fault.code == ErrorCode::OutputExists;
+        written.map_err(|fault| if exists(&fault) { fault.with("remedy", NAME_WITH_OUT) } else { fault })
     }
 
     /// Reads an answer and verifies all of it against its own root of trust. Whether that is the right one, and the
@@ -105,6 +117,7 @@ impl Answer {
         Ok(Self {
             participant: wire.participant,
             root,
+            entry: first_entry(&wire.entry, &path.display())?,
             hub,
             membership,
             certificate: wire.certificate,
@@ -112,24 +125,37 @@ impl Answer {
         })
     }
 
-    /// Checks that the answer is to the request of the node whose keys lie in `data`. Returns the node's membership.
+    /// Checks that the answer is to the request of the node whose keys lie in `data`, all of them. Returns the node's
+    /// membership. `told` is the network's fingerprint as people told it, for a folder that lost its entry.
     ///
     /// # Errors
-    /// [`ErrorCode::AnswerForAnother`], [`ErrorCode::JoiningFileInvalid`].
-    pub(crate) fn check_node(&self, path: &Path, data: &Path, now: UnixMillis) -> Result<Member, Fault> {
-        let own = read_first_entry(data)?.ok_or_else(|| {
-            let entry = data.join(keyfiles::entry_path(0));
-            let fault = ErrorCode::KeyFileMissing.with("what", "own directory entry").with("file", entry.display());
-            fault.with("remedy", "make keys first: ncpctl keys init")
+    /// [`ErrorCode::AnswerForAnother`], [`ErrorCode::JoiningFileInvalid`], [`ErrorCode::KeyFileMissing`],
+    /// [`ErrorCode::KeyNotOfEntry`].
+    pub(crate) fn check_node(
+        &self,
+        path: &Path,
+        data: &Path,
+        told: Option<NetworkId>,
+        now: UnixMillis,
+    ) -> Result<Member, Fault> {
+        let held = read_first_entry(data)?;
+        let network = held.as_ref().map(|own| own.unverified().network).or(told);
+        let network = network.ok_or_else(|| {
+            let again = "make keys first:  ncpctl keys init;  or, if they were made before, give the network's fingerprint \
+                         again with --network";
+            entry_gone(data, again)
         })?;
+        let own = held.unwrap_or_else(|| self.entry.clone());
         let entry = own.unverified();
         let for_another = |found: &dyn core::fmt::Display, expected: &dyn core::fmt::Display| {
             let fault = ErrorCode::AnswerForAnother.with("file", path.display());
             fault.with("found", found).with("expected", expected)
         };
-        if entry.network != self.root.network() {
-            let network = |id: ncp_protocol::ids::NetworkId| format!("network {}", id.label());
-            return Err(for_another(&network(self.root.network()), &network(entry.network)));
+        for of in [self.root.network(), entry.network] {
+            if of != network {
+                let label = |id: NetworkId| format!("network {}", id.label());
+                return Err(for_another(&label(of), &label(network)));
+            }
         }
         if entry.participant != self.participant {
             return Err(for_another(&self.participant, &entry.participant));
@@ -144,28 +170,31 @@ impl Answer {
         if !entry.pins(&certificate.key) {
             return Err(for_another(&"another TLS key", &"the holder of the TLS key in this folder"));
         }
+        check_keys(data, entry)?;
         Ok(member.clone())
     }
 
-    /// Puts root of trust, hub entry, authority and certificate into the data folder. What is there already is left as it
-    /// is; a file of another network stops it before anything is written.
+    /// Puts root of trust, own entry, hub entry, authority and certificate into the data folder. What is there already is
+    /// left as it is; a file that says something else stops it before anything is written.
     ///
-    /// Order: root of trust, hub entry, authority, certificate. A crash leaves some of them; the next call adds the rest.
+    /// Order: root of trust, entries, authority, certificate. A crash leaves some of them; the next call adds the rest.
     ///
     /// # Errors
     /// [`ErrorCode::OutputExists`] with the file.
     pub(crate) fn install(&self, data: &Path) -> Result<Installed, Fault> {
-        let hub = self.hub.encode();
+        let (own, hub) = (self.entry.encode(), self.hub.encode());
+        let own_path = keyfiles::entry_path(0);
         let files = [
-            (keyfiles::HUB_ENTRY, hub.as_slice(), "entry of the hub"),
-            (keyfiles::TLS_AUTHORITY, self.authority.as_bytes(), "certificate of the authority"),
-            (keyfiles::TLS_CHAIN, self.certificate.as_bytes(), "certificate"),
+            (own_path.as_path(), own.as_slice(), "directory entry"),
+            (Path::new(keyfiles::HUB_ENTRY), hub.as_slice(), "entry of the hub"),
+            (Path::new(keyfiles::TLS_AUTHORITY), self.authority.as_bytes(), "certificate of the authority"),
+            (Path::new(keyfiles::TLS_CHAIN), self.certificate.as_bytes(), "certificate"),
         ];
         let mut installed = Installed::Before;
         for (name, bytes, what) in &files {
             match read_public(&data.join(name), what)? {
                 Some(found) if found == *bytes => {}
-                Some(_) => return Err(ErrorCode::OutputExists.with("file", data.join(name).display())),
+                Some(_) => return Err(differs(&data.join(name))),
                 None => installed = Installed::Now,
             }
         }

@@ -1,23 +1,26 @@
 //! A participant's first directory entry, made from its key files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Chain, Entry, EntryKeys, Fingerprint, LogKey, SealingEntryKey, SignedEntry, ValidKey};
-use ncp_protocol::ids::{Epoch, KeyId, LogName, NetworkId, ParticipantId, UnixMillis};
+use ncp_protocol::ids::{Epoch, LogName, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::limits::{DAY_MS, OPEN_AFTER_SEAL_MS, SEAL_PERIOD_MAX_MS};
 use ncp_protocol::wrap::SealingKey;
 use ncp_store::keyfiles::{self, KeyUse};
 
 use super::authority;
-use super::files::{create_private, make_key, make_signing_key, put_public, read_private, read_public};
+use super::files::{create_private, make_folder, make_key, make_signing_key, put_public, read_private, read_public};
+use super::held::{OfflineKeys, check_keys, check_offline, entry_gone};
 
 /// How long a signing key may sign.
 const SIGN_PERIOD_MS: u64 = 366 * DAY_MS;
 /// The first suite, and the weakest that a new participant accepts.
 const FIRST_SUITE: u16 = 1;
 const FIRST_EPOCH: Epoch = Epoch(1);
+/// What a store puts into a data folder first.
+const STORE_FORMAT: &str = "format";
 
 /// Where a participant's keys go, and who it is.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,8 @@ pub(crate) struct Made {
     pub(crate) entry: SignedEntry,
     /// The TLS key, PEM.
     pub(crate) tls: zeroize::Zeroizing<String>,
+    /// Where identity and recovery key are.
+    pub(crate) offline: OfflineKeys,
 }
 
 impl Made {
@@ -51,12 +56,15 @@ impl Made {
 }
 
 impl Maker<'_> {
-    /// Makes the keys of a node and its entry of version 0, or reads what an earlier call made.
+    /// Makes the keys of a node and its entry of version 0, or reads what an earlier call made: beside an entry no key is
+    /// made, and each that it names has to be there.
     ///
-    /// Order: folders, keys, TLS key, entry. A crash leaves some of them; the next call goes on from there.
+    /// Order: folders, identity and recovery key, TLS key, other keys, entry. A crash leaves some of them; the next call
+    /// goes on from there.
     ///
     /// # Errors
-    /// A fault that names the file; [`ErrorCode::EntryInstalledAlready`] if the folder belongs to somebody else.
+    /// A fault that names the file; [`ErrorCode::EntryInstalledAlready`] if the folder belongs to somebody else;
+    /// [`ErrorCode::KeyFileMissing`] if a key or the entry itself was there and is gone.
     pub(crate) fn node(&self) -> Result<Made, Fault> {
         self.make(|maker| {
             let seed = make_key(&maker.path(&keyfiles::sealing_key_path(1)), KeyUse::Sealing)?;
@@ -97,15 +105,18 @@ impl Maker<'_> {
     }
 
     fn make(&self, part: impl FnOnce(&Self) -> Result<Part, Fault>) -> Result<Made, Fault> {
-        let made_before = self.made_before()?;
+        if let Some(entry) = self.made_before()? {
+            let tls = check_keys(self.data, entry.unverified())?;
+            let offline = check_offline(self.offline, entry.unverified())?;
+            return Ok(Made { entry, tls, offline });
+        }
+        self.check_unused()?;
+        make_folder(self.offline)?;
         let identity = make_signing_key(&offline_path(self.offline, KeyUse::Identity), KeyUse::Identity)?;
         let recovery = make_signing_key(&offline_path(self.offline, KeyUse::Recovery), KeyUse::Recovery)?;
         let tls = self.tls_key()?;
         let pin =
             authority::key_id(&authority::read_key(tls.as_bytes(), &self.data.join(keyfiles::TLS_KEY).display())?);
-        if let Some(entry) = made_before {
-            return self.check_pin(&entry, pin).map(|()| Made { entry, tls });
-        }
         let Part { signing, sealing, logs, timestamp } = part(self)?;
         let entry = Entry {
             network: self.network,
@@ -127,7 +138,7 @@ impl Maker<'_> {
         };
         let entry = SignedEntry::sign(entry, &identity).map_err(|error| self.invalid(&error))?;
         put_public(&self.data.join(keyfiles::entry_path(0)), &entry.encode(), "directory entry")?;
-        Ok(Made { entry, tls })
+        Ok(Made { entry, tls, offline: OfflineKeys::Here })
     }
 
     /// The entry that an earlier call made, if it is this participant's in this network.
@@ -141,13 +152,23 @@ impl Maker<'_> {
         Err(ErrorCode::EntryInstalledAlready.with("folder", self.data.display()).with("found", found))
     }
 
-    fn check_pin(&self, entry: &SignedEntry, pin: KeyId) -> Result<(), Fault> {
-        if entry.unverified().pins(&pin) {
+    /// Whether there never was an entry. It comes after all keys and before everything else, so it is lost, not still to
+    /// be made, where a daemon ran, where an answer was installed, or where the identity key was carried away from beside
+    /// keys that are made after it.
+    fn check_unused(&self) -> Result<(), Fault> {
+        let later = [PathBuf::from(STORE_FORMAT), keyfiles::TLS_CHAIN.into(), keyfiles::root_path(1)];
+        let carried =
+            self.path(Path::new(keyfiles::TLS_KEY)).exists() && !offline_path(self.offline, KeyUse::Identity).exists();
+        if !carried && !later.iter().any(|file| self.path(file).exists()) {
             return Ok(());
         }
-        let expected: Vec<String> = entry.unverified().keys.tls.iter().map(ToString::to_string).collect();
-        let fault = ErrorCode::KeyNotOfEntry.with("what", "TLS key").with("found", pin);
-        Err(fault.with("file", self.data.join(keyfiles::TLS_KEY).display()).with("expected", expected.join(" or ")))
+        let remedy = if self.participant == ParticipantId::HUB {
+            "put back the newest backup of the folder".to_owned()
+        } else {
+            let participant = self.participant;
+            format!("put back the newest backup of the folder, or  ncpctl keys install {participant}-answer.json")
+        };
+        Err(entry_gone(self.data, &remedy))
     }
 
     fn tls_key(&self) -> Result<zeroize::Zeroizing<String>, Fault> {
@@ -170,7 +191,7 @@ impl Maker<'_> {
         make_signing_key(&self.path(path), key)
     }
 
-    fn path(&self, path: &Path) -> std::path::PathBuf {
+    fn path(&self, path: &Path) -> PathBuf {
         self.data.join(path)
     }
 

@@ -72,9 +72,18 @@ pub(crate) fn read_private(path: &Path, what: &str) -> Result<Option<Zeroizing<V
 pub(crate) fn put_public(path: &Path, bytes: &[u8], what: &str) -> Result<(), Fault> {
     match read_public(path, what)? {
         Some(found) if found == bytes => Ok(()),
-        Some(_) => Err(ErrorCode::OutputExists.with("file", path.display())),
+        Some(_) => Err(differs(path)),
         None => keyfiles::create_public(path, bytes).map_err(|error| file_fault(what, &error)),
     }
+}
+
+/// What somebody is told whose own file is in the way of one that goes out.
+pub(crate) const NAME_WITH_OUT: &str = "name another file with --out, or move this one away";
+
+/// A file bears the name of one to be made and says something else.
+pub(crate) fn differs(path: &Path) -> Fault {
+    let remedy = "it says something else: if it may go, move it away and give the same command again";
+    ErrorCode::OutputExists.with("file", path.display()).with("remedy", remedy)
 }
 
 /// Makes a file that only its owner may read.
@@ -124,8 +133,9 @@ pub(crate) fn file_fault(what: &str, error: &KeyFileError) -> Fault {
             .with("mode", format!("{mode:04o}"))
             .with("path", path.display()),
         KeyFileError::Damaged(path) => ErrorCode::KeyFileDamaged.with("what", what).with("file", path.display()),
-        KeyFileError::ForeignOwner { path, .. } | KeyFileError::Io { path, .. } => {
-            ErrorCode::FileUnusable.with("file", path.display()).with("reason", error)
+        KeyFileError::ForeignOwner { path, owner } => {
+            ErrorCode::KeyFileForeign.with("what", what).with("file", path.display()).with("owner", owner)
         }
+        KeyFileError::Io { path, cause } => ErrorCode::FileUnusable.with("file", path.display()).with("reason", cause),
     }
 }

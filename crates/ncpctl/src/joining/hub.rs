@@ -16,6 +16,7 @@ use super::authority::{self, Authority, Subject};
 use super::entry::{Made, Maker};
 use super::files::{create_private, make_signing_key, put_public, read_private, read_public};
 use super::folder::HubFolder;
+use super::held::{OfflineKeys, entry_gone};
 use super::membership::{self, Admission, Next};
 use super::request::{Request, invalid};
 use super::root::{InstalledRoot, RoleSize, RootPlan, keys_at_hand, make_role, make_root, read_roots};
@@ -46,6 +47,8 @@ pub(crate) struct Network {
     pub(crate) root: InstalledRoot,
     /// The hub's first entry.
     pub(crate) hub: SignedEntry,
+    /// Where the hub's identity and recovery key are.
+    pub(crate) offline: OfflineKeys,
 }
 
 /// Makes a network, or goes on where an earlier call stopped.
@@ -60,6 +63,7 @@ pub(crate) struct Network {
 pub(crate) fn make_network(plan: &Plan) -> Result<Network, Fault> {
     check_sizes(plan)?;
     let folder = &plan.folder;
+    check_data(folder)?;
     folder.make()?;
     let root = make_or_read_root(plan)?;
     let network = root.network();
@@ -82,7 +86,23 @@ pub(crate) fn make_network(plan: &Plan) -> Result<Network, Fault> {
     }
     root.put(folder.data())?;
     put_config(plan)?;
-    Ok(Network { root, hub: made.entry })
+    Ok(Network { root, hub: made.entry, offline: made.offline })
+}
+
+/// Whether the relay's data folder is there, if the network was made before. The operator's folder gets the hub's entry
+/// after the data folder has it, so one without the other is a loss, or another data folder than before.
+fn check_data(folder: &HubFolder) -> Result<(), Fault> {
+    let made = read_public(&folder.authority().join(keyfiles::HUB_ENTRY), "entry of the hub")?;
+    let Some(bytes) = made else { return Ok(()) };
+    let remedy =
+        "put back the newest backup of that folder; if the relay's data folder is another, name it with --data-dir";
+    match read_public(&folder.data().join(keyfiles::entry_path(0)), "directory entry")? {
+        Some(found) if found == bytes => Ok(()),
+        Some(_) => Err(ErrorCode::EntryInstalledAlready
+            .with("folder", folder.data().display())
+            .with("found", "of another hub than the operator's folder")),
+        None => Err(entry_gone(folder.data(), remedy)),
+    }
 }
 
 /// Where the relay finds the statement with which its log `public` begins.
@@ -323,7 +343,7 @@ pub(crate) fn admit(folder: &HubFolder, path: &Path, decision: &Decision, now: U
     let participant = request.participant();
     if request.fingerprint() != decision.fingerprint {
         let fault = ErrorCode::FingerprintDiffers.with("participant", participant);
-        return Err(fault.with("found", request.fingerprint()).with("given", decision.fingerprint));
+        return Err(fault.with("reason", format!("{} holds an entry with another fingerprint", path.display())));
     }
     let root = installed_root(folder, now)?;
     if request.network() != root.network() {
@@ -340,6 +360,7 @@ pub(crate) fn admit(folder: &HubFolder, path: &Path, decision: &Decision, now: U
     let certificate = certify(folder, &authority, &subject, &request.key, now)?;
     let answer = Answer {
         participant,
+        entry: request.entry.clone(),
         hub: super::entry::first_entry(&hub, &hub_path.display())?,
         root,
         membership,

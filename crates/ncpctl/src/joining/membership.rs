@@ -77,9 +77,10 @@ pub(crate) fn next(
 ) -> Result<Next, Fault> {
     let Admission { participant, class, fingerprint } = *admission;
     let known = newest.and_then(|newest| newest.member(participant));
-    if let Some(known) = known.filter(|known| known.fingerprint != fingerprint) {
+    if known.is_some_and(|known| known.fingerprint != fingerprint) {
         let fault = ErrorCode::FingerprintDiffers.with("participant", participant);
-        return Err(fault.with("found", known.fingerprint).with("given", fingerprint));
+        let reason = format!("{participant} is a member with other keys; taking it in anew is not built yet");
+        return Err(fault.with("reason", reason));
     }
     let lasts = newest.is_some_and(|newest| newest.expires.millis_since(now) >= RENEW_BELOW_MS);
     if lasts && known.is_some_and(|known| known.class == class) {

@@ -12,11 +12,13 @@ use std::path::Path;
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Fingerprint, SignedEntry};
 use ncp_protocol::ids::{NetworkId, ParticipantId};
+use ncp_store::keyfiles;
 use serde::{Deserialize, Serialize};
 
 use super::authority::{key_id, make_request, read_key, requested_key};
 use super::entry::{Made, first_entry};
-use super::files::{file_fault, put_public, read_public};
+use super::files::{NAME_WITH_OUT, differs, file_fault, put_public, read_public};
+use super::held::check_keys;
 
 const SCHEMA: &str = "ncp.joining-request/1";
 
@@ -49,7 +51,7 @@ impl Request {
         if read_public(path, "joining request")?.is_some() {
             return match Self::read(path) {
                 Ok(found) if found.entry == made.entry => Ok(()),
-                Ok(_) | Err(_) => Err(ErrorCode::OutputExists.with("file", path.display())),
+                Ok(_) | Err(_) => Err(differs(path).with("remedy", NAME_WITH_OUT)),
             };
         }
         let key = read_key(made.tls.as_bytes(), &"the TLS key")?;
@@ -77,6 +79,21 @@ impl Request {
             return Err(invalid(path, &"the certificate request is for another key than the entry names"));
         }
         Ok(Self { entry, key })
+    }
+
+    /// Gives a folder that lost its entry the one of an earlier call back: the request holds it. Where there is an entry,
+    /// or no request, nothing is done.
+    ///
+    /// # Errors
+    /// [`ErrorCode::KeyFileMissing`] or [`ErrorCode::KeyNotOfEntry`] if it is not the entry of the keys in `data`.
+    pub(crate) fn restore_entry(path: &Path, data: &Path) -> Result<(), Fault> {
+        let entry = data.join(keyfiles::entry_path(0));
+        if !path.exists() || entry.exists() {
+            return Ok(());
+        }
+        let request = Self::read(path)?;
+        check_keys(data, request.entry.unverified())?;
+        put_public(&entry, &request.entry.encode(), "directory entry")
     }
 
     /// Whose it is.

@@ -14,6 +14,7 @@ use super::answer::{Answer, Installed};
 use super::authority::{CertificateFault, Subject, check_certificate};
 use super::entry::{Made, Maker};
 use super::folder::{HubFolder, make_data_folders};
+use super::held::OfflineKeys;
 use super::hub::{Admitted, Decision, Network, Plan, admit, change_standing, make_network};
 use super::request::Request;
 use super::root::{RoleSize, read_roots};
@@ -61,7 +62,6 @@ impl World {
         let data = self.path(folder);
         let offline = data.join("offline");
         make_data_folders(&data)?;
-        super::files::make_folder(&offline)?;
         Maker { data: &data, offline: &offline, network, participant: id(participant), now: NOW }.node()
     }
 
@@ -256,7 +256,7 @@ fn joining_from_nothing() {
     let path = world.answer(&network);
     let answer = Answer::read(&path, NOW).expect("verifies");
     let data = world.path("XA");
-    let member = answer.check_node(&path, &data, NOW).expect("its own");
+    let member = answer.check_node(&path, &data, None, NOW).expect("its own");
     assert_eq!((member.participant, member.class), (id("XA"), MembershipClass::ParticipatingState));
     assert_eq!(answer.install(&data).expect("installed"), Installed::Now);
     for name in [keyfiles::HUB_ENTRY, keyfiles::TLS_AUTHORITY, keyfiles::TLS_CHAIN, "network/root-1"] {
@@ -296,7 +296,7 @@ fn another_networks_answer_installs_nothing() {
     let their_path = theirs.answer(&theirs.network(NetworkClass::Test));
     let data = ours.path("XA");
     let foreign = Answer::read(&their_path, NOW).expect("verifies by itself");
-    let refused = foreign.check_node(&their_path, &data, NOW).expect_err("foreign");
+    let refused = foreign.check_node(&their_path, &data, None, NOW).expect_err("foreign");
     assert_eq!(refused.code, ErrorCode::AnswerForAnother);
     Answer::read(&path, NOW).expect("own").install(&data).expect("installed");
     let before = contents(&data);
@@ -312,7 +312,7 @@ fn another_participants_answer_is_refused() {
     world.node("XB", network.root.network());
     let answer = Answer::read(&path, NOW).expect("verifies");
     let check =
-        |folder: &str| answer.check_node(&path, &world.path(folder), NOW).map(|_| ()).map_err(|fault| fault.code);
+        |folder: &str| answer.check_node(&path, &world.path(folder), None, NOW).map(|_| ()).map_err(|fault| fault.code);
     assert_eq!(check("XB"), Err(ErrorCode::AnswerForAnother));
     // The same participant with keys made a second time.
     world.try_node("second", "XA", network.root.network()).expect("keys");
@@ -337,12 +337,16 @@ fn a_changed_answer_is_refused() {
         changed[member] = value;
         let path = world.path("changed.json");
         fs::write(&path, changed.to_string()).expect("written");
-        Answer::read(&path, NOW).and_then(|answer| answer.check_node(&path, &data, NOW)).map(|_| ()).map_err(|f| f.code)
+        Answer::read(&path, NOW)
+            .and_then(|answer| answer.check_node(&path, &data, None, NOW))
+            .map(|_| ())
+            .map_err(|f| f.code)
     };
     assert_eq!(outcome("schema", wire["schema"].clone()), Ok(()));
     for (member, expected) in [
         ("roots", ErrorCode::MembershipInvalid),
         ("hub_entry", ErrorCode::JoiningFileInvalid),
+        // The folder has its own entry; that of the answer is looked at when it is lost.
         ("membership", ErrorCode::MembershipInvalid),
         ("certificate", ErrorCode::JoiningFileInvalid),
         ("authority", ErrorCode::JoiningFileInvalid),
@@ -517,4 +521,139 @@ fn certificates_say_who_and_which_end() {
     assert_eq!(outcome, Err(CertificateFault::Signature));
     let outcome = check_certificate(&answer.certificate, &answer.certificate, &subject(id("XA")), NOW).map(|_| ());
     assert_eq!(outcome, Err(CertificateFault::NoAuthority));
+}
+
+/// XA's folder after joining, with its answer and the network.
+fn joined() -> (World, PathBuf, Network) {
+    let world = World::new();
+    let network = world.network(NetworkClass::Test);
+    let path = world.answer(&network);
+    Answer::read(&path, NOW).expect("verifies").install(&world.path("XA")).expect("installed");
+    (world, path, network)
+}
+
+fn installs(path: &Path, data: &Path, told: Option<NetworkId>) -> Result<(), Fault> {
+    let answer = Answer::read(path, NOW)?;
+    answer.check_node(path, data, told, NOW)?;
+    answer.install(data).map(|_| ())
+}
+
+#[test]
+fn keys_that_were_carried_away_are_not_made_anew() {
+    let (world, _, network) = joined();
+    let first = world.node("XA", network.root.network());
+    assert_eq!(first.offline, OfflineKeys::Here);
+    for folder in ["XA/offline", "hub/offline"] {
+        let away = world.path(&folder.replace('/', "-"));
+        fs::rename(world.path(folder), &away).expect("carried away");
+    }
+    let before = contents(&world.path("XA"));
+    let again = world.node("XA", network.root.network());
+    assert_eq!((again.fingerprint(), again.offline), (first.fingerprint(), OfflineKeys::CarriedAway));
+    assert_eq!(contents(&world.path("XA")), before);
+    let before = contents(&world.path("hub"));
+    let again = world.network(NetworkClass::Test);
+    assert_eq!((again.hub.digest(), again.offline), (network.hub.digest(), OfflineKeys::CarriedAway));
+    assert_eq!(contents(&world.path("hub")), before);
+    // A key that an earlier version made beside the entry is not taken for the real one.
+    let stray = world.path("XA/offline");
+    fs::create_dir(&stray).expect("made");
+    fs::copy(world.path("hub-offline/identity.key"), stray.join("identity.key")).expect("copied");
+    let refused = world.try_node("XA", "XA", network.root.network()).expect_err("another key");
+    assert_eq!(refused.code, ErrorCode::KeyNotOfEntry);
+}
+
+#[test]
+fn a_lost_key_is_named_and_never_made_anew() {
+    let (world, answer, network) = joined();
+    let data = world.path("XA");
+    for name in ["signing", "sealing-1", "log-node-1", "witness", "storage", "tls"] {
+        let (key, away) = (data.join(format!("keys/{name}.key")), world.path("away"));
+        fs::rename(&key, &away).expect("moved");
+        let before = contents(&data);
+        for refused in [world.try_node("XA", "XA", network.root.network()).map(|_| ()), installs(&answer, &data, None)]
+        {
+            let fault = refused.expect_err(name);
+            assert_eq!(fault.code, ErrorCode::KeyFileMissing, "{name}: {fault}");
+            let text = fault.to_string();
+            assert!(text.contains(&format!("{name}.key")) && text.contains("put back the copy"), "{text}");
+        }
+        assert_eq!(contents(&data), before, "{name}");
+        fs::rename(&away, &key).expect("moved back");
+    }
+    world.node("XB", network.root.network());
+    fs::copy(world.path("XB/keys/witness.key"), data.join("keys/witness.key")).expect("copied");
+    let fault = installs(&answer, &data, None).expect_err("another's key");
+    assert_eq!(fault.code, ErrorCode::KeyNotOfEntry, "{fault}");
+}
+
+#[test]
+fn lost_network_files_come_back_from_the_answer_and_no_second_entry_is_made() {
+    let (world, answer, network) = joined();
+    let data = world.path("XA");
+    let whole = contents(&data);
+    fs::remove_dir_all(data.join("network")).expect("lost");
+    fs::rename(data.join("offline"), world.path("away")).expect("carried away");
+    // `keys init` makes no other entry beside the keys of the lost one.
+    let fault = world.try_node("XA", "XA", network.root.network()).expect_err("lost");
+    assert_eq!(fault.code, ErrorCode::KeyFileMissing);
+    assert!(fault.remedy().contains("keys install XA-answer.json"), "{fault}");
+    assert!(!data.join("network/entry-0").exists() && !data.join("offline").exists());
+    // `keys install` believes an answer only of the network that people named.
+    let fault = installs(&answer, &data, None).expect_err("which network?");
+    assert_eq!(fault.code, ErrorCode::KeyFileMissing);
+    assert!(fault.remedy().contains("--network"), "{fault}");
+    let other = NetworkId(ncp_protocol::ids::Digest([9; 32]));
+    assert_eq!(installs(&answer, &data, Some(other)).expect_err("another").code, ErrorCode::AnswerForAnother);
+    installs(&answer, &data, Some(network.root.network())).expect("all of it");
+    fs::rename(world.path("away"), data.join("offline")).expect("brought back");
+    assert_eq!(contents(&data), whole);
+    // The keys have to be those of the answer's entry.
+    world.node("XB", network.root.network());
+    fs::remove_dir_all(data.join("network")).expect("lost");
+    fs::create_dir(data.join("network")).expect("made");
+    fs::copy(world.path("XB/keys/tls.key"), data.join("keys/tls.key")).expect("copied");
+    let fault = installs(&answer, &data, Some(network.root.network())).expect_err("another key");
+    assert_eq!(fault.code, ErrorCode::KeyNotOfEntry, "{fault}");
+}
+
+#[test]
+fn an_entry_lost_before_the_answer_comes_back_from_the_request() {
+    let world = World::new();
+    let network = world.network(NetworkClass::Test).root.network();
+    let made = world.node("XA", network);
+    let (request, data) = (world.request(&made), world.path("XA"));
+    let whole = contents(&data);
+    fs::remove_file(data.join("network/entry-0")).expect("lost");
+    Request::restore_entry(&request, &data).expect("restored");
+    assert_eq!(contents(&data), whole);
+    fs::remove_file(data.join("network/entry-0")).expect("lost");
+    world.node("XB", network);
+    fs::copy(world.path("XB/keys/signing.key"), data.join("keys/signing.key")).expect("copied");
+    assert_eq!(Request::restore_entry(&request, &data).expect_err("other keys").code, ErrorCode::KeyNotOfEntry);
+}
+
+#[test]
+fn a_foreign_file_in_the_way_is_named_with_what_to_do() {
+    let (world, answer, _) = joined();
+    let data = world.path("XA");
+    fs::copy(world.path("hub/data/network/tls.crt"), data.join("network/tls.crt")).expect("copied");
+    let fault = installs(&answer, &data, None).expect_err("foreign");
+    assert_eq!(fault.code, ErrorCode::OutputExists);
+    assert!(fault.remedy().contains("move it away") && !fault.remedy().contains("--to"), "{fault}");
+    fs::remove_file(data.join("network/tls.crt")).expect("moved away");
+    installs(&answer, &data, None).expect("put back");
+}
+
+#[test]
+fn a_hub_that_lost_its_data_folder_is_told_so_and_nothing_is_made() {
+    let world = World::new();
+    world.network(NetworkClass::Test);
+    fs::remove_dir_all(world.path("hub/data")).expect("lost");
+    let before = contents(world.folder.path());
+    let fault = make_network(&world.plan(NetworkClass::Test)).expect_err("lost");
+    assert_eq!(fault.code, ErrorCode::KeyFileMissing);
+    assert!(fault.remedy().contains("put back the newest backup"), "{fault}");
+    assert_eq!(contents(world.folder.path()), before);
+    assert!(!world.path("hub/data").exists());
 }

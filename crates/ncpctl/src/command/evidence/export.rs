@@ -65,7 +65,10 @@ fn write(path: &Path, bundle: &EvidenceBundle) -> Result<(), Error> {
     let mut bytes = serde_json::to_vec_pretty(bundle).map_err(|error| internal(&error))?;
     bytes.push(b'\n');
     match keyfiles::create_private(path, &bytes) {
-        Err(KeyFileError::Exists(_)) => Err(ErrorCode::OutputExists.with("file", path.display()).into()),
+        Err(KeyFileError::Exists(_)) => {
+            let fault = ErrorCode::OutputExists.with("file", path.display());
+            Err(fault.with("remedy", "name another file with --out").into())
+        }
         written => written.map_err(|error| file(path, &error)),
     }
 }

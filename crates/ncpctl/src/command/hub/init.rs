@@ -14,6 +14,7 @@ use crate::context::{Context, blocking};
 use crate::error::{Error, usage};
 use crate::joining::fingerprint_lines;
 use crate::joining::folder::{HubFolder, LIVE_SOCKET};
+use crate::joining::held::OfflineKeys;
 use crate::joining::hub::{Network, Plan, make_network};
 use crate::joining::root::{RoleSize, network_fingerprint};
 use crate::output::{Facts, Report};
@@ -139,6 +140,9 @@ fn report(network: &Network, plan: &Plan, context: &Context) -> Result<Report, E
     facts.add("data folder", path(&made.data_dir));
     facts.add("authority", path(&made.authority));
     facts.add("carry apart", path(&made.offline));
+    if network.offline == OfflineKeys::CarriedAway {
+        facts.add("offline keys", "the hub's identity and recovery key: carried away (not here)");
+    }
     let mut plain = Facts::default();
     plain.add("network", made.network.clone());
     plain.add("class", made.class.to_string());

@@ -12,9 +12,9 @@ use super::officer;
 use crate::context::{Context, blocking};
 use crate::error::{Error, usage};
 use crate::joining::entry::{Made, Maker};
-use crate::joining::files::make_folder;
 use crate::joining::fingerprint_lines;
 use crate::joining::folder::make_data_folders;
+use crate::joining::held::OfflineKeys;
 use crate::joining::request::Request;
 use crate::output::{Facts, Report};
 
@@ -27,7 +27,8 @@ Examples:
   ncpctl keys init --officer 12 --officer-key /media/usb/officer.key --passphrase-file pass.txt
 
 The network's fingerprint is what  ncpctl hub init  printed; the hub's operator reads it out. Run the command as the user
-that runs the daemon. The same command again changes nothing and prints the same fingerprint.";
+that runs the daemon. The same command again changes nothing, makes no key that was carried away, and prints the same
+fingerprint.";
 
 /// Make keys.
 #[derive(Debug, Args)]
@@ -64,6 +65,7 @@ struct Keys {
     fingerprint: String,
     data_dir: PathBuf,
     offline: PathBuf,
+    offline_keys_here: bool,
     request: PathBuf,
 }
 
@@ -94,18 +96,20 @@ impl Init {
             fingerprint: String::new(),
             data_dir: data.clone(),
             offline: offline.clone(),
+            offline_keys_here: true,
             request: request.clone(),
         };
         let made = blocking(move || {
             make_data_folders(&data)?;
-            make_folder(&offline)?;
+            Request::restore_entry(&request, &data)?;
             let network = NetworkId(network.0);
             let made = Maker { data: &data, offline: &offline, network, participant, now }.node()?;
             Request::write(&request, &made)?;
             Ok(made)
         })
         .await?;
-        report(Keys { fingerprint: made.fingerprint().to_string(), ..keys }, &made, context)
+        let offline_keys_here = made.offline == OfflineKeys::Here;
+        report(Keys { fingerprint: made.fingerprint().to_string(), offline_keys_here, ..keys }, &made, context)
     }
 
     fn officer(&self, number: u16, context: &Context) -> Result<Report, Error> {
@@ -133,7 +137,10 @@ fn report(keys: Keys, made: &Made, context: &Context) -> Result<Report, Error> {
     facts.add("participant", keys.participant.clone());
     facts.add("fingerprint", fingerprint_lines(&made.fingerprint()));
     facts.add("keys", keys.data_dir.join(ncp_store::keyfiles::KEYS).display().to_string());
-    facts.add("carry away", keys.offline.display().to_string());
+    match made.offline {
+        OfflineKeys::Here => facts.add("carry away", keys.offline.display().to_string()),
+        OfflineKeys::CarriedAway => facts.add("offline keys", "carried away (not here)"),
+    }
     facts.add("request", keys.request.display().to_string());
     let mut plain = Facts::default();
     plain.add("participant", keys.participant.clone());

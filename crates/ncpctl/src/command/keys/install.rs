@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ncp_api::directory::{MemberClass, NetworkClass};
 use ncp_protocol::directory::Fingerprint;
+use ncp_protocol::ids::NetworkId;
 use serde::Serialize;
 
 use crate::context::{Context, blocking};
@@ -21,9 +22,11 @@ pub(super) const SCHEMA: &str = "ncp.keys-install/1";
 const EXAMPLES: &str = "\
 Examples:
   ncpctl keys install XA-answer.json --dir /var/lib/ncp-node
+  ncpctl keys install XA-answer.json --dir /var/lib/ncp-node --network \"3f2a 91c0 77de 0b14 c6a8 52e9 1d3f 8807 b4c2 60fa 9e15 d733 2a8b 41f6 0c9d e587\"
 
 Everything in the answer has to lead back to the network's fingerprint that was given to  keys init,  and to the keys in
-DIR. Nothing that is there is overwritten; the same command again changes nothing.";
+DIR, all of which have to be there. Nothing that is there is overwritten; the same command again changes nothing, and adds
+what was lost of DIR/network. If the entry itself was lost, give the network's fingerprint as the hub's operator reads it.";
 
 /// Install the hub's answer.
 #[derive(Debug, Args)]
@@ -35,6 +38,9 @@ pub(crate) struct Install {
     /// The node's data folder
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+    /// The network's fingerprint, if the folder lost its own entry, which holds it
+    #[arg(long, value_name = "FINGERPRINT")]
+    network: Option<Fingerprint>,
 }
 
 /// What was installed.
@@ -53,12 +59,13 @@ struct Joined {
 impl Install {
     /// Does it.
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
-        let Self { file, dir } = self;
+        let Self { file, dir, network } = self;
         let (now, data) = (context.clock.now, dir.clone());
         let (answer, member, installed) = blocking(move || {
             check_folder(&data)?;
             let answer = Answer::read(&file, now)?;
-            let member = answer.check_node(&file, &data, now)?;
+            let told = network.map(|network| NetworkId(network.0));
+            let member = answer.check_node(&file, &data, told, now)?;
             let installed = answer.install(&data)?;
             Ok((answer, member, installed))
         })
