@@ -9,6 +9,8 @@ mod decide;
 pub mod limits;
 mod meaning;
 pub mod tables;
+
+pub(crate) use decide::taken;
 #[cfg(test)]
 mod tests;
 

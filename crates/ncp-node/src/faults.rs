@@ -2,6 +2,7 @@
 
 use ncp_api::officer::OfficerRole;
 use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::event::Role;
 use ncp_protocol::ids::OfficerNumber;
 use ncp_store::committer::Stopped;
 use ncp_store::reader::ReadError;
@@ -92,7 +93,9 @@ pub fn refused(node: &Node, refusal: Refusal, about: &About) -> Fault {
         Refusal::UnknownMessage => ErrorCode::MessageUnknown.with("message", reference),
         Refusal::UnknownParticipant(id) => ErrorCode::ParticipantUnknown.with("participant", id),
         Refusal::NotPinned(id) => ErrorCode::ParticipantNotPinned.with("participant", id),
-        Refusal::FingerprintDiffers(id) => ErrorCode::PinnedOtherwise.with("participant", id),
+        Refusal::FingerprintDiffers(id) => {
+            ErrorCode::PinnedOtherwise.with("participant", id).with("pinned", "another fingerprint")
+        }
         Refusal::Suspended(id) => {
             ErrorCode::ParticipantSuspended.with("participant", id).with("reason", crate::views::suspension(node, id))
         }
@@ -104,13 +107,21 @@ pub fn refused(node: &Node, refusal: Refusal, about: &About) -> Fault {
         Refusal::DrafterCannotRelease => ErrorCode::DrafterCannotRelease.fault(),
         Refusal::ApprovedAlready => ErrorCode::ApprovedAlready.with("officer", officer).with("reference", reference),
         Refusal::UnknownOfficer => ErrorCode::OfficerUnknown.with("officer", officer),
-        Refusal::OfficerDisabled => ErrorCode::OfficerDisabled.with("officer", officer),
+        // It happened while the request was carried out.
+        Refusal::OfficerDisabled => {
+            ErrorCode::OfficerDisabled.with("officer", officer).with("since", ncp_api::time::Time(crate::clock::now()))
+        }
         Refusal::RoleMissing(role) => ErrorCode::OfficerRoleMissing
             .with("action", action)
             .with("role", OfficerRole::from(role))
-            .with("officer", officer),
-        Refusal::OfficerTaken => ErrorCode::OfficerNumberTaken.with("officer", reference),
-        Refusal::LastOfficer => ErrorCode::OfficerLastSupervisor.fault(),
+            .with("officer", officer)
+            .with("roles", "others"),
+        // Told before it comes here, unless another officer was entered meanwhile.
+        Refusal::OfficerTaken => {
+            ErrorCode::OfficerNumberTaken.with("what", "number, account or key").with("officer", reference)
+        }
+        Refusal::LastOfficer(Role::Supervisor | Role::Drafter) => ErrorCode::OfficerLastSupervisor.fault(),
+        Refusal::LastOfficer(Role::Releaser) => ErrorCode::OfficerLastReleaser.with("officer", reference),
         Refusal::SamePerson => ErrorCode::OfficerSecondNeeded.with("action", action).with("count", 1),
         Refusal::IdempotencyConflict { message } => ErrorCode::IdempotencyKeyReused.with("reference", message),
         Refusal::LifetimeOutOfRange => ErrorCode::DateInvalid
@@ -120,7 +131,7 @@ pub fn refused(node: &Node, refusal: Refusal, about: &About) -> Fault {
         Refusal::CitationUnknown => ErrorCode::ReplyTargetInvalid
             .with("reference", reference)
             .with("reason", "it is not here, has other content, or belongs to another conversation"),
-        Refusal::UnknownTask => ErrorCode::TaskUnknown.with("reference", reference),
+        Refusal::UnknownTask => ErrorCode::TaskUnknown.with("reference", reference).with("task", "of this number"),
         Refusal::NotAssignable => {
             ErrorCode::MessageStateWrong.with("action", action).with("reference", reference).with("state", "not open")
         }

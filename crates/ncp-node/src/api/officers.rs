@@ -17,6 +17,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::core::command::{self, Ask};
 use crate::core::tables::{OFFICER, OfficerRow};
+use crate::core::taken;
 use crate::faults::Failed;
 use crate::node::Node;
 use crate::officer_auth::{Repeats, officers};
@@ -72,15 +73,16 @@ pub(super) async fn add(State(node): State<Arc<Node>>, request: Request) -> Resu
     asked.officer.require(Role::Supervisor, "adding an officer")?;
     let officer: NewOfficer = asked.json()?;
     check(&officer)?;
-    let Some(second) = node.proposals.agree(&officer, asked.officer.number, clock::now()) else {
-        return Ok(Json(OfficerAdded { entered: false, needed: 1 }).into_response());
-    };
     let number = officer.number;
     let new = command::NewOfficer {
-        number: OfficerNumber(officer.number),
+        number: OfficerNumber(number),
         key: officer.key,
         uid: officer.uid,
-        roles: officer.roles.into_iter().map(Into::into).collect(),
+        roles: officer.roles.iter().copied().map(Into::into).collect(),
+    };
+    check_free(&node, &new)?;
+    let Some(second) = node.proposals.agree(&officer, asked.officer.number, clock::now()) else {
+        return Ok(Json(OfficerAdded { entered: false, needed: 1 }).into_response());
     };
     let ask = Ask::AddOfficer { officer: new, second };
     submit(&node, &asked.officer, ask, "adding an officer", &OfficerNumber(number)).await?;
@@ -95,6 +97,16 @@ fn check(officer: &NewOfficer) -> Result<(), Fault> {
     }
     if officer.roles.is_empty() {
         return Err(malformed("an officer has at least one role", "roles"));
+    }
+    Ok(())
+}
+
+/// A proposal that can never hold is refused at once.
+fn check_free(node: &Node, new: &command::NewOfficer) -> Result<(), Failed> {
+    for (number, row) in officers(&node.reader().view())? {
+        if let Some(what) = taken(number, &row, new) {
+            return Err(ErrorCode::OfficerNumberTaken.with("what", what).with("officer", number).into());
+        }
     }
     Ok(())
 }

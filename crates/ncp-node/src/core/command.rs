@@ -352,9 +352,9 @@ pub enum Refusal {
     /// Number, key or Unix user belong to an officer already.
     #[error("number, key or user belong to another officer")]
     OfficerTaken,
-    /// The last officer who can release or supervise cannot be disabled.
-    #[error("the last officer of a role stays")]
-    LastOfficer,
+    /// Too few officers with the role would be left: two supervisors, one releaser.
+    #[error("too few officers with the role {0:?} would be left")]
+    LastOfficer(Role),
     /// Two approvals come from two persons.
     #[error("the second approval is by the same person")]
     SamePerson,

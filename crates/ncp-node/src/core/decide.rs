@@ -11,6 +11,8 @@ mod outbound;
 mod release;
 mod tick;
 
+pub(crate) use officer::taken;
+
 use ncp_protocol::event::{Actor, Change, Claim, EnvelopeKey, Event, EvidenceKind, HoldScope, Outcome, Role};
 use ncp_protocol::ids::{Digest, LogName, OfficerNumber, ParticipantId, UnixMillis};
 use ncp_store::spool::Record;

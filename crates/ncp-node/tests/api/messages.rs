@@ -166,15 +166,37 @@ async fn officers_come_by_two_supervisors_and_the_last_one_stays() {
     assert!(soon(two.add_officer(&officer)).await.unwrap().entered);
     let client = world.client_with(30, newcomer);
     soon(client.create(&request("Grey van"), &fresh())).await.unwrap();
-    soon(one.add_officer(&officer)).await.unwrap();
-    assert_eq!(code(soon(two.add_officer(&officer)).await), ErrorCode::OfficerNumberTaken);
+    assert_eq!(code(soon(one.add_officer(&officer)).await), ErrorCode::OfficerNumberTaken, "at the first word");
     soon(one.disable_officer(30, &DisableOfficer::default())).await.unwrap();
     assert_eq!(code(soon(client.me()).await), ErrorCode::OfficerDisabled);
-    soon(one.disable_officer(SECOND_SUPERVISOR, &DisableOfficer::default())).await.unwrap();
-    assert_eq!(
-        code(soon(one.disable_officer(SUPERVISOR, &DisableOfficer::default())).await),
-        ErrorCode::OfficerLastSupervisor
-    );
+    // A disabled officer's number and key are as little free as another's.
+    let again = NewOfficer { uid: 4031, ..officer.clone() };
+    for (officer, cause) in [
+        (again.clone(), "the number is that of officer 30"),
+        (NewOfficer { number: 31, ..again }, "the key is that of officer 30"),
+    ] {
+        let problem = soon(one.add_officer(&officer)).await.unwrap_err().problem();
+        assert_eq!((problem.code.as_str(), problem.detail.as_str()), ("NCP-E2211", cause));
+    }
+    // Two supervisors and a releaser stay: with fewer nobody could ever enter or release anything again.
+    for last in [SUPERVISOR, SECOND_SUPERVISOR] {
+        let refused = soon(one.disable_officer(last, &DisableOfficer::default())).await;
+        assert_eq!(code(refused), ErrorCode::OfficerLastSupervisor, "{last}");
+    }
+    let releasers: Vec<u16> = soon(one.officers())
+        .await
+        .unwrap()
+        .officers
+        .into_iter()
+        .filter(|officer| officer.disabled.is_none() && officer.roles.contains(&OfficerRole::Releaser))
+        .map(|officer| officer.number)
+        .collect();
+    let (last, others) = releasers.split_last().unwrap();
+    for other in others {
+        soon(one.disable_officer(*other, &DisableOfficer::default())).await.unwrap();
+    }
+    let refused = soon(one.disable_officer(*last, &DisableOfficer::default())).await;
+    assert_eq!(code(refused), ErrorCode::OfficerLastReleaser);
     let table = soon(one.officers()).await.unwrap();
     assert!(table.officers.iter().any(|officer| officer.number == 30 && officer.disabled.is_some()));
 }

@@ -9,6 +9,18 @@ use super::{Deciding, Stop};
 use crate::core::command::{Begin, Done, Effect, NewOfficer, Refusal};
 use crate::core::tables::{OFFICER, OfficerRow, RULES, Standing};
 
+/// What of a new officer belongs to the officer of a row: numbers and keys are never used again, an account is one
+/// enabled officer's.
+pub(crate) fn taken(number: OfficerNumber, row: &OfficerRow, new: &NewOfficer) -> Option<&'static str> {
+    if number == new.number {
+        return Some("the number");
+    }
+    if row.key == new.key {
+        return Some("the key");
+    }
+    (row.standing == Standing::Active && row.uid == new.uid).then_some("the account")
+}
+
 impl Deciding<'_> {
     /// Officers of the configuration count only while the journal names none: afterwards the sysadmin cannot appoint
     /// himself unseen.
@@ -34,8 +46,7 @@ impl Deciding<'_> {
             return Err(Refusal::SamePerson.into());
         }
         for (number, row) in self.officers()? {
-            let active = row.standing == Standing::Active;
-            if number == officer.number || row.key == officer.key || (active && row.uid == officer.uid) {
+            if taken(number, &row, &officer).is_some() {
                 return Err(Refusal::OfficerTaken.into());
             }
         }
@@ -49,13 +60,14 @@ impl Deciding<'_> {
         if row.standing == Standing::Disabled {
             return Ok(Done::Noted);
         }
-        // A node whose last supervisor is gone could never gain another.
-        if row.roles.contains(&Role::Supervisor) {
-            let others = self.officers()?.into_iter().any(|(number, row)| {
-                number != officer && row.standing == Standing::Active && row.roles.contains(&Role::Supervisor)
+        // A node with fewer than two supervisors, or without a releaser, could never gain another.
+        let officers = self.officers()?;
+        for (role, needed) in [(Role::Supervisor, 2), (Role::Releaser, 1)] {
+            let others = officers.iter().filter(|(number, row)| {
+                *number != officer && row.standing == Standing::Active && row.roles.contains(&role)
             });
-            if !others {
-                return Err(Refusal::LastOfficer.into());
+            if row.roles.contains(&role) && others.count() < needed {
+                return Err(Refusal::LastOfficer(role).into());
             }
         }
         self.push(Change::OfficerDisabled { officer });

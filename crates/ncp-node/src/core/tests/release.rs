@@ -222,6 +222,9 @@ fn officers_of_the_configuration_count_once() {
     let add = |second| Ask::AddOfficer { officer: intruder.clone(), second };
     assert_eq!(world.ask(officer(SUPERVISOR), add(SUPERVISOR)), Err(Refusal::SamePerson));
     assert!(matches!(world.ask(officer(SUPERVISOR), add(RELEASER)), Err(Refusal::RoleMissing(_))));
-    assert_eq!(world.ask(officer(SUPERVISOR), Ask::DisableOfficer(SUPERVISOR)), Err(Refusal::LastOfficer));
+    assert_eq!(
+        world.ask(officer(SUPERVISOR), Ask::DisableOfficer(SUPERVISOR)),
+        Err(Refusal::LastOfficer(ncp_protocol::event::Role::Supervisor))
+    );
     assert!(!world.journal[from..].iter().any(|event| matches!(event.change, Change::OfficerAdded { .. })));
 }
