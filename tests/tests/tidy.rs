@@ -7,6 +7,7 @@
 mod tidy {
     pub(crate) mod arrows;
     pub(crate) mod documents;
+    pub(crate) mod errors;
     pub(crate) mod lengths;
     pub(crate) mod source;
     pub(crate) mod tree;

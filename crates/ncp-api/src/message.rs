@@ -354,7 +354,7 @@ pub struct RecipientState {
     pub participant: ParticipantId,
     /// Where it stands.
     pub state: MessageState,
-    /// Number and name of the reject code, if it failed.
+    /// Number and name of the reject code, if it failed or if the hub refuses it for now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reject: Option<String>,
 }
@@ -583,6 +583,9 @@ pub struct MessageItem {
     /// When it was drafted, or arrived.
     #[serde(with = "crate::time")]
     pub created: UnixMillis,
+    /// Number and name of the reject code with which the hub refuses it; it is offered again.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// When the state last changed.
     #[serde(with = "crate::time")]
     pub changed: UnixMillis,

@@ -12,6 +12,7 @@ use ncp_protocol::ids::{
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Direction, MessageState};
+use crate::refusal::HubRefusal;
 use crate::text::names;
 
 names! {
@@ -139,6 +140,9 @@ pub struct Timeline {
     pub not_after: Option<UnixMillis>,
     /// The steps in order of time, expected ones last.
     pub entries: Vec<TimelineEntry>,
+    /// Envelopes that the hub does not take; they are offered again.
+    #[serde(default)]
+    pub refusals: Vec<HubRefusal>,
     /// What else the reader should know, one sentence each; never content.
     #[serde(default)]
     pub notes: Vec<String>,

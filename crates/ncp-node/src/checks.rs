@@ -9,11 +9,14 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use ncp_api::health::{Check, CheckResult};
+use ncp_api::time::Time;
 use ncp_api::{ErrorCode, Fault};
+use ncp_policy::Recipients;
 use ncp_protocol::event::Role;
-use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
+use ncp_protocol::ids::{NetworkId, OfficerNumber, ParticipantId, UnixMillis};
 use ncp_protocol::keys::{Purpose, SigningKey, VerifyingKey};
 use ncp_protocol::limits::DAY_MS;
+use ncp_protocol::reject::Permanence;
 use ncp_protocol::root::NetworkClass;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -29,6 +32,8 @@ use crate::officer_auth::officers;
 pub const CANARY: &str = "K02";
 /// Room on the disk.
 pub const SPACE: &str = "S01";
+/// This machine's clock.
+const CLOCKS: &str = "S03";
 /// The link to the hub.
 const LINK: &str = "N02";
 /// How long the hub may take to answer a ping.
@@ -61,7 +66,7 @@ pub fn quick(node: &Node) -> Vec<Check> {
         check("N04", || timestamp(node)),
         check("P03", || held(node)),
         check(SPACE, || storage::space(node)),
-        check("S03", || storage::clocks(node)),
+        check(CLOCKS, || storage::clocks(node)),
     ]
 }
 
@@ -77,6 +82,7 @@ pub async fn all(node: &Arc<Node>) -> Vec<Check> {
                 check("K05", || signing_key(node)),
                 check("N01", || addresses(node)),
                 check("N03", || hub_entry(node)),
+                check("N06", || taken_by_hub(node)),
                 check("P01", || rules(node)),
                 check("P02", || people(node)),
                 check("P04", || unpinned(node)),
@@ -226,7 +232,10 @@ fn certificate(node: &Node) -> Found {
     if until > now
         && let Err(error) = settings.check_own(now)
     {
-        let fault = ErrorCode::PeerCertificateUntrusted.with("peer", "the own certificate").with("reason", error);
+        let fault = ErrorCode::NetworkFileForeign
+            .with("file", node.config.data_dir.join(ncp_store::keyfiles::TLS_CHAIN).display())
+            .with("reason", error)
+            .with("remedy", "move it and ca.crt away, then  ncpctl keys install  with the hub's answer");
         return Found::Fail(title, fault);
     }
     ending(title, "certificate", until, now)
@@ -309,11 +318,36 @@ fn timestamp(node: &Node) -> Found {
         return Found::Unset("no timestamp of the directory yet".to_owned());
     };
     let until = timestamp.expires;
+    if until <= clock::now() && node.hub_clock.compared(clock::now()).is_some_and(|clocks| clocks.fault().is_some()) {
+        return Found::Unset(format!("age of the directory: skipped because of {CLOCKS}"));
+    }
     if until <= clock::now() {
         let fault = ErrorCode::DirectoryStale.with("until", ncp_api::time::Time(until));
         return Found::Fail("the directory is too old".to_owned(), fault);
     }
     Found::Ok(format!("directory vouched for until {}", ncp_api::time::Time(until)))
+}
+
+/// Envelopes that the hub does not take. What passes by itself warns; the rest needs somebody.
+fn taken_by_hub(node: &Node) -> Found {
+    let refusals = node.hub_refusals.all();
+    let worst = refusals.iter().max_by_key(|(_, refused)| refused.code.permanence() == Permanence::Permanent);
+    let Some(((message, recipient), refused)) = worst else {
+        return Found::Ok("the hub takes what it is offered".to_owned());
+    };
+    let reference = match crate::views::reference(node, (node.participant(), *message)) {
+        Ok(reference) => reference.map_or_else(|| message.to_string(), |reference| reference.to_string()),
+        Err(_) => message.to_string(),
+    };
+    let shown = refused.shown(*recipient);
+    let fault = ErrorCode::EnvelopeRefused.with("reference", reference).with("recipient", recipient);
+    let fault = fault.with("since", Time(shown.since)).with("next", Time(shown.next));
+    let fault = fault.with("reject", &shown).with("remedy", &shown.remedy);
+    let title = format!("envelopes that the hub refuses: {}", refusals.len());
+    match refused.code.permanence() {
+        Permanence::Transient => Found::Warn(title, fault),
+        Permanence::Permanent => Found::Fail(title, fault),
+    }
 }
 
 /// One ping over the link, if it stands.
@@ -349,9 +383,19 @@ pub async fn ping_hub(node: &Arc<Node>, limit: Duration) -> Result<u64, Fault> {
 }
 
 fn rules(node: &Node) -> Found {
-    let count = node.settings().rules.rules().len();
+    let settings = node.settings();
+    let count = settings.rules.rules().len();
+    let directory = node.directory.load();
+    let unknown = settings.rules.rules().iter().find_map(|rule| match &rule.to {
+        Recipients::All => None,
+        Recipients::Listed(listed) => listed.iter().find(|id| directory.entry(**id).is_none()).map(|id| (rule, *id)),
+    });
+    if let Some((rule, participant)) = unknown {
+        let title = format!("rule {} names {participant}, whom the directory does not know", rule.name);
+        return Found::Warn(title, ErrorCode::ParticipantUnknown.with("participant", participant));
+    }
     if count > 0 {
-        return Found::Ok(format!("{count} rules say what may leave"));
+        return Found::Ok(format!("rules that say what may leave: {count}"));
     }
     let fault = ErrorCode::DeniedByDefault
         .with("kind", "anything")
@@ -366,15 +410,22 @@ fn people(node: &Node) -> Found {
         Ok(all) => all,
         Err(error) => return unread("officers", &error),
     };
-    let active = |role| {
+    // By role, who may act in it.
+    let active = |role| -> Vec<OfficerNumber> {
         let able = all.iter().filter(|(_, row)| row.standing == Standing::Active && row.roles.contains(&role));
-        able.count()
+        able.map(|(number, _)| *number).collect()
     };
-    let (drafters, releasers, supervisors) = (active(Role::Drafter), active(Role::Releaser), active(Role::Supervisor));
-    let title = format!("{drafters} drafters, {releasers} releasers, {supervisors} supervisors");
-    if drafters == 0 || releasers == 0 || supervisors < 2 {
-        let fault = ErrorCode::OfficerSecondNeeded.with("action", "daily work and the officer table");
-        return Found::Warn(title, fault.with("count", supervisors));
+    let (drafting, releasing) = (active(Role::Drafter), active(Role::Releaser));
+    let (drafters, releasers, supervisors) = (drafting.len(), releasing.len(), active(Role::Supervisor).len());
+    let title = format!("enabled officers: {drafters} draft, {releasers} release, {supervisors} supervise");
+    // One person who drafts and releases is no second one.
+    let two_persons = drafting.iter().any(|drafter| releasing.iter().any(|releaser| releaser != drafter));
+    if !two_persons {
+        let fault = ErrorCode::NobodyReleases.with("drafters", drafters).with("releasers", releasers);
+        return Found::Fail(title, fault);
+    }
+    if supervisors < 2 {
+        return Found::Warn(title, ErrorCode::SupervisorsTooFew.with("count", supervisors));
     }
     Found::Ok(title)
 }
@@ -389,7 +440,7 @@ fn held(node: &Node) -> Found {
                     .with("officer", officer)
                     .with("scope", ncp_api::release::HoldScope::from(hold.scope))
                     .with("since", ncp_api::time::Time(hold.since));
-                Found::Warn(format!("{} holds stop what would leave", holds.len()), fault)
+                Found::Warn(format!("holds that stop what would leave: {}", holds.len()), fault)
             }
         },
         Err(error) => unread("holds", &error),
@@ -400,9 +451,9 @@ fn unpinned(node: &Node) -> Found {
     let directory = node.directory.load();
     let mut waiting = directory.iter().filter(|(_, known)| known.row.pinned.is_none()).map(|(id, _)| *id);
     match waiting.next() {
-        None => Found::Ok(format!("{} participants, all pinned", directory.iter().count())),
+        None => Found::Ok(format!("participants: {}, all pinned", directory.iter().count())),
         Some(first) => {
-            let title = format!("{} fingerprints were not compared yet", 1 + waiting.count());
+            let title = format!("fingerprints that were not compared yet: {}", 1 + waiting.count());
             Found::Warn(title, ErrorCode::ParticipantNotPinned.with("participant", first))
         }
     }
@@ -411,7 +462,7 @@ fn unpinned(node: &Node) -> Found {
 fn services(node: &Node) -> Found {
     match node.settings().services.len() {
         0 => Found::Unset("no national service is configured yet".to_owned()),
-        count => Found::Ok(format!("{count} national services")),
+        count => Found::Ok(format!("national services: {count}")),
     }
 }
 

@@ -134,12 +134,11 @@ pub fn load_tls(folder: &Path, network: &Network) -> Result<TlsSettings, Fault> 
     let (chain, key) = (folder.join(keyfiles::TLS_CHAIN), folder.join(keyfiles::TLS_KEY));
     let material = TlsMaterial {
         certificate_chain: read_public(&chain, "certificate")?,
-        private_key: keyfiles::read_private(&key).map_err(|error| fault("TLS key", &error))?,
+        private_key: keyfiles::read_private(&key).map_err(|error| key_fault("TLS key", &error))?,
         authorities: read_public(&folder.join(keyfiles::TLS_AUTHORITY), "certificate of the authority")?,
         revocation_lists: Vec::new(),
     };
-    let damaged =
-        |error: &dyn core::fmt::Display| ErrorCode::FileUnusable.with("file", chain.display()).with("reason", error);
+    let damaged = |error: &dyn core::fmt::Display| foreign(&chain, error);
     let settings = TlsSettings::new(&material, network.id()).map_err(|error| damaged(&error))?;
     let (entry, own) = (network.own_chain.entry(), settings.own());
     if own.participant != entry.participant {
@@ -223,8 +222,7 @@ fn versions<T, E: core::fmt::Display>(
             Err(KeyFileError::Missing(_)) => break,
             Err(error) => return Err(fault(what, &error)),
         };
-        let value = decode(&bytes)
-            .map_err(|error| ErrorCode::FileUnusable.with("file", path.display()).with("reason", error))?;
+        let value = decode(&bytes).map_err(|error| foreign(&path, &error))?;
         found.push((path, value));
     }
     Ok(found)
@@ -248,7 +246,7 @@ fn sealing_keys(folder: &Path, entry: &Entry) -> Result<Vec<SealingKey>, Fault> 
         match keyfiles::read_key(&path, KeyUse::Sealing) {
             Ok(seed) => keys.push(SealingKey::from_seed(&seed)),
             Err(KeyFileError::Missing(_)) if number > 1 => break,
-            Err(error) => return Err(fault(KeyUse::Sealing.as_str(), &error)),
+            Err(error) => return Err(key_fault(KeyUse::Sealing.as_str(), &error)),
         }
     }
     for named in &entry.keys.sealing {
@@ -263,7 +261,7 @@ fn sealing_keys(folder: &Path, entry: &Entry) -> Result<Vec<SealingKey>, Fault> 
 }
 
 fn read_key(path: &Path, key: KeyUse) -> Result<Zeroizing<[u8; 32]>, Fault> {
-    keyfiles::read_key(path, key).map_err(|error| fault(key.as_str(), &error))
+    keyfiles::read_key(path, key).map_err(|error| key_fault(key.as_str(), &error))
 }
 
 fn read_public(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
@@ -273,6 +271,21 @@ fn read_public(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
 fn not_of_entry(what: &str, path: &Path, found: &dyn core::fmt::Display, expected: &str) -> Fault {
     let fault = ErrorCode::KeyNotOfEntry.with("what", what).with("file", path.display());
     fault.with("found", found).with("expected", expected)
+}
+
+/// A file that joining gave is not this node's.
+fn foreign(path: &Path, reason: &dyn core::fmt::Display) -> Fault {
+    let fault = ErrorCode::NetworkFileForeign.with("file", path.display()).with("reason", reason);
+    fault.with("remedy", "move it away, then  ncpctl keys install  with the hub's answer")
+}
+
+/// A key that the entry names is gone: no command makes it anew.
+fn key_fault(what: &str, error: &KeyFileError) -> Fault {
+    let fault = fault(what, error);
+    if fault.code == ErrorCode::KeyFileMissing {
+        return fault.with("remedy", "put back the copy from your backup; no command makes it anew");
+    }
+    fault
 }
 
 fn missing(what: &str, path: &Path) -> Fault {
@@ -293,9 +306,10 @@ pub(crate) fn fault(what: &str, error: &KeyFileError) -> Fault {
             .with("mode", format!("{mode:04o}"))
             .with("path", path.display()),
         KeyFileError::Damaged(path) => ErrorCode::KeyFileDamaged.with("what", what).with("file", path.display()),
-        KeyFileError::ForeignOwner { path, .. } | KeyFileError::Io { path, .. } => {
-            ErrorCode::FileUnusable.with("file", path.display()).with("reason", error)
+        KeyFileError::ForeignOwner { path, owner } => {
+            ErrorCode::KeyFileForeign.with("what", what).with("file", path.display()).with("owner", owner)
         }
+        KeyFileError::Io { path, cause } => ErrorCode::FileUnusable.with("file", path.display()).with("reason", cause),
     }
 }
 

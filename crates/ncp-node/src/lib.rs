@@ -18,6 +18,8 @@ pub mod events;
 pub mod faults;
 pub mod history;
 pub mod holds;
+pub mod hub_clock;
+pub mod hub_refusals;
 pub mod hub_view;
 pub mod keys;
 pub mod link;

@@ -72,6 +72,10 @@ pub struct Node {
     pub orphans: crate::blobs::Orphans,
     /// When this process began to serve.
     pub started: UnixMillis,
+    /// The hub's clock beside this machine's.
+    pub hub_clock: crate::hub_clock::HubClock,
+    /// Envelopes that the hub refused and that are offered again.
+    pub hub_refusals: crate::hub_refusals::HubRefusals,
     /// Whether wall and monotonic clock agree; the timer says.
     pub clocks_agree: watch::Sender<bool>,
     /// Held while the directory is read anew.

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use ncp_api::officer::{OFFICER_TIME_WINDOW_MS, OfficerHeaders, OfficerHeadersError, OfficerRole, Received};
+use ncp_api::time::Time;
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::event::{Actor, Role};
 use ncp_protocol::ids::{Digest, OfficerNumber, UnixMillis};
@@ -145,7 +146,8 @@ pub fn authenticate(
 /// The account and the standing of the officer.
 fn check_person(node: &Node, number: OfficerNumber, row: &OfficerRow, uid: u32) -> Result<(), Fault> {
     if row.standing == Standing::Disabled {
-        return Err(ErrorCode::OfficerDisabled.with("officer", number));
+        let since = row.disabled.map_or_else(|| "an earlier day".to_owned(), |since| Time(since).to_string());
+        return Err(ErrorCode::OfficerDisabled.with("officer", number).with("since", since));
     }
     match node.network.class() {
         NetworkClass::Test => Ok(()),

@@ -20,8 +20,9 @@ use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::root::NetworkClass;
 use ncp_store::committer::Running as RunningStore;
 use ncp_store::engine::Fatal;
-use ncp_store::lock::{FORMAT, FormatError, LockError};
-use ncp_store::recovery::LogKey;
+use ncp_store::journal::Position;
+use ncp_store::lock::{FORMAT, FormatError, LockError, holder};
+use ncp_store::recovery::{LogKey, OpenReport};
 use ncp_store::spool::Record;
 use ncp_store::store::{Store, StoreError, StoreOptions};
 use ncp_transport::address::{HostPort, is_loopback};
@@ -95,6 +96,8 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         proposals: crate::proposals::Proposals::default(),
         orphans: crate::blobs::Orphans::default(),
         started: clock::now(),
+        hub_clock: crate::hub_clock::HubClock::default(),
+        hub_refusals: crate::hub_refusals::HubRefusals::default(),
         clocks_agree: watch::Sender::new(true),
         reloading: std::sync::Mutex::default(),
         foreign_entry: core::sync::atomic::AtomicBool::new(false),
@@ -213,8 +216,27 @@ fn open(config: &Config, (keys, network): (Keys, Network)) -> Result<Opened, Fau
     let logs = vec![LogKey { origin, key: keys.log.clone(), salt: clock::random() }];
     let options = StoreOptions { folder: config.data_dir.clone(), logs, now: clock::now() };
     let store = Store::open(NodeCore::new(identity), options).map_err(|error| store_fault(&config.data_dir, &error))?;
+    tell_damage(store.report());
     let store = store.start().map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
     Ok(Opened { identity, network, keys, store })
+}
+
+/// Says what the start moved to `corrupt/`, so that whoever finds something there knows where it came from.
+fn tell_damage(report: &OpenReport) {
+    if let Some(Position { segment, offset }) = report.torn {
+        tracing::warn!(
+            segment,
+            byte = offset,
+            "a torn end of the journal was moved to corrupt/: a power cut leaves such"
+        );
+    }
+    for Position { segment, offset } in &report.stains {
+        tracing::warn!(
+            segment,
+            byte = offset,
+            "the journal has bytes where none were written: the disk decays; see corrupt/"
+        );
+    }
 }
 
 /// Daemons under a test root use loopback only. A name is resolved when it is dialled and checked again there.
@@ -294,7 +316,10 @@ fn lock_fault(folder: &Path, error: &LockError) -> Fault {
         ErrorCode::DataFolderUnusable.with("folder", folder.display()).with("reason", reason)
     };
     match error {
-        LockError::Held => ErrorCode::DataFolderInUse.with("folder", folder.display()).with("pid", "of another daemon"),
+        LockError::Held => {
+            let holder = holder(folder).map_or_else(|| "of another daemon".to_owned(), |pid| pid.to_string());
+            ErrorCode::DataFolderInUse.with("folder", folder.display()).with("pid", holder)
+        }
         LockError::Format(FormatError::Newer { found }) => ErrorCode::DataFolderNewer
             .with("folder", folder.display())
             .with("found", found)

@@ -5,8 +5,8 @@
 //! Holds are looked up when an envelope has been read and is about to be written, and between two chunks of a body. A
 //! body leaves only while an envelope over it is on its way on this link, so a hub that asks for a draft gets nothing.
 //!
-//! A refusal that may pass is tried again after a delay with full jitter; it never counts as an attempt. One that will not
-//! pass goes to the core. What the hub says about times and keys is compared with what is known here first.
+//! A refusal that may pass is tried again after a delay with full jitter; it never counts as an attempt, and the node shows
+//! it as long as it stands. One that will not pass goes to the core. What the hub says about times and keys is compared with what is known here first.
 
 mod rows;
 
@@ -182,7 +182,7 @@ impl Outbox {
                     return Ok(Some(Submit { envelope: *envelope }.into()));
                 }
                 Look::Held => drop(self.held.insert(place)),
-                Look::Gone => {}
+                Look::Gone => self.desk.node.hub_refusals.clear((place.2, place.3)),
             }
         }
         self.begin_flows().await?;
@@ -219,14 +219,17 @@ impl Outbox {
         }
     }
 
-    fn defer(&mut self, place: QueueKey) {
+    /// Offers it again later, and lets everybody see why.
+    fn defer(&mut self, place: QueueKey, code: RejectCode) {
         let refusals = self.refusals.entry(place).or_default();
         let delay = backoff::delay(*refusals, u64::from_le_bytes(clock::random()));
         *refusals = refusals.saturating_add(1);
+        self.desk.node.hub_refusals.note((place.2, place.3), code, clock::now(), delay);
         self.deferred.insert((Instant::now() + delay, place), ());
     }
 
     fn settled(&mut self, envelope: &EnvelopeKey) {
+        self.desk.node.hub_refusals.clear((envelope.message, envelope.recipient));
         if let Some(flight) = self.in_flight.remove(envelope) {
             self.refusals.remove(&flight.place);
             if flight.recall_again {
@@ -257,19 +260,21 @@ impl Outbox {
             return;
         };
         self.end_flows(envelope.message);
-        tracing::info!(message = %envelope.message, recipient = %envelope.recipient, %code, "the hub refused an envelope");
+        let error = ncp_api::ErrorCode::EnvelopeRefused;
+        let EnvelopeKey { message, recipient, .. } = envelope;
+        tracing::warn!(%error, %message, %recipient, %code, "the hub refused an envelope");
         if flight.recall_again {
             return self.tell_core(envelope, RejectCode::NotWaiting);
         }
         if code.permanence() == Permanence::Transient {
-            return self.defer(flight.place);
+            return self.defer(flight.place, code);
         }
         let node = &self.desk.node;
         match is_credible(node, &envelope, code) {
             Ok(true) => self.tell_core(envelope, code),
             Ok(false) => {
                 self.desk.refresh.notify_one();
-                self.defer(flight.place);
+                self.defer(flight.place, code);
             }
             Err(error) => node.stop_because(crate::faults::unreadable(&error)),
         }
@@ -298,6 +303,7 @@ impl Outbox {
 
     fn tell_core(&self, envelope: EnvelopeKey, code: RejectCode) {
         let node = Arc::clone(&self.desk.node);
+        node.hub_refusals.clear((envelope.message, envelope.recipient));
         // Not awaited: the writer goes on. A stopped store stops the node by itself.
         drop(tokio::spawn(async move {
             let ask = Ask::NoteRefusal { envelope, code };

@@ -10,6 +10,7 @@ use ncp_api::message::Direction;
 use ncp_api::timeline::{EvidenceState, Step, Timeline, TimelineEntry};
 use ncp_protocol::ids::{ParticipantId, UnixMillis};
 
+use crate::clock;
 use crate::core::tables::{ENVELOPE, EnvelopeStage, IN, InRow, MessageKey, OUT, OutRow};
 use crate::faults::Failed;
 use crate::history;
@@ -61,6 +62,7 @@ fn of_received(row: &InRow, entries: Vec<TimelineEntry>) -> Timeline {
         due: views::due_in(row),
         not_after: None,
         entries,
+        refusals: Vec::new(),
         notes: Vec::new(),
     }
 }
@@ -73,7 +75,7 @@ fn of_sent(
 ) -> Result<Timeline, Failed> {
     let draft = &row.draft;
     let view = node.reader().view();
-    let mut notes = Vec::new();
+    let (mut refusals, mut notes) = (Vec::new(), Vec::new());
     let mut delivered = true;
     for recipient in &draft.recipients {
         let envelope = ENVELOPE.row(&view, &(draft.message, *recipient))?;
@@ -86,6 +88,13 @@ fn of_sent(
         }
         if stage == Some(EnvelopeStage::Recalled { provisional: true }) {
             notes.push(format!("recalled after it was offered: {recipient} may have taken it all the same"));
+        }
+        if stage == Some(EnvelopeStage::Sealed) {
+            let refused = node.hub_refusals.of((draft.message, *recipient));
+            refusals.extend(refused.map(|refused| refused.shown(*recipient)));
+        }
+        if stage == Some(EnvelopeStage::Released) {
+            notes.extend(unsealable(node, *recipient));
         }
         notes.extend(wait_at_hub(*recipient, receipts));
         let open = envelope.filter(|envelope| envelope.answer.is_none());
@@ -102,6 +111,7 @@ fn of_sent(
         due: views::state::due_out(&view, row)?,
         not_after: Some(draft.not_after).filter(|_| !delivered),
         entries,
+        refusals,
         notes,
     })
 }
@@ -119,6 +129,20 @@ fn expected_answer(recipient: ParticipantId, due: Option<UnixMillis>) -> Option<
         evidence: EvidenceState::None,
         ..steps::entry(Step::Answered)
     })
+}
+
+/// Why nothing can be sealed to a recipient, if its keys have ended.
+fn unsealable(node: &Node, recipient: ParticipantId) -> Option<String> {
+    let directory = node.directory.load();
+    let entry = directory.entry(recipient)?.newest();
+    if entry.sealing_key(clock::now()).is_some() {
+        return None;
+    }
+    let ended = entry.keys.sealing.iter().map(|key| key.seal_until).max()?;
+    let ended = ncp_api::time::Time(ended);
+    Some(format!(
+        "{recipient}'s sealing key ended at {ended}: nothing can be sealed to it before {recipient} renews it"
+    ))
 }
 
 /// How long an envelope lay at the hub, if it was long.

@@ -138,6 +138,7 @@ fn item_out(node: &Node, row: &OutRow, with_content: bool) -> Result<MessageItem
     let view = node.reader().view();
     let stands = state::of_out(&view, row)?;
     let due = state::due_out(&view, row)?;
+    let refused = state::refused(node, &state::of_recipients(&view, row)?, draft.message);
     drop(view);
     let (subject, national_ref) = labels(node, &ContentKey::of_out(node.participant(), row), with_content)?;
     Ok(MessageItem {
@@ -153,6 +154,7 @@ fn item_out(node: &Node, row: &OutRow, with_content: bool) -> Result<MessageItem
         state: stands,
         subject,
         created: row.created,
+        refused: refused.into_iter().next().map(|(_, code)| code),
         changed: history::last(node, (node.participant(), draft.message))?.unwrap_or(row.created),
         due,
         opened: false,
@@ -186,6 +188,7 @@ fn item_in(node: &Node, row: &InRow, with_content: bool) -> Result<MessageItem, 
         state: state::of_in(row),
         subject,
         created: row.time,
+        refused: None,
         changed: history::last(node, key)?.unwrap_or(row.time),
         due: due_in(row),
         opened: row.handover.is_some(),

@@ -15,6 +15,7 @@ use ncp_store::spool::{RecordKind, RecordName};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::directory;
 use crate::hub::Hub;
 use crate::limits::CHECKPOINT_LOOK_EVERY;
 use crate::link::{Asked, Link, LinkEnd, TaskEnd};
@@ -79,7 +80,7 @@ fn public(reader: &Reader, get: PublicGet) -> Result<Option<PublicLog>, ReadErro
 }
 
 async fn entries(link: &Link, get: EntryGet) -> Result<Entries, LinkEnd> {
-    let directory = link.hub.directory.load();
+    let directory = directory::fresh(&link.hub).await?;
     let known = usize::try_from(get.root_version).unwrap_or(usize::MAX);
     let roots = {
         let trust = link.hub.trust.lock().await;

@@ -29,7 +29,7 @@ use crate::clock;
 use crate::core::command::{Command, RecordPublicCheckpoint};
 use crate::core::query::{self, DirectoryState};
 use crate::hub::{Asked, Hub, Stopping};
-use crate::limits::TIMESTAMP_LIFETIME;
+use crate::limits::{TIMESTAMP_FRESH_MS, TIMESTAMP_LIFETIME};
 
 /// The root of trust with all its versions, oldest first.
 #[derive(Debug, Clone)]
@@ -201,6 +201,32 @@ pub async fn refresh(hub: &Hub) -> Result<(), Stopping> {
     Ok(())
 }
 
+/// The directory with a timestamp statement of this minute: whoever asks learns the hub's clock by it, too.
+///
+/// # Errors
+/// [`Stopping`].
+pub async fn fresh(hub: &Hub) -> Result<Arc<Directory>, Stopping> {
+    let _turn = hub.directory.refreshing.lock().await;
+    let directory = hub.directory.load();
+    let said = directory.timestamp.as_ref().map(SignedTimestamp::unverified);
+    let Some(statement) = said.and_then(|said| renewed(said, hub.now())) else { return Ok(directory) };
+    let signed = SignedTimestamp::sign(statement, &hub.network, &[&hub.timestamp]);
+    let timestamp = Some(signed.map_err(|fault| hub.fail(&fault))?);
+    let directory = Arc::new(Directory { timestamp, ..Directory::clone(&directory) });
+    hub.directory.current.store(Arc::clone(&directory));
+    Ok(directory)
+}
+
+/// The same statement of now, unless it is of this minute, or of a clock that was ahead.
+fn renewed(said: &Timestamp, now: UnixMillis) -> Option<Timestamp> {
+    let is_old = now.millis_since(said.issued) >= TIMESTAMP_FRESH_MS;
+    is_old.then(|| Timestamp { issued: now, expires: expiry(now), ..*said })
+}
+
+fn expiry(issued: UnixMillis) -> UnixMillis {
+    UnixMillis(issued.0.saturating_add(TIMESTAMP_LIFETIME.as_secs() * 1_000))
+}
+
 fn sign_timestamp(
     hub: &Hub,
     membership: &SignedMembership,
@@ -211,11 +237,34 @@ fn sign_timestamp(
     let statement = Timestamp {
         network: hub.network,
         issued,
-        expires: UnixMillis(issued.0.saturating_add(TIMESTAMP_LIFETIME.as_secs() * 1_000)),
+        expires: expiry(issued),
         membership_version: membership.unverified().version,
         membership_digest: membership.digest(),
         public_size,
         public_root,
     };
     SignedTimestamp::sign(statement, &hub.network, &[&hub.timestamp])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_given_out_for_a_minute_and_then_made_anew() {
+        let said = Timestamp {
+            network: NetworkId(Digest([1; 32])),
+            issued: UnixMillis(1_000_000),
+            expires: expiry(UnixMillis(1_000_000)),
+            membership_version: 3,
+            membership_digest: Digest([2; 32]),
+            public_size: 7,
+            public_root: Digest([3; 32]),
+        };
+        for early in [0, 1_000_000, 1_000_000 + TIMESTAMP_FRESH_MS - 1] {
+            assert_eq!(renewed(&said, UnixMillis(early)), None, "{early}");
+        }
+        let now = UnixMillis(1_000_000 + TIMESTAMP_FRESH_MS);
+        assert_eq!(renewed(&said, now), Some(Timestamp { issued: now, expires: expiry(now), ..said }));
+    }
 }

@@ -232,9 +232,13 @@ fn file_fault(what: &str, error: &KeyFileError) -> Fault {
             fault.with("mode", format!("{mode:04o}")).with("path", path.display())
         }
         KeyFileError::Damaged(path) => ErrorCode::KeyFileDamaged.with("what", what).with("file", path.display()),
-        KeyFileError::Exists(path) | KeyFileError::ForeignOwner { path, .. } | KeyFileError::Io { path, .. } => {
-            ErrorCode::FileUnusable.with("file", path.display()).with("reason", error)
+        KeyFileError::ForeignOwner { path, owner } => {
+            ErrorCode::KeyFileForeign.with("what", what).with("file", path.display()).with("owner", owner)
         }
+        KeyFileError::Exists(path) => {
+            ErrorCode::FileUnusable.with("file", path.display()).with("reason", "it exists already")
+        }
+        KeyFileError::Io { path, cause } => ErrorCode::FileUnusable.with("file", path.display()).with("reason", cause),
     }
 }
 

@@ -95,6 +95,8 @@ pub const CLOCK_DRIFT_OVER: Duration = Duration::from_secs(60 * 60);
 pub const TIMESTAMP_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the hub states its timestamp anew.
 pub const TIMESTAMP_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How old the timestamp statement may be that a peer gets, in milliseconds.
+pub const TIMESTAMP_FRESH_MS: u64 = 60_000;
 /// How long a daemon that stops waits for its links to end.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the store may take after them to commit what waits.

@@ -64,7 +64,12 @@ fn facts(view: &MessageView, clock: &Clock, style: Style) -> Facts {
     let recipients: Vec<String> = view.recipients.iter().map(|recipient| recipient.participant.to_string()).collect();
     match view.direction {
         Direction::In => facts.add("from", view.originator.to_string()),
-        Direction::Out => facts.add("to", recipients.join(", ")),
+        Direction::Out => {
+            facts.add("to", recipients.join(", "));
+            for (who, code) in view.recipients.iter().filter_map(|to| Some((to.participant, to.reject.as_ref()?))) {
+                facts.add("refused", style.paint(Tone::Bad, &format!("{who}: {}", clean(code))));
+            }
+        }
     }
     if view.direction == Direction::In && recipients.len() > 1 {
         facts.add("also to", recipients.join(", "));
@@ -272,6 +277,9 @@ fn kind_cell(item: &MessageItem) -> Cell {
 
 fn state_cell(item: &MessageItem, clock: &Clock) -> Cell {
     use ncp_api::message::MessageState as State;
+    if let Some(refused) = &item.refused {
+        return Cell::toned(Tone::Bad, format!("queued, the hub refuses it: {}", clean(refused)));
+    }
     if item.due.is_some_and(|due| due < clock.now) && item.state != State::Answered {
         return Cell::toned(Tone::Bad, "overdue");
     }

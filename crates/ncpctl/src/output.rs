@@ -27,7 +27,7 @@ pub(crate) enum Format {
 /// How much is said on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
-    /// Errors alone.
+    /// Errors alone, in one line each.
     Quiet,
     /// Notes and hints.
     Usual,
@@ -42,6 +42,9 @@ enum Json {
     Lines(Vec<Value>),
 }
 
+/// Schema of the last line of a list that goes on.
+const MORE_SCHEMA: &str = "ncp.more/1";
+
 /// What a command has to say.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Report {
@@ -50,6 +53,7 @@ pub(crate) struct Report {
     human: String,
     plain: String,
     hints: Vec<String>,
+    more: Option<usize>,
     exit: Exit,
 }
 
@@ -67,7 +71,15 @@ impl Report {
     }
 
     fn new(schema: &'static str, json: Json) -> Self {
-        Self { schema, json, human: String::new(), plain: String::new(), hints: Vec::new(), exit: Exit::Done }
+        Self {
+            schema,
+            json,
+            human: String::new(),
+            plain: String::new(),
+            hints: Vec::new(),
+            more: None,
+            exit: Exit::Done,
+        }
     }
 
     /// What people read.
@@ -85,6 +97,12 @@ impl Report {
     /// What to do next; shown to people on standard error.
     pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
         self.hints.push(text.into());
+        self
+    }
+
+    /// Says in JSON that this is not all: a line of [`MORE_SCHEMA`] behind the `shown` others.
+    pub(crate) fn more(mut self, shown: usize) -> Self {
+        self.more = Some(shown);
         self
     }
 
@@ -106,7 +124,11 @@ impl Report {
             Format::Plain => self.plain.clone(),
             Format::Json(members) => match &self.json {
                 Json::Object(value) => json::line(self.schema, value, members),
-                Json::Lines(values) => values.iter().map(|value| json::line(self.schema, value, members)).collect(),
+                Json::Lines(values) => {
+                    let lines = values.iter().map(|value| json::line(self.schema, value, members));
+                    let more = self.more.map(|shown| serde_json::json!({"more": true, "shown": shown}));
+                    lines.chain(more.map(|more| json::line(MORE_SCHEMA, &more, &Members::All))).collect()
+                }
             },
         }
     }
@@ -184,6 +206,11 @@ impl Output {
             }
             Some(_) | None => text,
         };
+        if self.verbosity == Verbosity::Quiet {
+            // Loops that wait for something repeat it many times: one line, and the exit code.
+            let _ = writeln!(io::stderr().lock(), "{}", painted.lines().next().unwrap_or_default());
+            return;
+        }
         let _ = writeln!(io::stderr().lock(), "{painted}");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ncp_api::message::{Direction, MessageState};
+use ncp_api::refusal::HubRefusal;
 use ncp_api::timeline::{EvidenceState, ReceiptKind, Step, Timeline, TimelineEntry};
 use ncp_protocol::codes::ResponseStatus;
 use ncp_protocol::event::Outcome;
@@ -266,6 +267,7 @@ fn columns(lines: &[Line], clock: &Clock, style: Style) -> String {
 fn remarks(timeline: &Timeline, verdicts: &Verdicts, clock: &Clock) -> Vec<String> {
     let mut remarks = Vec::new();
     remarks.extend(waited(timeline));
+    remarks.extend(timeline.refusals.iter().map(|refusal| refused(refusal, clock)));
     remarks.extend(timeline.notes.iter().map(|note| clean(note)));
     remarks.extend(timeline.entries.iter().filter_map(|entry| said(timeline, entry)));
     let tally = tally(timeline, verdicts);
@@ -301,6 +303,13 @@ fn said(timeline: &Timeline, entry: &TimelineEntry) -> Option<String> {
         ResponseStatus::Final | ResponseStatus::Partial => return None,
     };
     Some(format!("{who} {what}: {}.", reason_text(Some(status), entry.reason.as_ref()?)))
+}
+
+/// What the hub says about an envelope that it does not take.
+fn refused(refusal: &HubRefusal, clock: &Clock) -> String {
+    let (words, remedy) = (clean(&refusal.to_string()), clean(&refusal.remedy));
+    let (since, next) = (clock.relative(refusal.since), clock.relative(refusal.next));
+    format!("{}: the hub refuses it, first {since}: {words}; offered again {next}. Try: {remedy}.", refusal.recipient)
 }
 
 fn tally_words(tally: Tally) -> String {
@@ -342,6 +351,9 @@ pub(crate) fn sentence(timeline: &Timeline, tally: Tally, clock: &Clock) -> Stri
     });
     let due = due.unwrap_or_default();
     let refused = timeline.entries.iter().filter(|entry| entry.detail == ResponseStatus::Refusal.as_str()).count();
+    if timeline.state == MessageState::Queued && !timeline.refusals.is_empty() {
+        return "It is released, but the hub does not take it; nothing has left.".to_owned();
+    }
     match timeline.direction {
         Direction::Out if timeline.state == MessageState::Answered && refused == timeline.counterparts.len() => {
             "No answer is to be expected; nothing more happens by itself.".to_owned()
@@ -369,7 +381,9 @@ fn sent(state: MessageState, who: &str, due: &str) -> String {
         MessageState::Expired => {
             format!("Its last date passed before {who} had it; send it again if it still matters.")
         }
-        MessageState::Failed => format!("It did not reach {who} and is not tried again."),
+        MessageState::Failed => {
+            format!("It did not reach {who} and is not tried again; mend the reason, then send it anew.")
+        }
     }
 }
 

@@ -15,7 +15,7 @@ const OPENING: &[&str] = &["body::open", "envelope::open", "open_wrap", "Sealing
 const DURABLE: &[&str] =
     &["sync_all(", "sync_data(", "fdatasync", "fs::rename", "renameat", "fsync(", ".persist(", "tokio::fs::rename"];
 
-fn rust() -> Vec<Source> {
+pub(crate) fn rust() -> Vec<Source> {
     files(".rs").into_iter().filter(|file| !file.path.starts_with("tests/tests/tidy")).collect()
 }
 

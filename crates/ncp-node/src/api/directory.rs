@@ -85,7 +85,8 @@ pub(super) async fn verb(
     }
     if found != fingerprint {
         let fault = ErrorCode::FingerprintDiffers.with("participant", participant);
-        return Err(fault.with("found", found).with("given", fingerprint).field("fingerprint").into());
+        let reason = format!("the entry of {participant} that the hub delivered has another fingerprint");
+        return Err(fault.with("reason", reason).field("fingerprint").into());
     }
     let ask = Ask::PinEntry { participant, fingerprint: fingerprint.0 };
     submit(&node, &asked.officer, ask, "pinning", &participant).await?;

@@ -196,10 +196,7 @@ fn wrong_code(
         };
         let known = node.vault.approval_code(&approval_view(node, &earlier, officer).encode());
         if earlier.revision != row.draft.revision && known == code {
-            return Ok(ErrorCode::ReleaseEditedMeanwhile
-                .with("signed", earlier.revision)
-                .with("current", row.draft.revision)
-                .with("reference", row.draft.reference));
+            return Ok(ErrorCode::ReleaseEditedMeanwhile.with("reference", row.draft.reference));
         }
     }
     Ok(ErrorCode::ReleaseCodeStale.with("code", code).with("reference", row.draft.reference))

@@ -11,6 +11,7 @@ use ncp_store::keyfiles;
 use super::{Found, unread};
 use crate::clock;
 use crate::core::tables::QUEUE;
+use crate::hub_clock::Difference;
 use crate::node::Node;
 use crate::space;
 
@@ -64,10 +65,15 @@ fn damaged(origin: LogOrigin, index: u64, reason: &dyn core::fmt::Display) -> Fo
     Found::Fail("the journal is damaged".to_owned(), fault.with("reason", reason))
 }
 
-/// Expiry and clocks rest on a wall clock that runs evenly.
+/// Expiry and clocks rest on a wall clock that runs evenly, and on one that goes with the hub's.
 pub(super) fn clocks(node: &Node) -> Found {
+    let compared = node.hub_clock.compared(clock::now());
+    if let Some(fault) = compared.and_then(Difference::fault) {
+        return Found::Fail("the clocks of this machine and of the hub differ".to_owned(), fault);
+    }
     if *node.clocks_agree.borrow() {
-        return Found::Ok("wall clock runs evenly".to_owned());
+        let beside = if compared.is_some() { ", and goes with the hub's" } else { "" };
+        return Found::Ok(format!("wall clock runs evenly{beside}"));
     }
     let fault =
         ErrorCode::InternalFault.with("reason", "the wall clock jumped; nothing expires until it has run evenly");
@@ -102,12 +108,12 @@ pub(super) fn undelivered(node: &Node) -> Found {
         return unread("queue", &error);
     }
     match late {
-        None => Found::Ok(format!("{waiting} envelopes wait for the hub")),
+        None => Found::Ok(format!("envelopes that wait for the hub: {waiting}")),
         Some(precedence) => {
             let address = node.link.borrow().address.clone();
             let reason = format!("{precedence} mail waits longer than it should");
             let fault = ErrorCode::HubUnreachable.with("address", address).with("reason", reason);
-            Found::Warn(format!("{waiting} envelopes wait for the hub"), fault)
+            Found::Warn(format!("envelopes that wait for the hub: {waiting}"), fault)
         }
     }
 }

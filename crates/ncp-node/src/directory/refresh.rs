@@ -145,13 +145,17 @@ impl Directory {
     /// Looks at the directory now, whenever the hub tells of news, when somebody misses a key, and from time to time.
     pub(crate) async fn look_after(&mut self, mut line: Line) {
         let desk = Arc::clone(&self.desk);
+        let mut told = None;
         loop {
             let began = Instant::now();
             // An answer that came too late belongs to no question.
             while line.answers.try_recv().is_ok() {}
-            if let Err(error) = self.look(&mut line).await {
+            // The same reason again is told once: somebody who misses a key has the hub asked every few seconds.
+            let failed = self.look(&mut line).await.err().map(|error| error.to_string());
+            if let Some(error) = failed.as_ref().filter(|_| failed != told) {
                 tracing::warn!(%error, "the directory stays as it was");
             }
+            told = failed;
             tokio::select! {
                 () = sleep(REFRESH_EVERY) => {}
                 () = desk.directory_news.notified() => {}
@@ -186,6 +190,10 @@ impl Directory {
         let now = clock::now();
         let signed = entries.timestamp.as_deref().and_then(|bytes| SignedTimestamp::decode(bytes).ok());
         let signed = signed.ok_or(LookError::NoTimestamp)?;
+        // Also of a statement that is not believed because of its time: then the clocks are what is wrong.
+        if let Ok(said) = signed.verify(&self.held.root.root().roles.timestamp, &self.held.root.network()) {
+            self.desk.node.hub_clock.note(said.issued);
+        }
         let timestamp = accept_timestamp(&self.held.root, self.held.timestamp(), &signed, now)?;
         let known = self.held.membership.as_ref().is_some_and(|held| {
             (held.unverified().version, held.digest()) == (timestamp.membership_version, timestamp.membership_digest)

@@ -100,6 +100,9 @@ pub(super) fn is_credible(node: &Node, envelope: &EnvelopeKey, code: RejectCode)
         let out = OUT.row(&node.reader().view(), &message)?;
         return Ok(out.is_none_or(|out| clock::now() >= out.draft.not_after));
     }
+    if code == RejectCode::OriginatorKeyUnknown && released_outside_own_key(node, message)? {
+        return Ok(true);
+    }
     if code == RejectCode::RecipientKeyUnknown || code == RejectCode::OriginatorKeyUnknown {
         return sealed_key_changed(node, message, recipient);
     }
@@ -111,6 +114,14 @@ pub(super) fn is_credible(node: &Node, envelope: &EnvelopeKey, code: RejectCode)
         RejectCode::CreatedInFuture,
     ];
     Ok(!behind.contains(&code))
+}
+
+/// Whether the message was released, by this machine's clock, when the own signing key was not valid yet or no more. Its
+/// envelopes bear that time under every seal, so no directory will ever know the key for them.
+fn released_outside_own_key(node: &Node, message: MessageId) -> Result<bool, ReadError> {
+    let released = OUT.row(&node.reader().view(), &message)?.and_then(|out| out.released);
+    let key = node.network.own_chain.entry().keys.signing;
+    Ok(released.zip(key).is_some_and(|(released, key)| !key.is_valid_at(released)))
 }
 
 /// Whether the recipient's newest sealing key is another than the one that the envelope is sealed to.

@@ -41,10 +41,14 @@ pub fn message(node: &Node, key: MessageKey) -> Result<MessageView, Failed> {
 fn sent(node: &Node, row: &OutRow) -> Result<MessageView, Failed> {
     let draft = &row.draft;
     let key = ContentKey::of_out(node.participant(), row);
-    let (recipients, stands, due) = {
+    let (mut recipients, stands, due) = {
         let view = node.reader().view();
         (state::of_recipients(&view, row)?, state::of_out(&view, row)?, state::due_out(&view, row)?)
     };
+    for (participant, code) in state::refused(node, &recipients, draft.message) {
+        let refused = recipients.iter_mut().find(|recipient| recipient.participant == participant);
+        refused.into_iter().for_each(|recipient| recipient.reject = Some(code.clone()));
+    }
     let shown = shown_content(node, &key)?;
     let answered_by = answers(node, (node.participant(), draft.message))?;
     let view = MessageView {

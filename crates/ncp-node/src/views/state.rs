@@ -1,12 +1,13 @@
 //! Where a message stands: pure over its rows, one name for all readers.
 
 use ncp_api::message::{MessageState, RecipientState};
-use ncp_protocol::ids::{ParticipantId, UnixMillis};
+use ncp_protocol::ids::{MessageId, ParticipantId, UnixMillis};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::state::{Unreadable, View};
 
 use crate::core::tables::{ENVELOPE, EnvelopeRow, EnvelopeStage, InRow, OutRow, OutState};
 use crate::holds;
+use crate::node::Node;
 
 /// Where a message that arrived stands.
 #[must_use]
@@ -79,6 +80,17 @@ fn of_envelope(row: &OutRow, participant: ParticipantId, envelope: Option<&Envel
 #[must_use]
 pub fn reject_words(code: RejectCode) -> String {
     format!("{} ({})", code.text(), reject(code))
+}
+
+/// The recipients for whom the hub refuses a queued envelope now, with number and name of the reject code.
+#[must_use]
+pub fn refused(node: &Node, recipients: &[RecipientState], message: MessageId) -> Vec<(ParticipantId, String)> {
+    let queued = recipients.iter().filter(|recipient| recipient.state == MessageState::Queued);
+    let refused = queued.filter_map(|RecipientState { participant, .. }| {
+        let refused = node.hub_refusals.of((message, *participant))?;
+        Some((*participant, reject(refused.code)))
+    });
+    refused.collect()
 }
 
 /// Number and name of a reject code, as programs know it.

@@ -191,7 +191,7 @@ async fn what_is_not_configured_is_said() {
     world.start_with(Config::parse(&[("node.toml".into(), bare)]).unwrap()).await;
     for (id, expected) in [
         ("P01", CheckResult::Warn),
-        ("P02", CheckResult::Warn),
+        ("P02", CheckResult::Fail),
         ("I01", CheckResult::Unset),
         ("S01", CheckResult::Fail),
     ] {

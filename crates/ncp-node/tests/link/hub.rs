@@ -88,6 +88,8 @@ pub(crate) struct Hub {
     arrivals: Option<mpsc::Receiver<Arrival>>,
     /// Changes what the timestamp states of `public`, for a hub that lies.
     pub(crate) stated_root: Option<Digest>,
+    /// What time the hub says it has, for a hub whose clock differs.
+    pub(crate) stated_time: Option<UnixMillis>,
 }
 
 impl Hub {
@@ -107,6 +109,7 @@ impl Hub {
             listener,
             arrivals: None,
             stated_root: None,
+            stated_time: None,
         }
     }
 
@@ -118,7 +121,7 @@ impl Hub {
     }
 
     pub(crate) fn timestamp(&self) -> SignedTimestamp {
-        let issued = now();
+        let issued = self.stated_time.unwrap_or_else(now);
         let statement = Timestamp {
             network: self.membership.unverified().network,
             issued,

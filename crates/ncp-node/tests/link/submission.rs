@@ -1,7 +1,9 @@
 //! What leaves: in order, the same bytes after a cut, and nothing that a hold stops.
 
+use ncp_api::health::CheckResult;
 use ncp_node::core::command::Ask;
 use ncp_node::core::tables::{EnvelopeStage, QUEUE};
+use ncp_node::timeline::{Words, timeline};
 use ncp_protocol::event::{Actor, EvidenceKind, HoldScope, Outcome};
 use ncp_protocol::frame::{BodyWanted, Credit, Frame, Recall, Refused};
 use ncp_protocol::ids::{Digest, MessageId, OfficerNumber};
@@ -9,7 +11,7 @@ use ncp_protocol::keys::Signature;
 use ncp_protocol::reject::RejectCode;
 
 use crate::craft::{part_of, send};
-use crate::hub::{HubLink, key_of, receipt};
+use crate::hub::{HubLink, ago, key_of, receipt};
 use crate::world::{SUPERVISOR, World, id, soon};
 
 fn queued(world: &World) -> usize {
@@ -184,6 +186,45 @@ async fn refusal_that_passes_is_tried_again_and_one_that_stays_ends_it() {
     assert_eq!(link.submit(&world.hub).await, envelope);
     link.send(Refused { envelope: key, code: RejectCode::BodyTooLarge }).await;
     settled(&world, &mut link, message, EnvelopeStage::Failed(RejectCode::BodyTooLarge)).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_that_stands_is_shown_until_the_hub_takes_the_envelope() {
+    let (mut world, mut link) = World::linked().await;
+    let (message, _) = send(&world, b"text").await;
+    let node = world.node();
+    let shown = || timeline(&node, (id("XA"), message), Words::Withheld).unwrap().refusals;
+    let envelope = link.submit(&world.hub).await;
+    assert_eq!(shown(), []);
+    link.send(Refused { envelope: key_of(&envelope), code: RejectCode::CreatedInFuture }).await;
+    assert_eq!(link.submit(&world.hub).await, envelope, "it is offered again");
+    let refused = &shown()[0];
+    assert_eq!((refused.recipient, refused.number, refused.name.as_str()), (id("XB"), 27, "CreatedInFuture"));
+    assert!(refused.since <= refused.next && refused.remedy.contains("clock"), "{refused:?}");
+    let checks = link.serve_while(&world.hub, ncp_node::checks::all(&node)).await;
+    let check = checks.iter().find(|check| check.id == "N06").unwrap();
+    assert_eq!((check.result, check.code.as_deref()), (CheckResult::Fail, Some("NCP-E3114")), "{check:?}");
+    let cause = check.cause.as_deref().unwrap();
+    assert!(cause.contains("27 CreatedInFuture") && cause.contains("to XB") && !cause.contains('<'), "{cause}");
+
+    link.send(receipt(1, world.hub.accept(&envelope))).await;
+    assert_eq!(link.stored(&world.hub).await, 1);
+    assert_eq!(shown(), []);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_differs_from_the_hubs_is_named() {
+    let mut world = World::new();
+    world.hub.stated_time = Some(ago(30 * 60_000));
+    world.start().await;
+    let mut link = world.link().await;
+    world.know_xb(&mut link).await;
+    let checks = link.serve_while(&world.hub, ncp_node::checks::all(&world.node())).await;
+    let check = checks.iter().find(|check| check.id == "S03").unwrap();
+    assert_eq!((check.result, check.code.as_deref()), (CheckResult::Fail, Some("NCP-E3113")), "{check:?}");
+    assert_eq!(check.cause.as_deref(), Some("this machine's clock is 29 min ahead of the hub's"));
     world.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! `doctor`: all checks with their cause and remedy; fails if one of them does. Needs no officer key.
 
+use std::str::FromStr;
+
 use clap::{Args, ValueEnum};
 use ncp_api::Exit;
 use ncp_api::health::{Check, CheckResult};
@@ -16,15 +18,50 @@ pub(super) const SCHEMA: &str = "ncp.doctor/1";
 const EXAMPLES: &str = "\
 Examples:
   ncpctl doctor
-  ncpctl doctor --only connection,national";
+  ncpctl doctor --only connection,national
+  ncpctl doctor --only K03";
 
 /// Check configuration, keys, connection, storage and rules
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
-    /// Only these groups; commas separate them
+    /// Only these groups or checks, such as keys or K03; commas separate them
     #[arg(long, value_name = "GROUPS", value_delimiter = ',')]
-    only: Vec<Group>,
+    only: Vec<Only>,
+}
+
+/// A group of checks, or one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Only {
+    Group(Group),
+    Check(String),
+}
+
+impl Only {
+    fn holds(&self, check: &Check) -> bool {
+        match self {
+            Self::Group(group) => check.id.starts_with(group.letter()),
+            Self::Check(id) => check.id == *id,
+        }
+    }
+}
+
+impl FromStr for Only {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(group) = Group::from_str(text, true) {
+            return Ok(Self::Group(group));
+        }
+        let id = text.to_ascii_uppercase();
+        let (letter, number) = id.split_at_checked(1).unwrap_or_default();
+        if "CKNSPI".contains(letter) && number.len() == 2 && number.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Ok(Self::Check(id));
+        }
+        let groups: Vec<_> = Group::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
+        let groups: Vec<_> = groups.iter().map(clap::builder::PossibleValue::get_name).collect();
+        Err(format!("neither a group ({}) nor a check such as K03", groups.join(", ")))
+    }
 }
 
 /// A group of checks.
@@ -61,7 +98,7 @@ impl Doctor {
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
         let mut checks = context.client().doctor().await?.checks;
         if !self.only.is_empty() {
-            checks.retain(|check| self.only.iter().any(|group| check.id.starts_with(group.letter())));
+            checks.retain(|check| self.only.iter().any(|only| only.holds(check)));
         }
         let failed = checks.iter().any(|check| check.result == CheckResult::Fail);
         let plain: String = checks
@@ -135,6 +172,18 @@ mod tests {
             cause: failed.then(|| "nothing listens".to_owned()),
             remedy: failed.then(|| "start it".to_owned()),
             millis: Some(41),
+        }
+    }
+
+    #[test]
+    fn groups_and_single_checks_are_chosen() {
+        let of = |text: &str| text.parse::<Only>();
+        let check = check("K03", CheckResult::Ok);
+        for (text, holds) in [("keys", true), ("k03", true), ("K03", true), ("K04", false), ("storage", false)] {
+            assert_eq!(of(text).map(|only| only.holds(&check)), Ok(holds), "{text}");
+        }
+        for text in ["", "K", "K3", "X03", "K033", "key"] {
+            assert!(of(text).is_err(), "{text}");
         }
     }
 

@@ -90,7 +90,7 @@ fn report(holds: &Holds, context: &Context) -> Result<Report, Error> {
             hold.scope.to_string().into(),
             format!("{}, {}", context.clock.minute(hold.since), context.clock.relative(hold.since)).into(),
             officer.into(),
-            format!("{} messages", hold.stopped).into(),
+            if hold.stopped == 1 { "1 message".to_owned() } else { format!("{} messages", hold.stopped) }.into(),
         ]);
     }
     let human = if table.is_empty() { "nothing is held\n".to_owned() } else { table.render(context.output.style) };

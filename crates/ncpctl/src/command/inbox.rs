@@ -71,7 +71,7 @@ fn without_heading(table: &Table, context: &Context) -> String {
     text.split_once('\n').map(|(_, rows)| rows.to_owned()).unwrap_or_default()
 }
 
-/// Says that a list goes on.
+/// Says that a list goes on, to programs in a last line of its own schema.
 pub(super) fn more(report: Report, page: &MessagePage) -> Report {
-    if page.more { report.hint("more follow: raise --limit") } else { report }
+    if page.more { report.hint("more follow: raise --limit").more(page.items.len()) } else { report }
 }

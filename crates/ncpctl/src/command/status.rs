@@ -109,7 +109,7 @@ fn plain(timeline: &Timeline, verdicts: &Verdicts) -> String {
     out
 }
 
-/// The node in a few lines.
+/// The node in a few lines. The exit code says whether it can sign and store: an outage of the hub is no fault of the node.
 pub(super) fn of_node(health: &Health, context: &Context) -> Result<Report, Error> {
     let style = context.output.style;
     let mut facts = Facts::default();
@@ -120,14 +120,15 @@ pub(super) fn of_node(health: &Health, context: &Context) -> Result<Report, Erro
     };
     let overall = style.paint(tone, health.overall.as_str());
     let ready = if health.ready { "can sign and store now" } else { "cannot sign and store now" };
-    facts.add("daemon", format!("{}  {}, {overall}: {ready}", health.participant, health.version));
+    facts.add("daemon", format!("{}  {}: {ready}", health.participant, health.version));
+    facts.add("checks", overall);
     facts.add("network", format!("{} ({})", health.network.label(), health.class));
     if let Some(hub) = &health.hub {
         let reason =
             hub.reason.as_deref().filter(|_| !hub.connected).map(|reason| format!(": {}", crate::style::clean(reason)));
         facts.add("hub", format!("{} at {}{}", link(hub, &context.clock), hub.address, reason.unwrap_or_default()));
     }
-    facts.add("running", format!("for {}", span(context.clock.now.millis_since(health.started))));
+    facts.add("running", format!("for {}", span(health.now.millis_since(health.started))));
     facts.add("journal", format!("{} events, {} free", number(health.journal_events), bytes(health.free_bytes)));
     let mut human = facts.render(style);
     for check in
@@ -135,6 +136,6 @@ pub(super) fn of_node(health: &Health, context: &Context) -> Result<Report, Erro
     {
         human.push_str(&super::doctor::check_lines(check, style));
     }
-    let exit = if health.overall == CheckResult::Fail || !health.ready { Exit::Failed } else { Exit::Done };
+    let exit = if health.ready { Exit::Done } else { Exit::Failed };
     Ok(Report::object(super::health::SCHEMA, health)?.human(human).plain(facts.plain()).exit(exit))
 }

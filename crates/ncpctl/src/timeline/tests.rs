@@ -60,8 +60,28 @@ fn accepted() -> Timeline {
             to_xb("12:20:57", Step::Accepted, Some("r1-XB")),
             expected,
         ],
+        refusals: Vec::new(),
         notes: Vec::new(),
     }
+}
+
+#[test]
+fn what_the_hub_refuses_is_said_with_its_words_and_the_next_step() {
+    let refusal = HubRefusal {
+        recipient: "XB".parse().expect("id"),
+        number: 27,
+        name: "CreatedInFuture".to_owned(),
+        words: "the envelope was created in the future".to_owned(),
+        since: at("21:00:00"),
+        next: at("22:00:30"),
+        remedy: "set this machine's clock".to_owned(),
+    };
+    let queued = Timeline { state: MessageState::Queued, refusals: vec![refusal], ..accepted() };
+    let text = text(&queued).replace('\n', " ");
+    for part in ["XB: the hub refuses it", "27 CreatedInFuture", "created in the future", "set this machine's clock"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("as soon as the hub takes it"), "{text}");
 }
 
 fn clock() -> Clock {

@@ -90,3 +90,35 @@ fn wrong_options_are_usage() {
     }
     assert_eq!(desk.run(&["--help"]).status.code(), Some(0));
 }
+
+#[test]
+fn a_quiet_error_is_one_line() {
+    let desk = Desk::new();
+    let output = desk.run(&["-q", "inbox", "--officer-key", "/nonexistent/key"]);
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(said.starts_with("error[NCP-E2201]: ") && said.lines().count() == 1, "{said}");
+    assert_eq!(output.status.code(), Some(78));
+}
+
+#[test]
+fn an_outage_of_the_hub_is_no_failure_of_the_node() {
+    let desk = Desk::new();
+    let sick = ncp_api::health::Health { overall: ncp_api::health::CheckResult::Fail, ..values::health() };
+    desk.daemon.answer("GET", "/v1/health", 200, &sick);
+    let said = desk.expect(0, &["health"]);
+    assert!(said.contains(": can sign and store now\n") && said.contains("fail"), "{said}");
+    desk.daemon.answer("GET", "/v1/health", 503, &ncp_api::health::Health { ready: false, ..sick });
+    let output = desk.run(&["health"]);
+    assert_ne!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_list_that_goes_on_says_so_to_programs() {
+    let desk = Desk::new();
+    desk.daemon.answer("GET", "/v1/inbox", 200, &values::page(2));
+    assert_eq!(desk.expect(0, &["inbox", "--json"]).lines().count(), 2);
+    let page = ncp_api::message::MessagePage { more: true, ..values::page(2) };
+    desk.daemon.answer("GET", "/v1/inbox", 200, &page);
+    let said = desk.expect(0, &["inbox", "--json"]);
+    assert_eq!(said.lines().last(), Some("{\"schema\":\"ncp.more/1\",\"more\":true,\"shown\":2}"), "{said}");
+}

@@ -100,6 +100,7 @@ pub(crate) fn page(count: u32) -> MessagePage {
         state: MessageState::Delivered,
         subject: Some("Grey van\u{1b}[31m".to_owned()),
         created: TIME,
+        refused: None,
         changed: TIME,
         due: None,
         opened: false,
@@ -327,6 +328,7 @@ pub(crate) fn timeline() -> Timeline {
         due: None,
         not_after: None,
         entries: vec![entry, accepted],
+        refusals: Vec::new(),
         notes: Vec::new(),
     }
 }
