@@ -54,7 +54,11 @@ impl From<ReadError> for Failed {
         if matches!(error, ReadError::Lost { .. }) {
             return ErrorCode::StoreDamaged.with("folder", "the journal").with("reason", error).into();
         }
-        Self::Store(Box::new(unreadable(&error)))
+        match error.lost_record() {
+            // One record is lost, and with it one answer: everything else is as it was.
+            Some(_) => ErrorCode::RecordMissing.with("record", &error).into(),
+            None => Self::Store(Box::new(unreadable(&error))),
+        }
     }
 }
 

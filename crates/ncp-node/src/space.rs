@@ -6,6 +6,10 @@ use ncp_api::{ErrorCode, Fault};
 
 use crate::node::Node;
 
+/// Bytes that a start may need at most before it lets anything go: a new segment of each kind, and the newest of each
+/// written anew.
+const NEEDED_TO_START: u64 = 64 << 20;
+
 /// Bytes that the daemon's user can still write on the file system of `folder`; `None` if the system does not say.
 #[must_use]
 pub fn free_bytes(folder: &Path) -> Option<u64> {
@@ -24,6 +28,16 @@ pub fn check(node: &Node, bytes: u64) -> Result<(), Fault> {
         Some(free) if free < needed => Err(full(node, free, needed)),
         Some(_) | None => Ok(()),
     }
+}
+
+/// The store could not go on for want of room: nothing is damaged, and a start goes on once there is some.
+#[must_use]
+pub fn none_to_start(folder: &Path) -> Fault {
+    let free = free_bytes(folder).unwrap_or_default() >> 20;
+    ErrorCode::DiskFull
+        .with("free", format!("{free} MiB"))
+        .with("needed", format!("{} MiB", NEEDED_TO_START >> 20))
+        .with("folder", folder.display())
 }
 
 fn full(node: &Node, free: u64, needed: u64) -> Fault {

@@ -164,6 +164,12 @@ impl Running {
             return Err(ErrorCode::StoreStopped.with("reason", "it did not end in time: the disk hangs"));
         };
         let _ = self.dispatch.await;
+        if let Ok(Ok(Err(fatal))) = &ended
+            && fatal.is_disk_full()
+        {
+            // Whoever met the stopped store knew less.
+            return Err(crate::space::none_to_start(&self.node.config.data_dir));
+        }
         if let Some(fault) = self.node.failure.get() {
             return Err(fault.clone());
         }
@@ -307,6 +313,7 @@ fn store_fault(folder: &Path, error: &StoreError) -> Fault {
     };
     match error {
         StoreError::Lock(error) => lock_fault(folder, error),
+        StoreError::Open(error) if error.is_disk_full() => crate::space::none_to_start(folder),
         StoreError::Open(error) => damaged(error),
     }
 }

@@ -118,9 +118,11 @@ impl Running {
         let joined = tokio::time::timeout(STORE_STOP_TIMEOUT, join(self.committer)).await;
         let hangs = || Err(ErrorCode::StoreStopped.with("reason", "it did not end in time: the disk hangs"));
         let joined = joined.unwrap_or_else(|_| hangs());
-        match self.hub.failure.get() {
-            Some(fault) => Err(fault.clone()),
-            None => joined,
+        match (joined, self.hub.failure.get()) {
+            // Whoever met the stopped store knew less.
+            (Err(fault), _) if fault.code == ErrorCode::DiskFull => Err(fault),
+            (_, Some(fault)) => Err(fault.clone()),
+            (joined, None) => joined,
         }
     }
 }
@@ -275,6 +277,7 @@ async fn join(committer: JoinHandle<Result<(), Fatal>>) -> Result<(), Fault> {
     let joined = tokio::task::spawn_blocking(move || committer.join()).await;
     match joined {
         Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(fatal))) if fatal.is_disk_full() => Err(full(&"the data folder")),
         Ok(Ok(Err(fatal))) => Err(ErrorCode::StoreStopped.with("reason", fatal)),
         Ok(Err(_)) | Err(_) => Err(ErrorCode::InternalFault.with("reason", "the committer panicked")),
     }
@@ -294,8 +297,15 @@ fn store_fault(path: &Path, error: &StoreError) -> Fault {
         StoreError::Lock(
             error @ (LockError::Io(_) | LockError::OpenToOthers(_) | LockError::ForeignOwner(_) | LockError::Format(_)),
         ) => ErrorCode::DataFolderUnusable.with("folder", folder).with("reason", error),
+        StoreError::Open(error) if error.is_disk_full() => full(folder),
         StoreError::Open(error) => damaged(folder, error),
     }
+}
+
+/// The store could not go on for want of room: nothing is damaged, and a start goes on once there is some.
+fn full(folder: &dyn core::fmt::Display) -> Fault {
+    let needed = format!("{} MiB", crate::limits::FREE_MIN >> 20);
+    ErrorCode::DiskFull.with("free", "nearly nothing").with("needed", needed).with("folder", folder)
 }
 
 fn damaged(folder: &dyn core::fmt::Display, reason: &dyn core::fmt::Display) -> Fault {

@@ -65,6 +65,32 @@ impl Fatal {
     pub(crate) fn disk(doing: &'static str, cause: impl Into<io::Error>) -> Self {
         Self::Disk { doing, cause: cause.into() }
     }
+
+    /// Whether it stopped for want of room: the next start goes on once there is some.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Disk { cause, .. } => is_full(cause),
+            Self::Index(_) | Self::Signed | Self::Poisoned => false,
+        }
+    }
+}
+
+/// Whether the system said that there is no room, itself or within an error of this crate.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    let mut cause: Option<&(dyn core::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let found = error.downcast_ref::<io::Error>();
+        if found.is_some_and(|found| found.kind() == io::ErrorKind::StorageFull) {
+            return true;
+        }
+        // An error within an `io::Error` is not its source.
+        cause = match found.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 /// What became of a command, durably.

@@ -98,7 +98,7 @@ pub enum Finding {
         /// Where.
         damage: Damage,
     },
-    /// The file `signed` cannot be read.
+    /// The file `signed` cannot be read, or is missing or empty although events follow the first of each log.
     Signed,
     /// A level file does not hold what the events lead to; it is computed again when needed.
     Level {
@@ -391,7 +391,13 @@ impl Check {
                 return Ok(());
             }
         };
-        let Some(state) = state else { return Ok(()) };
+        let Some(state) = state else {
+            // The first start writes it before the second event of any log.
+            if next > self.logs.len() as u64 {
+                self.find(Finding::Signed);
+            }
+            return Ok(());
+        };
         if state.next > next {
             self.find(Finding::JournalShort { has: next, signed: state.next });
         }

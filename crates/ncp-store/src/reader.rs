@@ -1,8 +1,8 @@
 //! Read access to what is synced: rows, events, evidence, records, bodies. Clones are cheap and serve many threads.
 //!
 //! Nothing here waits for the committer, and nothing shows what a crash could take back. `Ok(None)` means that there is
-//! no such thing; what cannot be read is an error, and fatal: the daemon stops, `fsck` tells more. Only what the start knew
-//! to be lost, [`ReadError::Lost`], costs no more than the answer that needs it.
+//! no such thing; what cannot be read is an error, and fatal: the daemon stops, `fsck` tells more. Two cost no more than the
+//! answer that needs them: [`ReadError::Lost`], what the start knew to be lost, and [`ReadError::RecordLost`], one record.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -37,9 +37,18 @@ pub enum ReadError {
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A record cannot be read.
+    /// The disk failed over a record.
     #[error(transparent)]
-    Spool(#[from] spool::ReadError),
+    Spool(spool::ReadError),
+    /// A record is damaged or gone. That one is lost, and nothing else: whoever can do without it goes on.
+    #[error("the record {:?} {} is lost: {cause}", .name.kind, .name.id.short())]
+    RecordLost {
+        /// Which record.
+        name: RecordName,
+        /// What lies in its place.
+        #[source]
+        cause: spool::ReadError,
+    },
     /// A body or a level file cannot be read.
     #[error("the disk cannot be read: {0}")]
     Disk(#[from] io::Error),
@@ -81,6 +90,22 @@ pub struct Reader<D: Disk = RealDisk, I: Index = SledIndex> {
     disk: D,
     gaps: Arc<[Gap]>,
     newest: Newest,
+}
+
+impl ReadError {
+    /// The record that is lost, if this is about one record alone.
+    #[must_use]
+    pub fn lost_record(&self) -> Option<RecordName> {
+        match self {
+            Self::RecordLost { name, .. } => Some(*name),
+            Self::Index(_)
+            | Self::Journal(_)
+            | Self::Spool(_)
+            | Self::Disk(_)
+            | Self::Lost { .. }
+            | Self::Disagree { .. } => None,
+        }
+    }
 }
 
 impl<D: Disk, I: Index> Clone for Reader<D, I> {
@@ -222,7 +247,10 @@ impl<D: Disk, I: Index> Reader<D, I> {
                 Ok(bytes) => return Ok(Some(bytes)),
                 // Between the look and the read the record may have moved, and its segment gone.
                 Err(_) if tried != Some(place) => tried = Some(place),
-                Err(error) => return Err(error.into()),
+                Err(error @ spool::ReadError::Io(_)) => return Err(ReadError::Spool(error)),
+                Err(cause @ (spool::ReadError::Damaged(_) | spool::ReadError::Gone(_))) => {
+                    return Err(ReadError::RecordLost { name: *name, cause });
+                }
             }
         }
     }

@@ -30,7 +30,7 @@ use crate::bodies::Bodies;
 use crate::disk::Disk;
 use crate::engine::draft::{Draft, erased_record};
 use crate::engine::records::Records;
-use crate::engine::{Engine, Fatal, Log};
+use crate::engine::{Engine, Fatal, Log, is_full};
 use crate::index::{Index, Trust};
 use crate::journal::{
     self, Gap, Group, GroupPlace, Journal, JournalError, JournalOptions, JournalReader, LogNote, Position, Scan, Tail,
@@ -46,6 +46,7 @@ use crate::tables::{self, Manifest, STORE_SCHEMA};
 mod finder;
 mod replay;
 mod trust;
+mod unused;
 
 use finder::Finder;
 use replay::{Done, Replay};
@@ -100,6 +101,23 @@ pub enum OpenError {
         /// Events that the file `signed` vouches for.
         signed: u64,
     },
+    /// The index has taken events that the journal does not have: it takes none that is not durable, so they are lost.
+    /// Restore the journal from the backup.
+    #[error("the journal ends at {has}, the index knows {known} events: the journal is not the newest")]
+    JournalBehindIndex {
+        /// Sequence behind the journal's last whole group.
+        has: u64,
+        /// Events that the index has taken.
+        known: u64,
+    },
+    /// The file `signed` states nothing, yet the folder is none that was never used: something was removed.
+    #[error(
+        "the file `signed` is missing or empty, yet {known}: put back what was removed (of `signed` an older copy serves, too)"
+    )]
+    SignedLost {
+        /// What shows it.
+        known: String,
+    },
     /// The journal's checksums hold, but its content contradicts itself at this sequence.
     #[error("the journal contradicts itself at sequence {sequence}: {what}")]
     Contradiction {
@@ -148,6 +166,26 @@ impl OpenError {
 
     pub(crate) fn spool(error: impl Into<io::Error>) -> Self {
         Self::Spool(error.into())
+    }
+
+    /// Whether the start stopped for want of room alone: nothing is damaged, and the next one goes on where this one was.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Disk { cause, .. } | Self::Spool(cause) => is_full(cause),
+            Self::Journal(JournalError::Io(cause)) | Self::Signed(SignedError::Io(cause)) => is_full(cause),
+            Self::Commit(fatal) => fatal.is_disk_full(),
+            Self::Journal(_)
+            | Self::Signed(SignedError::Damaged)
+            | Self::JournalShort { .. }
+            | Self::JournalBehindIndex { .. }
+            | Self::SignedLost { .. }
+            | Self::Contradiction { .. }
+            | Self::RecordLost { .. }
+            | Self::OtherLog(_)
+            | Self::Forked { .. }
+            | Self::Index(_) => false,
+        }
     }
 }
 
@@ -201,6 +239,8 @@ pub fn open<C: Core, D: Disk, I: Index>(
     options: EngineOptions<I::Place>,
 ) -> Result<Opened<C, D, I>, OpenError> {
     let mut report = OpenReport::default();
+    let names: Vec<LogName> = options.logs.iter().map(|log| log.origin.log).collect();
+    unused::check(&disk, &names)?;
     let (mut signed, state) = Signed::open(disk.clone())?;
     if state.is_none() {
         journal::create(&disk).map_err(OpenError::disk("creating the journal"))?;

@@ -10,12 +10,13 @@ use common::{Command, ModelEngine, Toy, add, commit, message, note_name, open, o
 use ncp_protocol::event::{Change, Event};
 use ncp_protocol::ids::LogName;
 use ncp_protocol::merkle;
-use ncp_store::disk::Disk as _;
 use ncp_store::disk::model::{Cut, Fault, ModelDisk};
+use ncp_store::disk::{Disk as _, read_file, replace_file};
 use ncp_store::engine::Fatal;
 use ncp_store::fsck::{LogIdentity, fsck};
 use ncp_store::index::{Index as _, MemoryIndex, MemoryPlace};
 use ncp_store::limits::{DECISION_EVENTS_MAX, GROUP_COMMANDS_MAX};
+use ncp_store::reader::ReadError;
 use ncp_store::recovery::{OpenError, Opened};
 use ncp_store::state::View as _;
 
@@ -186,7 +187,7 @@ fn rebuilt_index_equals_the_live_one() {
 }
 
 #[test]
-fn index_deleted_damaged_stale_or_ahead_is_rebuilt_and_nothing_is_lost() {
+fn index_deleted_damaged_or_stale_is_rebuilt_and_one_that_is_ahead_stops_the_start() {
     let (disk, index, Opened { mut engine, .. }) = fresh();
     commit(&mut engine, &[&[add(1, b"a", 1)], &[add(1, b"b", 2)]]);
     engine.apply().unwrap();
@@ -222,9 +223,11 @@ fn index_deleted_damaged_stale_or_ahead_is_rebuilt_and_nothing_is_lost() {
     let (other, _, Opened { engine, .. }) = fresh();
     drop(engine);
     index.replace(whole.clone());
-    let Opened { engine, report, .. } = open(&other.reopen(Cut::Killed), &index).unwrap();
-    assert!(report.rebuilt.is_some(), "ahead of the journal");
-    assert_eq!(engine.reader().events(0, 100).unwrap().len(), 2);
+    match open(&other.reopen(Cut::Killed), &index) {
+        Err(OpenError::JournalBehindIndex { has: 2, known: 6 }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(index.rows(), whole, "the index is the proof, and stays");
     // Another journal of the same length.
     let (other, other_index, Opened { mut engine, .. }) = fresh();
     commit(&mut engine, &[&[add(1, b"a", 1)], &[add(1, b"b", 2)], &[add(1, b"c", 3)], &[add(2, b"D", 4)]]);
@@ -383,4 +386,89 @@ fn view_sees_synced_groups_before_the_index_does() {
     assert!(key.len() >= before.len(), "and views are not");
     assert_eq!(engine.reader().view().row(&[0xee]).unwrap(), None);
     assert_eq!(common::COUNTS.row(&engine.reader().view(), &message(1)).unwrap(), Some(1));
+}
+
+#[test]
+fn a_used_folder_without_signed_does_not_pass_for_a_new_one() {
+    let (disk, index, Opened { mut engine, mut signed, .. }) = fresh();
+    let older = read_file(&disk, Path::new("signed")).unwrap();
+    commit(&mut engine, &[&[add(1, b"a", 1)], &[add(1, b"b", 2)]]);
+    engine.apply().unwrap();
+    engine.write_signed(&mut signed).unwrap();
+    let events = engine.reader().events(0, 100).unwrap().len();
+    drop((engine, signed));
+    let files = |folders: &[&str]| -> Vec<String> {
+        let list = |folder: &str| disk.list(Path::new(folder)).unwrap();
+        folders.iter().flat_map(|folder| list(folder).into_iter().map(move |name| format!("{folder}/{name}"))).collect()
+    };
+    let journal = files(&["journal"]);
+    let records = files(&["spool/passing", "spool/lasting", "spool/erasable"]);
+    let levels = files(&["levels/traffic", "levels/public"]);
+    let without = |files: &[&[String]]| {
+        let copy = disk.reopen(Cut::Killed);
+        files.iter().copied().flatten().for_each(|file| copy.remove(Path::new(file)).unwrap());
+        copy
+    };
+    let refused = |copy: &ModelDisk, words: &str| {
+        let error = open(copy, &MemoryPlace::default()).unwrap_err();
+        assert!(matches!(error, OpenError::SignedLost { .. }), "{error}");
+        assert!(error.to_string().contains(words) && !error.is_disk_full(), "{error}");
+    };
+    let signed = ["signed".to_owned()];
+    refused(&without(&[&signed]), &format!("the journal holds {events} events"));
+    refused(&without(&[&signed, &journal]), "know");
+    refused(&without(&[&signed, &journal, &levels]), "the spool holds records");
+    // Its index alone is enough, too.
+    let copy = without(&[&signed, &journal, &levels, &records]);
+    match open(&copy, &index) {
+        Err(OpenError::JournalBehindIndex { has: 0, known }) => assert_eq!(known, events as u64),
+        other => panic!("{other:?}"),
+    }
+    // Empty is as good as gone.
+    let empty = without(&[&signed]);
+    replace_file(&empty, Path::new("signed"), &[]).unwrap();
+    refused(&empty, "the journal holds");
+    // An older one is lower and still true.
+    let copy = without(&[&signed]);
+    replace_file(&copy, Path::new("signed"), &older).unwrap();
+    let Opened { engine, .. } = open(&copy, &index).unwrap();
+    assert_eq!(engine.reader().events(0, 100).unwrap().len(), events);
+}
+
+#[test]
+fn want_of_room_is_told_from_damage() {
+    let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+    assert!(OpenError::Spool(full()).is_disk_full());
+    assert!(OpenError::Spool(std::io::Error::other(full())).is_disk_full());
+    assert!(OpenError::Disk { doing: "x", cause: full() }.is_disk_full());
+    assert!(!OpenError::Spool(std::io::ErrorKind::NotFound.into()).is_disk_full());
+    assert!(!OpenError::SignedLost { known: String::new() }.is_disk_full());
+    let fatal = ncp_store::engine::Fatal::Disk { doing: "x", cause: full() };
+    assert!(fatal.is_disk_full() && OpenError::Commit(fatal).is_disk_full());
+}
+
+#[test]
+fn a_damaged_record_is_told_by_name_and_written_afresh_when_it_comes_again() {
+    let (disk, index, Opened { mut engine, .. }) = fresh();
+    commit(&mut engine, &[&[add(1, b"a", 1)], &[add(1, b"b", 3)]]);
+    engine.apply().unwrap();
+    let (lost, kept) = (note_name(b"a", 1), note_name(b"b", 3));
+    let segment = Path::new("spool/passing/00000000.seg");
+    // The first byte behind the first header.
+    disk.flip_bit(segment, 64 * 8).unwrap();
+    let reader = engine.reader();
+    match reader.record(&lost) {
+        Err(ReadError::RecordLost { name, .. }) => assert_eq!(name, lost),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(reader.record(&kept).unwrap().as_deref(), Some(b"b".as_slice()));
+    // The store lives on, also over a start, and the same bytes under the same name heal it.
+    drop(engine);
+    let Opened { mut engine, .. } = open(&disk, &index).unwrap();
+    commit(&mut engine, &[&[add(2, b"c", 5)]]);
+    assert!(engine.reader().record(&lost).is_err());
+    commit(&mut engine, &[&[add(1, b"a", 1)]]);
+    assert_eq!(engine.reader().record(&lost).unwrap().as_deref(), Some(b"a".as_slice()));
+    engine.apply().unwrap();
+    assert_eq!(engine.reader().record(&note_name(b"c", 5)).unwrap().as_deref(), Some(b"c".as_slice()));
 }

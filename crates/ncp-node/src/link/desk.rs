@@ -152,7 +152,13 @@ impl Desk {
         let mut notes = self.held.all();
         let reader = self.node.reader();
         let Some(row) = HUB_SEEN.row(&reader.view(), &())? else { return Ok(notes) };
-        let bytes = reader.record(&RecordName { kind: RecordKind::Evidence, id: row.record })?;
+        let bytes = match reader.record(&RecordName { kind: RecordKind::Evidence, id: row.record }) {
+            Err(error) if error.lost_record().is_some() => {
+                tracing::error!(%error, "evidence of the hub cannot be shown to it");
+                None
+            }
+            bytes => bytes?,
+        };
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         let proof = text.and_then(|text| LogProof::parse(&text).ok());
         notes.extend(proof.map(|proof| proof.checkpoint_note));

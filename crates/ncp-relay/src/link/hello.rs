@@ -87,7 +87,13 @@ async fn answer(link: &Link) -> Result<Hello, LinkEnd> {
 fn checkpoint_of_evidence(reader: &Reader, peer: ParticipantId) -> Result<Option<String>, ReadError> {
     let newest = query::peer_row(&reader.view(), peer)?.newest_evidence;
     let Some(id) = newest else { return Ok(None) };
-    let text = reader.record(&RecordName { kind: RecordKind::Evidence, id })?;
+    let text = match reader.record(&RecordName { kind: RecordKind::Evidence, id }) {
+        Err(error) if error.lost_record().is_some() => {
+            tracing::error!(%peer, %error, "evidence of a participant cannot be shown to it");
+            None
+        }
+        text => text?,
+    };
     let proof = text.and_then(|text| LogProof::parse(&String::from_utf8(text).ok()?).ok());
     Ok(proof.map(|proof| proof.checkpoint_note))
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Fatal;
 use crate::disk::Disk;
 use crate::overlay::Layers;
-use crate::spool::{Class, Place, Record, RecordName, Spool, SpoolReader};
+use crate::spool::{Class, Place, ReadError, Record, RecordName, Spool, SpoolReader};
 use crate::state::{Erase, Rows, Unreadable, View};
 use crate::tables;
 
@@ -100,8 +100,12 @@ impl<D: Disk> Records<D> {
 
     fn holds(&self, record: &Record, place: Place) -> Result<bool, Fatal> {
         // Written in this very group: then it lies in memory's cache, and reading it is as good.
-        let held = self.spool.reader().read(&record.name, &place);
-        Ok(held.map_err(|error| Fatal::disk("reading the spool", error))? == record.bytes)
+        match self.spool.reader().read(&record.name, &place) {
+            Ok(held) => Ok(held == record.bytes),
+            // What is damaged comes again: now it lies elsewhere, whole.
+            Err(ReadError::Damaged(_) | ReadError::Gone(_)) => Ok(false),
+            Err(error @ ReadError::Io(_)) => Err(Fatal::disk("reading the spool", error)),
+        }
     }
 
     /// Removes the rows of what a group lets go of.

@@ -60,8 +60,14 @@ pub(super) struct Ground<'a, D: Disk> {
 /// Opens the index, or makes one from the newest good snapshot or from nothing.
 pub(super) fn open_index<D: Disk, I: Index>(place: &I::Place, ground: &Ground<'_, D>) -> Result<Start<I>, OpenError> {
     let mut rejected = Vec::new();
+    let judged = examine::<I>(place, ground.schema);
+    if let Ok((_, Trust { applied: known, .. })) = &judged
+        && *known > ground.next
+    {
+        // What it knows stays where it is: it is the proof that the journal was cut.
+        return Err(OpenError::JournalBehindIndex { has: ground.next, known: *known });
+    }
     ground.reject_ahead(&mut rejected)?;
-    let judged = examine::<I>(place, ground.schema, ground.next);
     let is_needed = !ground.gaps.is_empty() || judged.as_ref().map_or(true, |(_, trust)| trust.applied == 0);
     let good = if is_needed { ground.newest_good(&mut rejected)? } else { None };
     ground.bear_gaps(good.as_ref())?;
@@ -169,7 +175,7 @@ impl<D: Disk> Ground<'_, D> {
 }
 
 /// Opens the index and holds its trust row against a full scan.
-fn examine<I: Index>(place: &I::Place, schema: (u32, u32), next: u64) -> Result<(I, Trust), Unreadable> {
+fn examine<I: Index>(place: &I::Place, schema: (u32, u32)) -> Result<(I, Trust), Unreadable> {
     // sled may panic over damage that it meets while reading, too.
     catch_unwind(AssertUnwindSafe(|| {
         let index = I::open(place)?;
@@ -180,8 +186,6 @@ fn examine<I: Index>(place: &I::Place, schema: (u32, u32), next: u64) -> Result<
             "its layout is another version's"
         } else if trust.tally != tally {
             "its rows do not add up"
-        } else if trust.applied > next {
-            "it is ahead of the journal"
         } else if index.size_on_disk() > live.saturating_mul(INDEX_BLOAT_FACTOR) {
             "it takes too much room on disk"
         } else {
