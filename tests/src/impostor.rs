@@ -260,6 +260,7 @@ fn answers(script: &Script, frame: &Frame) -> Vec<Frame> {
         | Frame::Entries(_)
         | Frame::EntriesChanged(_)
         | Frame::Checkpoint(_)
+        | Frame::Restricted(_)
         | Frame::Pong(_)
         | Frame::Bye(_) => Vec::new(),
     }

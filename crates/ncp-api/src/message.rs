@@ -354,7 +354,7 @@ pub struct RecipientState {
     pub participant: ParticipantId,
     /// Where it stands.
     pub state: MessageState,
-    /// Number and name of the reject code, if it failed or if the hub refuses it for now.
+    /// Number and name of the reject code, if it failed or if the hub refuses it until something changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reject: Option<String>,
 }

@@ -63,7 +63,17 @@ fn certificates(hub: &Hub) -> Result<TlsSettings, Fault> {
 /// Keys of the configuration whose value differs.
 fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
     // Taken apart, so that a new key cannot be forgotten here.
-    let Config { listen, data_dir, api_socket, quotas, connections_max, idle_timeout, log_format, metrics_peers } = old;
+    let Config {
+        listen,
+        data_dir,
+        api_socket,
+        quotas,
+        connections_max,
+        idle_timeout,
+        free_min_bytes,
+        log_format,
+        metrics_peers,
+    } = old;
     let differs = [
         ("listen", *listen != new.listen),
         ("data-dir", *data_dir != new.data_dir),
@@ -71,6 +81,7 @@ fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
         ("quotas", *quotas != new.quotas),
         ("connections-max", *connections_max != new.connections_max),
         ("idle-timeout-seconds", *idle_timeout != new.idle_timeout),
+        ("free-min-mebibytes", *free_min_bytes != new.free_min_bytes),
         ("log-format", *log_format != new.log_format),
         ("metrics-peers", *metrics_peers != new.metrics_peers),
     ];
