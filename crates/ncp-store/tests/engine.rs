@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Command, ModelEngine, Toy, add, commit, message, note_name, open, origin, rows, verifying_key};
+use common::{Command, ModelEngine, Toy, add, commit, copy, message, note_name, open, origin, rows, verifying_key};
 use ncp_protocol::event::{Change, Event};
 use ncp_protocol::ids::LogName;
 use ncp_protocol::merkle;
@@ -405,7 +405,7 @@ fn a_used_folder_without_signed_does_not_pass_for_a_new_one() {
     let records = files(&["spool/passing", "spool/lasting", "spool/erasable"]);
     let levels = files(&["levels/traffic", "levels/public"]);
     let without = |files: &[&[String]]| {
-        let copy = disk.reopen(Cut::Killed);
+        let copy = copy(&disk).unwrap();
         files.iter().copied().flatten().for_each(|file| copy.remove(Path::new(file)).unwrap());
         copy
     };
@@ -449,9 +449,10 @@ fn want_of_room_is_told_from_damage() {
 
 #[test]
 fn a_damaged_record_is_told_by_name_and_written_afresh_when_it_comes_again() {
-    let (disk, index, Opened { mut engine, .. }) = fresh();
+    let (disk, index, Opened { mut engine, mut signed, .. }) = fresh();
     commit(&mut engine, &[&[add(1, b"a", 1)], &[add(1, b"b", 3)]]);
     engine.apply().unwrap();
+    engine.write_signed(&mut signed).unwrap();
     let (lost, kept) = (note_name(b"a", 1), note_name(b"b", 3));
     let segment = Path::new("spool/passing/00000000.seg");
     // The first byte behind the first header.
@@ -463,7 +464,7 @@ fn a_damaged_record_is_told_by_name_and_written_afresh_when_it_comes_again() {
     }
     assert_eq!(reader.record(&kept).unwrap().as_deref(), Some(b"b".as_slice()));
     // The store lives on, also over a start, and the same bytes under the same name heal it.
-    drop(engine);
+    drop((engine, signed));
     let Opened { mut engine, .. } = open(&disk, &index).unwrap();
     commit(&mut engine, &[&[add(2, b"c", 5)]]);
     assert!(engine.reader().record(&lost).is_err());

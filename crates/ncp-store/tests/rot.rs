@@ -5,13 +5,14 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::{Command, ModelReader, add, commit, message, note_name, open_short as open, origin, verifying_key};
+use common::{
+    Command, ModelReader, add, commit, copy, files, message, note_name, open_short as open, origin, verifying_key,
+};
 use ncp_protocol::ids::LogName;
 use ncp_store::disk::model::ModelDisk;
-use ncp_store::disk::{Disk, read_file, replace_file};
+use ncp_store::disk::read_file;
 use ncp_store::fsck::{LogIdentity, fsck};
 use ncp_store::index::MemoryPlace;
 use ncp_store::recovery::Opened;
@@ -80,22 +81,6 @@ impl Life {
         }
         whole
     }
-}
-
-fn files(disk: &ModelDisk) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        for name in disk.list(&folder).unwrap() {
-            let path = folder.join(name);
-            match disk.list(&path) {
-                Ok(_) => folders.push(path),
-                Err(_) => files.push(path),
-            }
-        }
-    }
-    files.sort();
-    files
 }
 
 /// Numbers without pattern (splitmix64).
@@ -175,17 +160,4 @@ fn start_over_a_flipped_bit_stops_or_finds_everything() {
         }
     }
     assert!((20..115).contains(&started), "{started} of 120 started");
-}
-
-fn copy(disk: &ModelDisk) -> io::Result<ModelDisk> {
-    let copy = ModelDisk::new();
-    for file in files(disk) {
-        let mut folder = PathBuf::new();
-        for name in file.parent().into_iter().flat_map(Path::iter) {
-            folder.push(name);
-            copy.create_dir(&folder)?;
-        }
-        replace_file(&copy, &file, &read_file(disk, &file)?)?;
-    }
-    Ok(copy)
 }

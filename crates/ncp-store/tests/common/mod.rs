@@ -3,13 +3,16 @@
 #![expect(dead_code, reason = "each test file uses a part")]
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use ncp_protocol::codes::Code;
 use ncp_protocol::event::{Actor, Change, Event};
 use ncp_protocol::ids::{Digest, Epoch, LogName, LogOrigin, MessageId, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey, sha256};
 use ncp_store::disk::model::ModelDisk;
+use ncp_store::disk::{Disk, read_file, replace_file};
 use ncp_store::index::{MemoryIndex, MemoryPlace};
 use ncp_store::journal::JournalOptions;
 use ncp_store::recovery::{self, EngineOptions, LogKey, OpenError, Opened};
@@ -233,4 +236,35 @@ pub(crate) fn rows(view: &impl View) -> BTreeMap<Vec<u8>, Vec<u8>> {
     })
     .unwrap();
     rows
+}
+
+/// Every file of a disk, sorted.
+pub(crate) fn files(disk: &ModelDisk) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for name in disk.list(&folder).unwrap() {
+            let path = folder.join(name);
+            match disk.list(&path) {
+                Ok(_) => folders.push(path),
+                Err(_) => files.push(path),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A disk of its own with the same files.
+pub(crate) fn copy(disk: &ModelDisk) -> io::Result<ModelDisk> {
+    let copy = ModelDisk::new();
+    for file in files(disk) {
+        let mut folder = PathBuf::new();
+        for name in file.parent().into_iter().flat_map(Path::iter) {
+            folder.push(name);
+            copy.create_dir(&folder)?;
+        }
+        replace_file(&copy, &file, &read_file(disk, &file)?)?;
+    }
+    Ok(copy)
 }
