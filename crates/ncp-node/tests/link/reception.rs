@@ -253,7 +253,7 @@ async fn delivery_without_the_hubs_acceptance_is_left_and_never_refused() {
 async fn nearly_full_disk_leaves_deliveries_at_the_hub_until_there_is_room() {
     let mut world = World::new();
     // More room is asked for than any disk of a test has.
-    world.start_with(|config| config.limits.free_min_bytes = 1 << 60).await;
+    world.start_with(|config| config.settings.limits.free_min_bytes = 1 << 60).await;
     let mut link = world.link().await;
     world.know_xb(&mut link).await;
     world.pin_xb().await;

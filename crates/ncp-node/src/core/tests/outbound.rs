@@ -211,9 +211,9 @@ fn a_word_about_an_earlier_seal_ends_nothing() {
     let say = |world: &mut World, claim| {
         world.ask(Actor::Peer(ParticipantId::HUB), Ask::NoteEvidence(noted(claim, START))).unwrap();
     };
-    say(&mut world, earlier.clone());
+    say(&mut world, earlier);
     assert_eq!((world.envelope(message, "XB").stage, queued(&world)), (EnvelopeStage::Sealed, 1));
-    say(&mut world, later.clone());
+    say(&mut world, later);
     assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Failed(RejectCode::WrapUnopened));
     let events = world.journal.len();
     say(&mut world, earlier);
