@@ -65,7 +65,8 @@ async fn answer(link: &Link) -> Result<Hello, LinkEnd> {
             let public_size = notes[1].as_ref().map_or(0, |signed| signed.checkpoint().size);
             let own: Vec<String> = notes.into_iter().flatten().map(|signed| signed.note().to_owned()).collect();
             // Evidence may have come under a newer one than was written to the file `held` before a crash.
-            let held: Vec<String> = shown.into_iter().chain(checkpoint_of_evidence(reader, peer)?).collect();
+            let newer = checkpoint_of_evidence(reader, peer)?.filter(|note| shown.as_ref() != Some(note));
+            let held: Vec<String> = shown.into_iter().chain(newer).collect();
             Ok::<_, ReadError>((own, public_size, held))
         })
         .await?;
