@@ -8,7 +8,7 @@ use ncp_protocol::event::EvidenceKind;
 use ncp_protocol::evidence::unverified_claim;
 use ncp_protocol::frame::{
     BodyChunk, BodyWanted, Bye, Credit, Cursor, Deliver, Entries, EntryGet, Frame, Hello, Ping, Pong, PublicGet,
-    ReceiptsStored, Refused, Submit,
+    ReceiptsStored, Refused, Restricted, Submit,
 };
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{Epoch, MessageId, NetworkId, ParticipantId};
@@ -54,6 +54,8 @@ pub struct Peer {
     writer: LinkWriter,
     /// What the hub said first.
     pub hello: Option<Hello>,
+    /// Why the link carries directory data alone, if the hub said so before its hello.
+    pub restricted: Option<RejectCode>,
     network: NetworkId,
     participant: ParticipantId,
     /// Sealed chunks of what was submitted.
@@ -98,6 +100,7 @@ impl Peer {
             reader,
             writer,
             hello: None,
+            restricted: None,
             network: material.network,
             participant: material.participant,
             bodies: BTreeMap::new(),
@@ -140,7 +143,11 @@ impl Peer {
     pub async fn greet_with(&mut self, hello: Hello) -> Result<(), End> {
         // A hub that has refused the certificate may have closed already: the read says why.
         let _ = self.try_send(&hello.into()).await;
-        let first = self.next().await?;
+        let mut first = self.next().await?;
+        if let Frame::Restricted(Restricted { code }) = first {
+            self.restricted = Some(code);
+            first = self.next().await?;
+        }
         let Frame::Hello(hello) = first else { panic!("{} instead of a hello", first.name()) };
         self.hello = Some(hello);
         Ok(())

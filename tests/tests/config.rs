@@ -97,7 +97,7 @@ async fn a_file_at_the_place_of_the_socket_is_not_removed() {
     let network = stopped().await;
     for (program, config, data) in daemons(&network) {
         let extra = config.with_file_name(format!("{}.d", config.file_name().expect("a name").to_string_lossy()));
-        fs::create_dir(&extra).expect("a folder");
+        fs::create_dir_all(&extra).expect("a folder");
         fs::write(extra.join("socket.toml"), format!("api-socket = {:?}\n", data.join(KEY))).expect("written");
         let before = contents(&data);
         let words = [KEY, "is a file that is no socket; nothing removed", "change api-socket"];

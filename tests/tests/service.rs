@@ -254,7 +254,13 @@ async fn a_bad_file_keeps_what_was_and_says_so() {
         supervised.daemon.log().wait_for(0, &["not reloaded", "NCP-E1104", "did you mean data-dir?"]);
         fs::write(&config, &text).expect("written");
         fs::write(&certificate, b"-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n").expect("written");
-        assert!(status(&reload(&supervised)).contains("not reloaded: NCP-E5301"));
+        let said = reload(&supervised);
+        let told = status(&said);
+        let code = match program {
+            Program::Node => "NCP-E2306",
+            Program::Relay | Program::Ctl => "NCP-E5301",
+        };
+        assert!(told.contains(&format!("not reloaded: {code}")), "{told}");
         supervised.daemon.log().wait_for(0, &["not reloaded", "tls.crt"]);
         let health = Client::new(&socket).health().await.expect("it serves on");
         assert!(health.ready);

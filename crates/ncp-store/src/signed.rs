@@ -95,13 +95,22 @@ impl<D: Disk> Signed<D> {
     /// Opens the file and reads the newest state, `None` before the first.
     ///
     /// Order at the first start: create, allocate, sync, sync the data folder. A crash leaves no file, or one that is short
-    /// or all zeros, which counts as never written.
+    /// or all zeros, which counts as never written. Such a file is made anew: the sync of its name may have failed, and a
+    /// second sync does not bring back what a failed one gave up.
     ///
     /// # Errors
     /// [`SignedError`].
     pub fn open(disk: D) -> Result<(Self, Option<SignedState>), SignedError> {
         let path = Path::new(FILE);
-        let mode = if exists(&disk, path)? { OpenMode::Write } else { OpenMode::CreateNew };
+        let mode = match read(&disk)? {
+            Some(_) => OpenMode::Write,
+            None => {
+                if exists(&disk, path)? {
+                    disk.remove(path)?;
+                }
+                OpenMode::CreateNew
+            }
+        };
         let file = disk.open(path, mode)?;
         file.allocate(2 * SIGNED_SLOT_LEN as u64)?;
         file.sync_data()?;

@@ -120,7 +120,7 @@ async fn bytes_that_are_no_tls_are_cut_off() {
     let mut said = Vec::new();
     // A reset ends it as well as a close.
     let _ = soon("the hub to cut the connection", socket.read_to_end(&mut said)).await;
-    log.wait_for(mark, &["connection refused", "does not speak TLS"]);
+    log.wait_for(mark, &["handshake failed", "does not speak TLS"]);
     others_are_served(&network).await;
 }
 

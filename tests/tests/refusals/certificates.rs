@@ -24,7 +24,7 @@ async fn check_refused(tls: impl FnOnce(&Material, &e2e::Network) -> Tls, alert:
     let mark = log.mark();
     let mut peer = Peer::silent(&xa, &tls(&xa, &network)).await;
     assert_eq!(peer.greet().await, Err(End::Failed(FrameError::RefusedByPeer(Alert(alert)))));
-    log.wait_for(mark, &["refused", words]);
+    log.wait_for(mark, &["handshake failed", words]);
     assert_eq!(held(&network).await, before);
 }
 
@@ -81,6 +81,7 @@ async fn a_certified_key_that_the_directory_does_not_pin_may_submit_nothing() {
     let tls = Authority::of(&network).issue(&Subject::of(xa.network, xa.participant));
     let mut peer = Peer::silent(&xa, &tls).await;
     peer.greet().await.expect("it may ask about the directory");
+    assert_eq!(peer.restricted, Some(RejectCode::PinMismatch));
     let verdict = peer.submit(&Letter::new(&xa, xd.entry(), b"under a foreign key").seal()).await;
     assert_eq!(verdict, Verdict::Cut(End::Bye(Some(RejectCode::PinMismatch))));
     assert_eq!(held(&network).await, before);

@@ -426,7 +426,6 @@ fn events() -> Vec<Scenario> {
         ),
         make("released-sequence", "malformed", "a sequence number 0", hex(&released(1, 0))),
         make("released-epoch", "malformed", "a pair epoch 0", hex(&released(0, 1))),
-        make("receipts-stored", "ok", "the hub's receipts are stored up to a number", hex(&stored(2))),
         make("receipts-stored-epoch", "malformed", "receipts of epoch 0", hex(&stored(0))),
         make("log-unknown", "malformed", "a log that nobody keeps", rejected().set("log", [3, 0, 0, 0])),
         make("actor-unknown", "malformed", "an actor beyond the last", rejected().set("actor", [5, 0, 0, 0])),
