@@ -30,7 +30,7 @@ pub(crate) struct Export {
     /// Reference or message id
     #[arg(value_name = "ID")]
     name: MessageName,
-    /// The file; <reference>-evidence.json here unless named; never overwritten
+    /// The file; REFERENCE-evidence.json here unless named; never overwritten
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

@@ -43,7 +43,7 @@ pub(crate) struct Admit {
     /// A membership key that does not lie in DIR/offline; may be given several times
     #[arg(long = "role-key", value_name = "PATH")]
     role_keys: Vec<PathBuf>,
-    /// The answer; <participant>-answer.json here unless named
+    /// The answer; PARTICIPANT-answer.json here unless named
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

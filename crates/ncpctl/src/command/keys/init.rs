@@ -46,7 +46,7 @@ pub(crate) struct Init {
     /// Folder for identity and recovery key, to be carried away; DIR/offline unless named
     #[arg(long, value_name = "DIR", conflicts_with = "officer")]
     offline: Option<PathBuf>,
-    /// The joining request; <participant>-request.json here unless named
+    /// The joining request; PARTICIPANT-request.json here unless named
     #[arg(long, value_name = "FILE", conflicts_with = "officer")]
     out: Option<PathBuf>,
     /// Make the key of the officer with this number instead
