@@ -18,6 +18,7 @@ use ncp_api::{ErrorCode, Fault};
 use ncp_policy::Rules;
 use ncp_protocol::codes::Code;
 use ncp_protocol::ids::ParticipantId;
+use ncp_service::logging::LogFormat;
 use ncp_transport::address::HostPort;
 
 use crate::core::command::NewOfficer;
@@ -79,15 +80,6 @@ pub struct Limits {
     pub blobs_max_bytes: u64,
     /// Free space below which new work is refused, in bytes.
     pub free_min_bytes: u64,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Lines for people and journald.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Config {

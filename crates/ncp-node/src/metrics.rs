@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use ncp_protocol::codes::Kind;
 use ncp_protocol::event::{Change, Claim, EvidenceKind, Outcome};
 use ncp_protocol::ids::{LogName, MessageId, ParticipantId, UnixMillis};
+use ncp_service::gauges::{Labels, clock_offset, gauge, gauges, owned, set, signed};
 use ncp_store::reader::ReadError;
 use ncp_store::state::Unreadable;
 use prometheus_client::encoding::text::encode;
@@ -36,9 +37,6 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 const EVENTS_AT_ONCE: usize = 1_024;
 /// Ages of what waits for release: from when on it is worth a look, and an alert.
 const RELEASE_AGES_MS: [(u64, &str); 2] = [(60 * 60 * 1_000, "under-1h"), (4 * 60 * 60 * 1_000, "1h-to-4h")];
-
-type Labels = Vec<(&'static str, String)>;
-type Gauges = Family<Labels, Gauge<i64>>;
 
 /// What is counted from question to question.
 #[derive(Debug)]
@@ -280,32 +278,4 @@ fn state(node: &Node, registry: &mut Registry) -> Result<(), ReadError> {
     let build = gauges(registry, "build_info", "1, with the version of the program");
     set(&build, &[("version", env!("CARGO_PKG_VERSION"))], 1);
     Ok(())
-}
-
-fn clock_offset(started: UnixMillis, now: UnixMillis, run_ms: i128) -> f64 {
-    (i128::from(now.0) - i128::from(started.0) - run_ms) as f64 / 1_000.0
-}
-
-fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge<i64> {
-    let gauge = Gauge::default();
-    registry.register(name, help, gauge.clone());
-    gauge
-}
-
-fn gauges(registry: &mut Registry, name: &str, help: &str) -> Gauges {
-    let gauges = Gauges::default();
-    registry.register(name, help, gauges.clone());
-    gauges
-}
-
-fn set(gauges: &Gauges, labels: &[(&'static str, &str)], value: u64) {
-    gauges.get_or_create(&owned(labels)).set(signed(value));
-}
-
-fn owned(labels: &[(&'static str, &str)]) -> Labels {
-    labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

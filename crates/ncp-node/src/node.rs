@@ -87,7 +87,7 @@ pub struct Node {
     /// Why, if it was a failure.
     pub failure: std::sync::OnceLock<Fault>,
     /// When the daemon was last seen to get on.
-    pub pulse: crate::service::Pulse,
+    pub pulse: ncp_service::pulse::Pulse,
     /// What is counted for `/metrics`.
     pub metrics: crate::metrics::Metrics,
 }

@@ -17,7 +17,6 @@ use crate::clock;
 use crate::config::{Config, Settings};
 use crate::keys;
 use crate::node::Node;
-use crate::service;
 use crate::start;
 
 /// What a reload changed.
@@ -30,25 +29,15 @@ struct TakenUp {
 }
 
 /// Reads `file` and the certificates again.
-pub async fn reload(node: &Arc<Node>, file: &Path) {
-    service::tell_reloading();
-    let taken_up = match read(node, file).await {
-        Ok((config, tls)) => take_up(node, config, tls).await.map_err(|fault| vec![fault]),
-        Err(faults) => Err(faults),
-    };
-    match taken_up {
-        Ok(TakenUp { changed, waiting, certificate_until }) => {
-            tracing::info!(?changed, wait_for_restart = ?waiting, %certificate_until, "reloaded");
-            node.pulse.note_reload(None);
-        }
-        Err(faults) => {
-            let codes: Vec<String> = faults.iter().map(|fault| fault.code.to_string()).collect();
-            let causes: Vec<String> = faults.iter().map(Fault::cause).collect();
-            tracing::error!(code = codes.join(" "), cause = causes.join("; "), "not reloaded: all stays as it was");
-            node.pulse.note_reload(Some(codes.join(" ")));
-        }
-    }
-    service::tell_ready(node);
+///
+/// # Errors
+/// Everything that is wrong with them; all stays as it was.
+pub async fn reload(node: &Arc<Node>, file: &Path) -> Result<(), Vec<Fault>> {
+    let (config, tls) = read(node, file).await?;
+    let taken_up = take_up(node, config, tls).await.map_err(|fault| vec![fault])?;
+    let TakenUp { changed, waiting, certificate_until } = taken_up;
+    tracing::info!(?changed, wait_for_restart = ?waiting, %certificate_until, "reloaded");
+    Ok(())
 }
 
 /// Reads and checks everything; nothing changes.

@@ -42,7 +42,6 @@ use crate::faults;
 use crate::keys::{self, Keys, Network};
 use crate::node::{self, Hints, LinkStatus, Node, Submission, Work};
 use crate::references::References;
-use crate::service;
 use crate::timers;
 use crate::vault::Vault;
 
@@ -103,7 +102,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         foreign_entry: core::sync::atomic::AtomicBool::new(false),
         stopping: CancellationToken::new(),
         failure: std::sync::OnceLock::new(),
-        pulse: crate::service::Pulse::default(),
+        pulse: ncp_service::pulse::Pulse::default(),
         metrics: crate::metrics::Metrics::new(events),
         settings: ArcSwap::from_pointee(config.settings.clone()),
         config,
@@ -133,7 +132,7 @@ async fn serve(
     let dispatch = tokio::spawn(node::dispatch(Arc::clone(node), effects));
     let mut tasks = JoinSet::new();
     tasks.spawn(timers::run(Arc::clone(node)));
-    tasks.spawn(service::run(Arc::clone(node)));
+    tasks.spawn(ncp_service::pulse::run(Arc::clone(node)));
     tasks.spawn(api::serve(Arc::clone(node), socket.listener()?));
     spawn_link(node, work, &mut tasks);
     tracing::info!(participant = %node.participant(), network = %node.network.id().label(), "serving");

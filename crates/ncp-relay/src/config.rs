@@ -16,6 +16,7 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 
 use ncp_api::{ErrorCode, Fault, SOCKET_PATH_MAX};
+use ncp_service::logging::LogFormat;
 
 use self::document::{Document, Found};
 use crate::core::Quotas;
@@ -54,15 +55,6 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether metrics say for which State mail waits.
     pub metrics_peers: bool,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Lines for people and journald.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Config {

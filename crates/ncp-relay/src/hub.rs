@@ -8,6 +8,7 @@ use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::ids::{LogOrigin, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey};
 use ncp_protocol::root::NetworkClass;
+use ncp_service::pulse::Pulse;
 use ncp_store::committer::{Stopped, StoreHandle};
 use ncp_store::engine::Committed;
 use ncp_store::held::Held;
@@ -25,7 +26,6 @@ use crate::core::command::{Command, Reply};
 use crate::directory::{SharedDirectory, Trust};
 use crate::links::Links;
 use crate::metrics::Metrics;
-use crate::service::Pulse;
 
 /// What the tasks of the daemon share.
 pub struct Hub {

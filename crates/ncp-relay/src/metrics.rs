@@ -10,6 +10,7 @@ use std::time::Instant;
 use ncp_api::health::Check;
 use ncp_protocol::event::{Change, Claim, Event, EvidenceKind, Outcome};
 use ncp_protocol::ids::{LogName, ParticipantId, UnixMillis};
+use ncp_service::gauges::{Labels, clock_offset, gauge, gauges, owned, set, signed};
 use ncp_store::reader::ReadError;
 use ncp_store::state::Unreadable;
 use prometheus_client::encoding::text::encode;
@@ -29,9 +30,6 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 const EVENTS_AT_ONCE: usize = 1_024;
 /// What every message is to the hub, which sees no kind.
 const KIND: &str = "sealed";
-
-type Labels = Vec<(&'static str, String)>;
-type Gauges = Family<Labels, Gauge<i64>>;
 
 /// What is counted from question to question.
 #[derive(Debug)]
@@ -174,32 +172,4 @@ fn state(hub: &Hub, registry: &mut Registry) -> Result<(), ReadError> {
     let build = gauges(registry, "build_info", "1, with the version of the program");
     set(&build, &[("version", env!("CARGO_PKG_VERSION"))], 1);
     Ok(())
-}
-
-fn clock_offset(started: UnixMillis, now: UnixMillis, run_ms: i128) -> f64 {
-    (i128::from(now.0) - i128::from(started.0) - run_ms) as f64 / 1_000.0
-}
-
-fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge<i64> {
-    let gauge = Gauge::default();
-    registry.register(name, help, gauge.clone());
-    gauge
-}
-
-fn gauges(registry: &mut Registry, name: &str, help: &str) -> Gauges {
-    let gauges = Gauges::default();
-    registry.register(name, help, gauges.clone());
-    gauges
-}
-
-fn set(gauges: &Gauges, labels: &[(&'static str, &str)], value: u64) {
-    gauges.get_or_create(&owned(labels)).set(signed(value));
-}
-
-fn owned(labels: &[(&'static str, &str)]) -> Labels {
-    labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

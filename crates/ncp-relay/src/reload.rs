@@ -15,30 +15,21 @@ use crate::clock;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::keys;
-use crate::service;
 
 /// Reads `file` and the certificates again.
-pub async fn reload(hub: &Arc<Hub>, file: &Path) {
-    service::tell_reloading();
+///
+/// # Errors
+/// Everything that is wrong with them; all stays as it was.
+pub async fn reload(hub: &Arc<Hub>, file: &Path) -> Result<(), Vec<Fault>> {
     let (known, file) = (Arc::clone(hub), file.to_owned());
     let read = tokio::task::spawn_blocking(move || read(&known, &file)).await;
     let read = read.unwrap_or_else(|panic| Err(vec![ErrorCode::InternalFault.with("reason", panic)]));
-    match read {
-        Ok((config, tls)) => {
-            let waiting = waiting(&hub.config, &config);
-            let certificate_until = ncp_api::time::Time(tls.own().expires);
-            hub.tls.replace(tls);
-            tracing::info!(wait_for_restart = ?waiting, %certificate_until, "reloaded");
-            hub.pulse.note_reload(None);
-        }
-        Err(faults) => {
-            let codes: Vec<String> = faults.iter().map(|fault| fault.code.to_string()).collect();
-            let causes: Vec<String> = faults.iter().map(Fault::cause).collect();
-            tracing::error!(code = codes.join(" "), cause = causes.join("; "), "not reloaded: all stays as it was");
-            hub.pulse.note_reload(Some(codes.join(" ")));
-        }
-    }
-    service::tell_ready(hub);
+    let (config, tls) = read?;
+    let waiting = waiting(&hub.config, &config);
+    let certificate_until = ncp_api::time::Time(tls.own().expires);
+    hub.tls.replace(tls);
+    tracing::info!(wait_for_restart = ?waiting, %certificate_until, "reloaded");
+    Ok(())
 }
 
 /// Reads and checks everything; nothing changes.

@@ -44,7 +44,6 @@ use crate::limits::{DRAIN_TIMEOUT, STORE_STOP_TIMEOUT, WORKERS_MAX};
 use crate::link;
 use crate::links::Links;
 use crate::seldom::Seldom;
-use crate::service;
 use crate::timers;
 
 /// Connections that wait to be served.
@@ -92,7 +91,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
     hub.listening.get_or_init(|| address);
     tasks.spawn(unfailing(api::serve(Arc::clone(&hub), api)));
     tasks.spawn(unfailing(accept(Arc::clone(&hub), listener)));
-    tasks.spawn(unfailing(service::run(Arc::clone(&hub))));
+    tasks.spawn(unfailing(ncp_service::pulse::run(Arc::clone(&hub))));
     tasks.spawn(timers::expire(Arc::clone(&hub)));
     tasks.spawn(timers::keep_house(Arc::clone(&hub)));
     tasks.spawn(timers::keep_held(Arc::clone(&hub)));
@@ -219,7 +218,7 @@ fn hub(config: Config, keys: &Keys, (store, held): (StoreHandle<Relay>, Held), n
         workers: Arc::new(Semaphore::new(WORKERS_MAX)),
         stopping: CancellationToken::new(),
         failure: OnceLock::new(),
-        pulse: crate::service::Pulse::default(),
+        pulse: ncp_service::pulse::Pulse::default(),
         metrics: crate::metrics::Metrics::new(events),
     }
 }

@@ -11,8 +11,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ncp-transport", &["ncp-protocol"]),
     ("ncp-policy", &["ncp-protocol"]),
     ("ncp-api", &["ncp-protocol"]),
-    ("ncp-relay", &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-api"]),
-    ("ncp-node", &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-policy", "ncp-api"]),
+    ("ncp-service", &["ncp-protocol", "ncp-api"]),
+    ("ncp-relay", &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-api", "ncp-service"]),
+    ("ncp-node", &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-policy", "ncp-api", "ncp-service"]),
     ("ncpctl", &["ncp-protocol", "ncp-api", "ncp-store"]),
     ("e2e", &["ncp-protocol", "ncp-api", "ncp-transport"]),
 ];

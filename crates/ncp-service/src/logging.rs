@@ -9,7 +9,14 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::LogFormat;
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people and journald.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Begins to log; once in a process.
 pub fn begin(format: LogFormat) {
