@@ -36,7 +36,7 @@ const fn player(id: &'static str, class: MembershipClass, drafter: u16, releaser
     Player {
         id,
         class,
-        drafter: Role { number: OfficerNumber(drafter), roles: &["drafter"] },
+        drafter: Role { number: OfficerNumber(drafter), roles: &["drafter", "releaser"] },
         releaser: Role { number: OfficerNumber(releaser), roles: &["drafter", "releaser", "supervisor"] },
     }
 }

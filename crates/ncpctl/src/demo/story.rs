@@ -74,7 +74,7 @@ async fn request(network: &Network, script: &Script<'_>, part: Part) -> Result<R
 
     let own = approve(xa, &drafter, &name).await;
     match own {
-        Err(error) if error.is(ErrorCode::DrafterCannotRelease) || error.is(ErrorCode::OfficerRoleMissing) => {
+        Err(error) if error.is(ErrorCode::DrafterCannotRelease) => {
             script.say(&format!("officer {} may not release it: {}", XA.drafter.number, error.problem().title))?;
         }
         Err(error) => return Err(error),
