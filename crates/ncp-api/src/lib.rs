@@ -15,6 +15,7 @@ pub mod hub;
 pub mod message;
 pub mod officer;
 pub mod path;
+pub mod pieces;
 pub mod problem;
 pub mod reasons;
 pub mod refusal;

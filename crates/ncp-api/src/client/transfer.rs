@@ -5,28 +5,24 @@
 
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use http_body_util::BodyExt as _;
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::{Method, Response};
 use ncp_protocol::ids::Digest;
 use ncp_protocol::keys::Sha256Hasher;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
 
 use super::{Client, ClientError, read_all, read_json, read_problem, unreadable};
 use crate::message::BlobCreated;
 use crate::officer::BODY_SHA256_HEADER;
 use crate::path;
+use crate::pieces::{PieceSender, Pieces};
 use crate::registry::ErrorCode;
 
 /// Bytes read from a file at once.
 const PIECE: usize = 64 << 10;
-/// Pieces on their way between file and socket.
-const PIECES_AHEAD: usize = 4;
 
 /// How far a transfer is, for a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +59,8 @@ impl Client {
         headers.push((BODY_SHA256_HEADER, measure.sha256.to_string()));
         headers.push((CONTENT_TYPE_NAME, "application/octet-stream".to_owned()));
         headers.push((CONTENT_LENGTH_NAME, measure.length.to_string()));
-        let (pieces, body) = mpsc::channel(PIECES_AHEAD);
-        let body = FileBody { pieces: body, left: measure.length }.boxed_unsync();
+        let (pieces, body) = Pieces::new(measure.length);
+        let body = body.boxed_unsync();
 
         let exchange = async {
             let answer = self.exchange(Method::POST, path::BLOBS, headers, body).await?;
@@ -172,7 +168,7 @@ enum FeedError {
 async fn feed(
     file: &mut File,
     measure: Measure,
-    pieces: mpsc::Sender<io::Result<Bytes>>,
+    pieces: PieceSender,
     progress: &mut (impl FnMut(Progress) + Send),
 ) -> Result<(), FeedError> {
     let changed = |reason: &str| FeedError::Changed(reason.to_owned());
@@ -199,30 +195,7 @@ async fn longer(file: &mut File) -> bool {
     !matches!(file.read(&mut [0]).await, Ok(0))
 }
 
-async fn break_off(pieces: &mpsc::Sender<io::Result<Bytes>>) {
+async fn break_off(pieces: &PieceSender) {
     // If nobody reads any more the upload is broken off already.
     let _ = pieces.send(Err(io::Error::other("the file changed"))).await;
-}
-
-/// A request's body that comes piece by piece, of known length.
-struct FileBody {
-    pieces: mpsc::Receiver<io::Result<Bytes>>,
-    left: u64,
-}
-
-impl Body for FileBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let next = self.pieces.poll_recv(context);
-        if let Poll::Ready(Some(Ok(piece))) = &next {
-            self.left = self.left.saturating_sub(piece.len() as u64);
-        }
-        next.map(|piece| piece.map(|piece| piece.map(Frame::data)))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
 }
