@@ -15,6 +15,7 @@ use ncp_api::Fault;
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::Actor;
 use ncp_protocol::ids::{MessageId, ParticipantId, UnixMillis};
+use ncp_store::clock::WallClock;
 use ncp_store::committer::{Stopped, StoreHandle};
 use ncp_store::engine::Committed;
 use ncp_store::queue::{Source, Urgency};
@@ -27,6 +28,7 @@ use crate::config::{Config, Settings};
 use crate::core::NodeCore;
 use crate::core::command::{Ask, Command, Effect, Identity, Reply};
 use crate::entries::{DirectoryView, Statements};
+use crate::hub_clock::Difference;
 use crate::keys::{Keys, Network};
 use crate::officer_auth::SeenKeys;
 use crate::references::References;
@@ -76,8 +78,10 @@ pub struct Node {
     pub hub_clock: crate::hub_clock::HubClock,
     /// Envelopes that the hub refused and that are offered again.
     pub hub_refusals: crate::hub_refusals::HubRefusals,
-    /// Whether wall and monotonic clock agree; the timer says.
-    pub clocks_agree: watch::Sender<bool>,
+    /// Whether the wall clock is believed, asked at any moment.
+    pub clock: WallClock,
+    /// Whether it was at the newest tick; the timer says.
+    pub clock_believed: watch::Sender<bool>,
     /// Held while the directory is read anew.
     pub reloading: Mutex<()>,
     /// Whether `public` holds an entry in this participant's name that it did not sign; the link says.
@@ -186,6 +190,20 @@ impl Node {
     #[must_use]
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
+    }
+
+    /// Whether the wall clock is believed now: it runs evenly, journal or hub confirmed it since the start, and the hub does
+    /// not say another time.
+    #[must_use]
+    pub fn believes_clock(&self) -> bool {
+        let now = clock::now();
+        match self.hub_clock.compared(now) {
+            // Also without another word of the hub: a clock that is put right is right at once.
+            Some(Difference::Small) => self.clock.heard(ParticipantId::HUB, now, now),
+            Some(Difference::Ahead(_) | Difference::Behind(_)) => return false,
+            None => {}
+        }
+        self.clock.holds(now)
     }
 
     /// Whose node this is.

@@ -18,7 +18,9 @@ use ncp_protocol::directory::SignedEntry;
 use ncp_protocol::event::Actor;
 use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::root::NetworkClass;
+use ncp_store::clock::{Voices, WallClock};
 use ncp_store::committer::Running as RunningStore;
+use ncp_store::disk::RealDisk;
 use ncp_store::engine::Fatal;
 use ncp_store::journal::Position;
 use ncp_store::lock::{FORMAT, FormatError, LockError, holder};
@@ -74,7 +76,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
             return Err(fault);
         }
     };
-    let Opened { identity, network, keys, store } = opened;
+    let Opened { identity, network, keys, clock, store } = opened;
     let RunningStore { handle, effects, thread } = store;
     let (hints, work) = Hints::new();
     let address = config.settings.hub_addresses.first().map(ToString::to_string).unwrap_or_default();
@@ -97,7 +99,8 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         started: clock::now(),
         hub_clock: crate::hub_clock::HubClock::default(),
         hub_refusals: crate::hub_refusals::HubRefusals::default(),
-        clocks_agree: watch::Sender::new(true),
+        clock,
+        clock_believed: watch::Sender::new(true),
         reloading: std::sync::Mutex::default(),
         foreign_entry: core::sync::atomic::AtomicBool::new(false),
         stopping: CancellationToken::new(),
@@ -199,6 +202,7 @@ struct Opened {
     identity: Identity,
     network: Network,
     keys: Keys,
+    clock: WallClock,
     store: RunningStore<NodeCore>,
 }
 
@@ -222,8 +226,11 @@ fn open(config: &Config, (keys, network): (Keys, Network)) -> Result<Opened, Fau
     let options = StoreOptions { folder: config.data_dir.clone(), logs, now: clock::now() };
     let store = Store::open(NodeCore::new(identity), options).map_err(|error| store_fault(&config.data_dir, &error))?;
     tell_damage(store.report());
+    let clock = RealDisk::open(&config.data_dir)
+        .and_then(|disk| WallClock::open(disk, &store.reader(), Voices::Hub, clock::now()))
+        .map_err(|error| ErrorCode::StoreIo.with("folder", config.data_dir.display()).with("reason", error))?;
     let store = store.start().map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
-    Ok(Opened { identity, network, keys, store })
+    Ok(Opened { identity, network, keys, clock, store })
 }
 
 /// Says what the start moved to `corrupt/`, so that whoever finds something there knows where it came from.

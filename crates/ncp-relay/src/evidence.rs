@@ -60,7 +60,7 @@ async fn store(link: &Arc<Link>, receipts: Receipts, odd: &mut Seldom) -> Result
         desk::look_at(link, vec![newest.checkpoint.clone()]).await?;
     }
     for piece in &verified {
-        hub.belief.heard(peer, piece.stated);
+        hub.clock.heard(peer, piece.stated, hub.now());
     }
     while take(link, &verified, odd).await? == Taken::HasToWait {
         tracing::warn!(%peer, "its evidence waits: too much of it is about envelopes that the hub does not know");

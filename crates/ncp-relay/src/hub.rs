@@ -9,6 +9,7 @@ use ncp_protocol::ids::{LogOrigin, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey};
 use ncp_protocol::root::NetworkClass;
 use ncp_service::pulse::Pulse;
+use ncp_store::clock::WallClock;
 use ncp_store::committer::{Stopped, StoreHandle};
 use ncp_store::engine::Committed;
 use ncp_store::held::Held;
@@ -19,7 +20,7 @@ use ncp_transport::tls::SharedTls;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{self, SharedBelief};
+use crate::clock;
 use crate::config::Config;
 use crate::core::Relay;
 use crate::core::command::{Command, Reply};
@@ -58,7 +59,7 @@ pub struct Hub {
     /// One link for each participant.
     pub links: Links,
     /// Whether the wall clock is believed.
-    pub belief: SharedBelief,
+    pub clock: WallClock,
     /// When the daemon started.
     pub started: UnixMillis,
     /// Where it listens, once it does.
@@ -148,6 +149,12 @@ impl Hub {
     #[must_use]
     pub fn now(&self) -> UnixMillis {
         clock::now()
+    }
+
+    /// Whether the wall clock is believed now.
+    #[must_use]
+    pub fn believes_clock(&self) -> bool {
+        self.clock.holds(self.now())
     }
 }
 

@@ -113,7 +113,8 @@ impl Intake {
             }
             Settled::Decided(verified, reply) => {
                 assert_eq!(reply, Reply::Accepted, "no other reply settles a submission");
-                self.link.hub.belief.heard(self.link.peer, verified.header.created);
+                let hub = &self.link.hub;
+                hub.clock.heard(self.link.peer, verified.header.created, hub.now());
                 self.envelope_settled().await
             }
             Settled::Recalled(Ok(Some(place))) => self.repeat(place).await,

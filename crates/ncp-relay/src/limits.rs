@@ -87,10 +87,6 @@ pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 pub const CHECKPOINT_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the relay looks for envelopes that are due to expire.
 pub const EXPIRY_EVERY: Duration = Duration::from_secs(1);
-/// How far wall and monotonic clock may drift apart in [`CLOCK_DRIFT_OVER`] before nothing expires.
-pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
-/// The time in which a drift counts.
-pub const CLOCK_DRIFT_OVER: Duration = Duration::from_secs(60 * 60);
 /// How long the timestamp statement of the hub is valid.
 pub const TIMESTAMP_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the hub states its timestamp anew.

@@ -13,15 +13,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use ncp_api::{ErrorCode, Fault};
-use ncp_protocol::event::Event;
-use ncp_protocol::ids::{LogName, UnixMillis};
 use ncp_protocol::root::NetworkClass;
+use ncp_store::clock::{Voices, WallClock};
 use ncp_store::committer::{Running as RunningStore, StoreHandle};
 use ncp_store::disk::RealDisk;
 use ncp_store::engine::Fatal;
 use ncp_store::held::{Held, HeldError};
 use ncp_store::lock::{FORMAT, FormatError, LockError, holder};
-use ncp_store::reader::Reader;
 use ncp_store::recovery::LogKey;
 use ncp_store::store::{Store, StoreError, StoreOptions};
 use ncp_transport::address::is_loopback;
@@ -34,7 +32,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Socket};
-use crate::clock::{self, SharedBelief};
+use crate::clock;
 use crate::config::Config;
 use crate::core::Relay;
 use crate::directory::{SharedDirectory, Trust, admission};
@@ -72,10 +70,9 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
     let listener = bind(&config)?;
     let mut socket = Socket::bind(&config.api_socket).await?;
     let address = listener.local_addr();
-    let (store, held, keys) = recover(opened, &config).await?;
-    let newest = newest_event(&store.reader());
+    let Recovered { store, held, clock, keys } = recover(opened, &config).await?;
     let RunningStore { handle, effects, thread } = store.start().map_err(|error| store_io(&config, &error))?;
-    let hub = Arc::new(hub(config, &keys, (handle, held), newest));
+    let hub = Arc::new(hub(config, &keys, (handle, held, clock)));
     let mut tasks = JoinSet::new();
     let dispatcher = tokio::spawn(timers::dispatch(Arc::clone(&hub), effects));
     let served = prepare(&hub, &keys, &mut socket).await;
@@ -169,7 +166,15 @@ fn bind(config: &Config) -> Result<Listener, Fault> {
     })
 }
 
-async fn recover(opened: Opened, config: &Config) -> Result<(Store<Relay>, Held, Keys), Fault> {
+/// What the data folder held.
+struct Recovered {
+    store: Store<Relay>,
+    held: Held,
+    clock: WallClock,
+    keys: Keys,
+}
+
+async fn recover(opened: Opened, config: &Config) -> Result<Recovered, Fault> {
     let Opened { keys, relay } = opened;
     let log = |HubLog { origin, key }: &HubLog| LogKey { origin: *origin, key: key.clone(), salt: clock::random() };
     let options = StoreOptions {
@@ -183,20 +188,23 @@ async fn recover(opened: Opened, config: &Config) -> Result<(Store<Relay>, Held,
         let store = Store::open(relay, options)?;
         let strays = timers::discard_strays(&store.reader());
         let held = RealDisk::open(&data).map_err(HeldError::Io).and_then(Held::open);
-        Ok::<_, StoreError>((store, strays, held))
+        let clock = RealDisk::open(&data)
+            .and_then(|disk| WallClock::open(disk, &store.reader(), Voices::TwoParticipants, clock::now()));
+        Ok::<_, StoreError>((store, strays, held, clock))
     });
-    let (store, strays, held) = store
+    let (store, strays, held, clock) = store
         .await
         .map_err(|panic| ErrorCode::InternalFault.with("reason", panic))?
         .map_err(|error| store_fault(&folder, &error))?;
     let strays = strays.map_err(|error| damaged(&folder.display(), &error))?;
     let held = held.map_err(|error| damaged(&folder.display(), &error))?;
+    let clock = clock.map_err(|error| store_io(config, &error))?;
     tracing::info!(report = ?store.report(), strays, "the store has recovered");
-    Ok((store, held, keys))
+    Ok(Recovered { store, held, clock, keys })
 }
 
-fn hub(config: Config, keys: &Keys, (store, held): (StoreHandle<Relay>, Held), newest: Option<UnixMillis>) -> Hub {
-    let events = events(store.reader());
+fn hub(config: Config, keys: &Keys, (store, held, clock): (StoreHandle<Relay>, Held, WallClock)) -> Hub {
+    let events = store.reader().size();
     Hub {
         config,
         network: keys.root.network(),
@@ -212,7 +220,7 @@ fn hub(config: Config, keys: &Keys, (store, held): (StoreHandle<Relay>, Held), n
         held,
         directory: SharedDirectory::default(),
         links: Links::default(),
-        belief: SharedBelief::new(newest),
+        clock,
         started: clock::now(),
         listening: OnceLock::new(),
         workers: Arc::new(Semaphore::new(WORKERS_MAX)),
@@ -221,18 +229,6 @@ fn hub(config: Config, keys: &Keys, (store, held): (StoreHandle<Relay>, Held), n
         pulse: ncp_service::pulse::Pulse::default(),
         metrics: crate::metrics::Metrics::new(events),
     }
-}
-
-/// Events in the journal: those of both logs.
-fn events(reader: &Reader) -> u64 {
-    let sizes = [LogName::Traffic, LogName::Public].map(|log| reader.checkpoint(log));
-    sizes.iter().flatten().map(|signed| signed.checkpoint().size).sum()
-}
-
-/// When the newest event was decided; none if it cannot be told.
-fn newest_event(reader: &Reader) -> Option<UnixMillis> {
-    let newest = reader.events(events(reader).checked_sub(1)?, 1).ok()?.pop()?;
-    Event::decode(&newest.bytes).ok().map(|event| event.time)
 }
 
 async fn prepare(hub: &Arc<Hub>, keys: &Keys, socket: &mut Socket) -> Result<tokio::net::UnixListener, Fault> {

@@ -23,14 +23,28 @@ pub async fn expire(hub: Arc<Hub>) -> Result<(), Stopping> {
     let mut believed = true;
     loop {
         ticks.tick().await;
-        let holds = hub.belief.holds();
+        let holds = hub.believes_clock();
         if holds != believed {
             believed = holds;
             tracing::warn!(believed, "whether the wall clock is believed has changed; nothing expires while it is not");
         }
+        remember(&hub, holds).await?;
         if holds && hub.look(|view| query::next_due(view))?.is_some_and(|due| due <= hub.now()) {
             expire_due(&hub).await?;
         }
+    }
+}
+
+/// The next start has to know of a doubt. What cannot be written now is tried again at the next turn.
+async fn remember(hub: &Arc<Hub>, believed: bool) -> Result<(), Stopping> {
+    let remembering = Arc::clone(hub);
+    match tokio::task::spawn_blocking(move || remembering.clock.remember(believed)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "whether the wall clock is believed cannot be written down now");
+            Ok(())
+        }
+        Err(panic) => Err(hub.fail(&panic)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! The only crate that syncs or renames.
 
 pub mod bodies;
+pub mod clock;
 pub mod committer;
 pub mod disk;
 pub mod engine;

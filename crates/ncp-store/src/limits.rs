@@ -1,5 +1,7 @@
 //! Every limit of the store, and how they relate. Bytes and milliseconds unless the name says otherwise.
 
+use core::time::Duration;
+
 use ncp_protocol::limits::{CHUNK_SEALED, EVENT_MAX, NOTE_MAX};
 
 use crate::state::ROW_MAX;
@@ -93,6 +95,11 @@ pub const UPLOAD_SYNC_BYTES: u64 = 4 << 20;
 pub const HELD_LEN_MAX: usize = 16 << 20;
 /// Length of one of the two slots of the file `signed`.
 pub const SIGNED_SLOT_LEN: usize = 16 << 10;
+
+/// How far wall and monotonic clock may drift apart in [`CLOCK_DRIFT_OVER`] before the wall clock is not believed.
+pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
+/// The time in which a drift counts.
+pub const CLOCK_DRIFT_OVER: Duration = Duration::from_secs(60 * 60);
 
 const _: () = assert!(QUEUE_QUANTUM_BYTES >= QUEUE_WEIGHT_MIN, "each turn of a source moves it forward");
 const _: () = assert!(EFFECTS_WAITING_MAX >= GROUP_COMMANDS_MAX, "the shell may rest for a group");

@@ -149,6 +149,13 @@ impl<D: Disk, I: Index> Reader<D, I> {
         self.newest.read().unwrap_or_else(PoisonError::into_inner).get(&log).cloned()
     }
 
+    /// Events in the journal, those of all logs: the sequence of the next one.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        newest.values().map(|signed| signed.checkpoint().size).sum()
+    }
+
     /// Leaf `index` of `log`.
     ///
     /// # Errors

@@ -297,6 +297,9 @@ error_codes! {
     3114 EnvelopeRefused Unavailable 503 "the hub does not take a message"
         cause "{reference} to {recipient}: HUB says {reject}; since {since}, offered again at {next}" try "{remedy}"
         explain "The hub looked at the sealed envelope and refused it for the reason that it names. Nothing is lost: the node offers it again until its last date. A reason that can never pass ends the attempt, and the message is shown as failed.";
+    3115 ClockDoubted Config 503 "this machine's clock is not believed"
+        cause "it jumped, or nobody has confirmed it since the start; nothing expires meanwhile" try "compare it with a third clock, and mend the time service:  timedatectl"
+        explain "What expires is given up with signed evidence, so a clock that may be wrong makes nothing expire and refuses nothing as too old: both wait. A clock is believed while it runs evenly; after a jump, or a longer stop, once the hub says the same time (at a node), or two participants do (at the hub). A clock that is put right is believed again by itself.";
     3201 WaitTimeout Later 504 "still pending"
         cause "{reference} is {state} after {seconds} s" try "ncpctl status {reference}"
         explain "The message goes on; only the waiting ended. Nothing has to be sent again.";

@@ -71,13 +71,11 @@ pub(super) fn clocks(node: &Node) -> Found {
     if let Some(fault) = compared.and_then(Difference::fault) {
         return Found::Fail("the clocks of this machine and of the hub differ".to_owned(), fault);
     }
-    if *node.clocks_agree.borrow() {
+    if *node.clock_believed.borrow() {
         let beside = if compared.is_some() { ", and goes with the hub's" } else { "" };
         return Found::Ok(format!("wall clock runs evenly{beside}"));
     }
-    let fault =
-        ErrorCode::InternalFault.with("reason", "the wall clock jumped; nothing expires until it has run evenly");
-    Found::Warn("wall clock jumped".to_owned(), fault)
+    Found::Warn("the wall clock is not believed".to_owned(), ErrorCode::ClockDoubted.fault())
 }
 
 /// The data folder is closed to others.

@@ -24,6 +24,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use crate::clock;
 use crate::core::command::{Ask, Noted, envelope_record};
 use crate::core::tables::{ENVELOPE, EVIDENCE, OUT, RECEIPTS_STORED};
 use crate::link::limits::{KEY_PATIENCE, RECEIPTS_NOTED_EVERY};
@@ -192,6 +193,7 @@ fn see(node: &Node, proof: &LogProof) -> Result<Seen, ReadError> {
         Sent::Forgotten => {}
     }
     let (index, stated) = (verified.index(), verified.time());
+    node.clock.heard(claim.origin.participant, stated, clock::now());
     Ok(Seen::New(Box::new(Noted { claim, index, stated, record })))
 }
 

@@ -60,6 +60,8 @@ pub(super) enum NotYet {
     DirectoryBehind,
     #[error("created in the future: the clocks disagree")]
     Future,
+    #[error("expired by a clock that is not believed")]
+    Clock,
 }
 
 /// Why the hub should not have delivered it, or not so.
@@ -118,7 +120,10 @@ pub(super) fn judge(desk: &Desk, deliver: &Deliver) -> Result<Judged, ReadError>
     match times(&header, clock::now()) {
         Times::Good => {}
         Times::NotYet => return Ok(Judged::NotYet(NotYet::Future)),
-        Times::Refused(code) => return refused(code),
+        // A refusal is signed and final: it takes a clock that is believed.
+        Times::Expired if !node.believes_clock() => return Ok(Judged::NotYet(NotYet::Clock)),
+        Times::Expired => return refused(RejectCode::Expired),
+        Times::Lifetime => return refused(RejectCode::LifetimeOutOfRange),
     }
     if let Some(row) = IN.row(&node.reader().view(), &(header.originator, header.message))? {
         if row.received.header == digest {
@@ -210,7 +215,9 @@ fn code_of(error: &VerifyError) -> RejectCode {
 enum Times {
     Good,
     NotYet,
-    Refused(RejectCode),
+    Expired,
+    /// The header's own times do not go together, whatever any clock says.
+    Lifetime,
 }
 
 /// The times by this node's clock, which may differ from the hub's.
@@ -218,9 +225,9 @@ fn times(header: &Header, now: UnixMillis) -> Times {
     match header.check_times(now) {
         Ok(()) => Times::Good,
         Err(TimeError::Future) => Times::NotYet,
-        Err(TimeError::Lifetime) => Times::Refused(RejectCode::LifetimeOutOfRange),
+        Err(TimeError::Lifetime) => Times::Lifetime,
         // The hub lets it expire; a delivery that is a little late was under way.
         Err(TimeError::Expired) if now < header.not_after.plus_millis(CLOCK_SKEW_MAX_MS) => Times::Good,
-        Err(TimeError::Expired) => Times::Refused(RejectCode::Expired),
+        Err(TimeError::Expired) => Times::Expired,
     }
 }

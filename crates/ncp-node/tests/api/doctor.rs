@@ -71,7 +71,7 @@ async fn each_fault_is_found_by_its_check() {
     node.reload_directory().unwrap();
     check(&world, "P04", CheckResult::Warn).await;
 
-    node.clocks_agree.send_replace(false);
+    node.clock_believed.send_replace(false);
     check(&world, "S03", CheckResult::Warn).await;
 
     let timestamp = |expires| Timestamp {

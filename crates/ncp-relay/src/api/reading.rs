@@ -196,19 +196,10 @@ fn forks(hub: &Hub) -> Check {
 }
 
 fn clock(hub: &Hub) -> Check {
-    let believed = hub.belief.holds();
-    let result = if believed { CheckResult::Ok } else { CheckResult::Warn };
-    let cause =
-        (!believed).then(|| "it stepped, or nobody has confirmed it since the start: nothing expires".to_owned());
-    Check {
-        id: "S02".to_owned(),
-        title: "wall clock".to_owned(),
-        result,
-        code: None,
-        cause,
-        remedy: None,
-        millis: None,
-    }
+    let doubted = (!hub.believes_clock()).then_some(ErrorCode::ClockDoubted);
+    let check = check("S02", "wall clock", doubted, &ErrorCode::ClockDoubted.fault().cause());
+    let result = if doubted.is_some() { CheckResult::Warn } else { CheckResult::Ok };
+    Check { result, ..check }
 }
 
 fn check(id: &str, title: &str, failed: Option<ErrorCode>, cause: &str) -> Check {
