@@ -5,6 +5,7 @@
 //! are sealed anew into the message's body; contributions go on naming theirs. All others go after a day.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
@@ -169,7 +170,13 @@ fn open_body(node: &Node, name: &BodyName) -> Result<Option<Blob>, Failed> {
     let id = name.message;
     let Ok(opener) = BodyOpener::new(&core(node, id), &node.vault.blob_key(id), body.len()) else { return Ok(None) };
     let mut bytes = Stretch { body, opener, offset: 0, length: HEAD_LEN as u64 };
-    let Some(head) = bytes.all().ok().and_then(|head| BlobHead::from_bytes(&head)) else { return Ok(None) };
+    let head = match bytes.all() {
+        Ok(head) => BlobHead::from_bytes(&head),
+        // Another kind of body, or one that went bad. What the disk cannot read is never taken for that.
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => None,
+        Err(error) => return Err(ncp_store::reader::ReadError::from(error).into()),
+    };
+    let Some(head) = head else { return Ok(None) };
     bytes.offset = HEAD_LEN as u64;
     bytes.length = head.length;
     Ok(Some(Blob { id, head, bytes }))

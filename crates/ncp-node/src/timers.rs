@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ncp_protocol::event::Actor;
+use ncp_store::committer::Stopped;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::core::command::Ask;
 use crate::core::limits::TICK_MS;
+use crate::faults::Failed;
 use crate::node::{Node, Submission};
 
 /// Pause between two rounds of housekeeping.
@@ -27,19 +29,33 @@ pub async fn run(node: Arc<Node>) {
         tokio::select! {
             () = node.stopping.cancelled() => return,
             _ = ticks.tick() => {
-                let believed = node.believes_clock();
-                note(&node, believed).await;
-                if believed && node.submit(Submission::DAEMON, Actor::Daemon, Ask::Tick).await.is_err() {
+                if tick(&node).await.is_err() {
                     return;
                 }
             }
             _ = housekeeping.tick() => {
-                if let Err(error) = node.blocking(crate::blobs::purge).await {
-                    node.stop_because(error.fault().clone());
+                match node.blocking(crate::blobs::purge).await {
+                    Ok(()) => {}
+                    // Something that is lost alone says what may go: nothing goes until it is back.
+                    Err(Failed::Fault(fault)) => tracing::error!(code = %fault.code, cause = fault.cause(), "uploads are not tidied"),
+                    Err(Failed::Store(fault)) => node.stop_because(*fault),
                 }
             }
         }
     }
+}
+
+/// Has what is due by now decided, if the wall clock is believed; says whether it is.
+///
+/// # Errors
+/// [`Stopped`].
+pub async fn tick(node: &Arc<Node>) -> Result<bool, Stopped> {
+    let believed = node.believes_clock();
+    note(node, believed).await;
+    if believed {
+        node.submit(Submission::DAEMON, Actor::Daemon, Ask::Tick).await?;
+    }
+    Ok(believed)
 }
 
 /// Shows to all tasks, and writes down for the next start, whether the wall clock is believed.

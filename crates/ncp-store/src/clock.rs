@@ -242,7 +242,8 @@ mod tests {
     fn a_clock_that_is_driven_away_slowly_is_not_followed() {
         let mut belief = Belief::new(Voices::Hub, reading(0, 0), Newest::Event(START));
         // Each second half a second too much: after two minutes it is a minute off.
-        let believed = (1..=600u32).take_while(|second| belief.holds(reading(i64::from(*second) * 500, u64::from(*second))));
+        let believed =
+            (1..=600u32).take_while(|second| belief.holds(reading(i64::from(*second) * 500, u64::from(*second))));
         assert_eq!(believed.count(), 120);
     }
 

@@ -88,6 +88,8 @@ pub(crate) struct Hub {
     arrivals: Option<mpsc::Receiver<Arrival>>,
     /// Changes what the timestamp states of `public`, for a hub that lies.
     pub(crate) stated_root: Option<Digest>,
+    /// What size of `public` the hub states, for a hub that states one that it does not show.
+    pub(crate) stated_size: Option<u64>,
     /// What time the hub says it has, for a hub whose clock differs.
     pub(crate) stated_time: Option<UnixMillis>,
 }
@@ -109,6 +111,7 @@ impl Hub {
             listener,
             arrivals: None,
             stated_root: None,
+            stated_size: None,
             stated_time: None,
         }
     }
@@ -128,7 +131,7 @@ impl Hub {
             expires: issued.plus_millis(3_600_000),
             membership_version: self.membership.unverified().version,
             membership_digest: self.membership.digest(),
-            public_size: self.public.size(),
+            public_size: self.stated_size.unwrap_or_else(|| self.public.size()),
             public_root: self.stated_root.unwrap_or_else(|| self.public.root()),
         };
         SignedTimestamp::sign(statement, &self.membership.unverified().network, &[&self.party.timestamp]).unwrap()
@@ -156,7 +159,7 @@ impl Hub {
     /// R1 of an envelope in a log that no entry names.
     pub(crate) fn accept_in_epoch(&self, epoch: u32, envelope: &SealedEnvelope) -> LogProof {
         let origin = LogOrigin { epoch: Epoch(epoch), ..self.traffic.origin };
-        let mut log = Log { origin, key: self.traffic.key.clone(), events: Vec::new() };
+        let mut log = Log { origin, key: later_log_key(), events: Vec::new() };
         let (key, header, outcome) = (log.key.verifying_key().id(), envelope.header_digest(), Outcome::Done);
         let kind = EvidenceKind::RelayAcceptance;
         let claim = Claim { origin, key, kind, envelope: key_of(envelope), header, outcome };
@@ -227,6 +230,11 @@ impl Hub {
     }
 }
 
+/// Signs a later epoch of the hub's log than its entry names.
+pub(crate) fn later_log_key() -> SigningKey {
+    SigningKey::from_seed(&[99; 32])
+}
+
 pub(crate) fn key_of(envelope: &SealedEnvelope) -> EnvelopeKey {
     let header = envelope.unverified_header().unwrap();
     EnvelopeKey {
@@ -247,6 +255,8 @@ pub(crate) struct HubLink {
     pub(crate) credit: Credit,
     /// Entries that the node asked for.
     asked: BTreeSet<Digest>,
+    /// The leaf of `public` from which on the node asked last.
+    read_from: u64,
     waiting: VecDeque<Frame>,
 }
 
@@ -256,7 +266,7 @@ impl HubLink {
         let raw = soon(reader.next()).await.unwrap().unwrap();
         let Frame::Hello(hello) = Frame::decode(raw.kind, &raw.payload).unwrap() else { panic!("no hello") };
         let credit = hello.credit;
-        Self { reader, writer, hello, credit, asked: BTreeSet::new(), waiting: VecDeque::new() }
+        Self { reader, writer, hello, credit, asked: BTreeSet::new(), read_from: 0, waiting: VecDeque::new() }
     }
 
     pub(crate) async fn send(&mut self, frame: impl Into<Frame>) {
@@ -305,8 +315,10 @@ impl HubLink {
             let (membership, timestamp) = (Some(hub.membership.encode()), Some(hub.timestamp().encode()));
             self.send(Entries { roots: Vec::new(), membership, timestamp, entries }).await;
         } else if let Frame::PublicGet(PublicGet { from, until }) = frame {
+            self.read_from = from;
             let (first, end) = (usize::try_from(from).unwrap(), usize::try_from(until).unwrap());
-            let events = hub.public.events[first..end].iter().take(2).cloned().collect();
+            let events = hub.public.events[..end.min(hub.public.events.len())].iter().skip(first).take(2).cloned();
+            let events = events.collect();
             self.send(PublicLog { from, events, checkpoint: hub.public.note() }).await;
         } else if let Frame::Credit(Credit { envelopes, bytes }) = frame {
             self.credit.envelopes += envelopes;
@@ -347,9 +359,21 @@ impl HubLink {
         self.until(hub, |link| link.asked.contains(&entry)).await;
     }
 
+    /// Answers until the node asks for leaves of `public` from this one on.
+    pub(crate) async fn until_asked_beyond(&mut self, hub: &Hub, size: u64) {
+        self.until(hub, |link| link.read_from == size).await;
+    }
+
     /// Answers until the node has granted so much again.
     pub(crate) async fn until_credit(&mut self, hub: &Hub, credit: Credit) {
         self.until(hub, |link| link.credit == credit).await;
+    }
+
+    /// Answers what the node asks until it answers a ping; what else comes is kept for [`HubLink::next`].
+    pub(crate) async fn serve_for_a_while(&mut self, hub: &Hub) {
+        let mut frames = self.until_pong(hub).await;
+        frames.reverse();
+        frames.into_iter().for_each(|frame| self.waiting.push_front(frame));
     }
 
     /// Everything that the node sent before it answered a ping; questions about the directory are answered meanwhile.

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod craft;
 #[cfg(test)]
 mod directory;

@@ -26,7 +26,7 @@ fn chunk(letter: &Letter, index: usize) -> BodyChunk {
     }
 }
 
-async fn give_body(world: &World, link: &mut HubLink, letter: &Letter) {
+pub(crate) async fn give_body(world: &World, link: &mut HubLink, letter: &Letter) {
     let wanted = link.wanted(&world.hub).await;
     assert_eq!((wanted.message, wanted.root), (letter.header.message, letter.header.ciphertext_root));
     for index in usize::try_from(wanted.from_chunk).unwrap()..letter.chunks.len() {
@@ -35,7 +35,7 @@ async fn give_body(world: &World, link: &mut HubLink, letter: &Letter) {
 }
 
 /// The outcome that the node states about an envelope, proved by its own log.
-async fn stated(world: &World, link: &mut HubLink, envelope: &SealedEnvelope) -> (EvidenceKind, Outcome) {
+pub(crate) async fn stated(world: &World, link: &mut HubLink, envelope: &SealedEnvelope) -> (EvidenceKind, Outcome) {
     let receipts = link.receipts(&world.hub).await;
     let [proof] = receipts.proofs.as_slice() else { panic!("{} proofs", receipts.proofs.len()) };
     link.send(stored(receipts.first)).await;
@@ -45,9 +45,9 @@ async fn stated(world: &World, link: &mut HubLink, envelope: &SealedEnvelope) ->
     (claim.kind, claim.outcome)
 }
 
-const CONSIGNED: (EvidenceKind, Outcome) = (EvidenceKind::ContentConsignment, Outcome::Done);
+pub(crate) const CONSIGNED: (EvidenceKind, Outcome) = (EvidenceKind::ContentConsignment, Outcome::Done);
 
-fn refused(code: RejectCode) -> (EvidenceKind, Outcome) {
+pub(crate) fn refused(code: RejectCode) -> (EvidenceKind, Outcome) {
     (EvidenceKind::ContentConsignmentFailure, Outcome::Rejected(code))
 }
 

@@ -141,6 +141,19 @@ impl Party {
     }
 }
 
+impl Party {
+    /// The next version of the hub's entry, which names the key of a later epoch of `traffic`.
+    pub(crate) fn with_log_epoch(&self, epoch: u32, key: &SigningKey) -> SignedEntry {
+        let mut entry = self.entry.unverified().clone();
+        entry.version += 1;
+        entry.previous = Some(self.entry.digest());
+        entry.created = now();
+        entry.keys.logs.push(LogKey { log: LogName::Traffic, epoch: Epoch(epoch), key: key.verifying_key() });
+        entry.keys.logs.sort_by_key(|named| (named.log, named.epoch));
+        SignedEntry::sign(entry, &self.identity).unwrap()
+    }
+}
+
 /// A private CA.
 struct Ca(CertifiedIssuer<'static, KeyPair>);
 
@@ -242,7 +255,7 @@ impl World {
         self.hub.party.tls = self.ca.issue(ParticipantId::HUB, &self.network);
     }
 
-    fn data(&self) -> std::path::PathBuf {
+    pub(crate) fn data(&self) -> std::path::PathBuf {
         self.folder.path().join("data")
     }
 
