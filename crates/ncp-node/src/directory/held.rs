@@ -65,10 +65,18 @@ impl Held {
         held
     }
 
-    /// Takes the next root of trust, if this is one; says whether it was.
+    /// Takes the next root of trust, if this is one; says whether it was. A statement falls with the keys of its role (TUF
+    /// specification 5.3.11): whoever stole one may have signed a statement that no true one could ever follow.
     pub(super) fn take_root(&mut self, bytes: Vec<u8>) -> bool {
         let next = SignedRoot::decode(&bytes).ok().and_then(|signed| signed.verify_next(&self.root).ok());
         let Some(next) = next.filter(|_| self.roots.len() < ROOTS_MAX) else { return false };
+        let (before, after) = (&self.root.root().roles, &next.root().roles);
+        if before.timestamp != after.timestamp {
+            self.timestamp = None;
+        }
+        if before.membership != after.membership {
+            self.membership = None;
+        }
         self.root = next;
         self.roots.push(bytes);
         true

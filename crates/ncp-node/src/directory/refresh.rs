@@ -122,6 +122,12 @@ enum LookError {
     Store(#[from] Stopped),
 }
 
+/// Statements that are not believed yet.
+struct Stated {
+    timestamp: SignedTimestamp,
+    membership: SignedMembership,
+}
+
 /// What this node knows of the directory, over all links.
 pub(crate) struct Directory {
     desk: Arc<Desk>,
@@ -165,19 +171,20 @@ impl Directory {
     }
 
     async fn look(&mut self, line: &mut Line) -> Result<(), LookError> {
-        self.fetch_statements(line).await?;
-        let (Some(timestamp), Some(membership)) = (self.held.timestamp().copied(), self.held.membership().cloned())
-        else {
-            return Err(LookError::NoTimestamp);
-        };
+        let stated = self.fetch_statements(line).await?;
+        let (timestamp, membership) = (*stated.timestamp.unverified(), stated.membership.unverified().clone());
+        // Nothing of a statement is believed, shown or kept before `public` is what it states: a hub that withholds leaves
+        // keeps nobody fresh, and one false statement bars no true one.
         self.read_public(line, &timestamp).await?;
+        self.adopt(stated).await;
         let directory = self.desk.node.directory.load_full();
         let wanted = wanted(&self.public, &membership, &directory);
         let fetched = self.fetch_entries(line, wanted).await?;
         self.accept(timestamp, membership, directory, fetched).await
     }
 
-    async fn fetch_statements(&mut self, line: &mut Line) -> Result<(), LookError> {
+    /// Statements that are signed as they should be and follow those that are held.
+    async fn fetch_statements(&mut self, line: &mut Line) -> Result<Stated, LookError> {
         let entries = loop {
             let root_version = self.held.root.root().version;
             let mut entries = line.entries(EntryGet { root_version, digests: Vec::new() }).await?;
@@ -185,6 +192,10 @@ impl Directory {
             // A later root counts only through all before it; the answer brings them in order.
             if roots.into_iter().filter(|bytes| self.held.take_root(bytes.clone())).count() == 0 {
                 break entries;
+            }
+            if self.held.timestamp().is_none() {
+                // It fell with its key, and with it what it stated of `public`.
+                self.anchor = None;
             }
         };
         let now = clock::now();
@@ -195,23 +206,25 @@ impl Directory {
             self.desk.node.hub_clock.note(said.issued);
         }
         let timestamp = accept_timestamp(&self.held.root, self.held.timestamp(), &signed, now)?;
-        let known = self.held.membership.as_ref().is_some_and(|held| {
+        let known = self.held.membership.clone().filter(|held| {
             (held.unverified().version, held.digest()) == (timestamp.membership_version, timestamp.membership_digest)
         });
-        if !known {
-            let signed_membership =
-                entries.membership.as_deref().and_then(|bytes| SignedMembership::decode(bytes).ok());
-            let membership = signed_membership.ok_or(LookError::NoMembership)?;
-            accept_membership(&self.held.root, &timestamp, self.held.membership(), &membership, now)?;
-            self.held.membership = Some(membership);
-        }
-        self.held.timestamp = Some(signed);
-        self.show_statements().await;
-        Ok(())
+        let membership = match known {
+            Some(held) => held,
+            None => {
+                let fetched = entries.membership.as_deref().and_then(|bytes| SignedMembership::decode(bytes).ok());
+                let fetched = fetched.ok_or(LookError::NoMembership)?;
+                accept_membership(&self.held.root, &timestamp, self.held.membership(), &fetched, now)?;
+                fetched
+            }
+        };
+        Ok(Stated { timestamp: signed, membership })
     }
 
-    /// Keeps the statements and shows them to all tasks.
-    async fn show_statements(&mut self) {
+    /// Believes the statements: keeps them and shows them to all tasks.
+    async fn adopt(&mut self, stated: Stated) {
+        let Stated { timestamp, membership } = stated;
+        (self.held.timestamp, self.held.membership) = (Some(timestamp), Some(membership));
         let (held, disk) = (self.held.clone(), self.disk.clone());
         if let Err(error) = self.desk.node.blocking(move |_| held.save(&disk)).await {
             // Losing them costs a download after the next start.

@@ -1,10 +1,11 @@
 //! The directory: believed only as far as it adds up.
 
 use ncp_node::core::command::Ask;
-use ncp_protocol::directory::SignedEntry;
-use ncp_protocol::ids::{Digest, ParticipantId};
+use ncp_protocol::directory::{SignedEntry, Timestamp};
+use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
 
 use crate::craft::{Letter, send};
+use crate::hub::HubLink;
 use crate::world::{World, id, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,6 +35,39 @@ async fn root_that_the_leaves_do_not_have_is_refused_until_they_do() {
     assert_eq!(link.until_pong(&world.hub).await, []);
     assert!(world.node().directory.load().entry(id("XB")).is_none());
     link.cut();
+    world.stop().await;
+}
+
+/// Serves the node until its newest timestamp is another one than `before`.
+async fn believes_another(world: &World, link: &mut HubLink, before: UnixMillis) -> Timestamp {
+    let node = world.node();
+    loop {
+        match node.statements.load().timestamp {
+            Some(timestamp) if timestamp.issued != before => return timestamp,
+            Some(_) | None => link.serve_for_a_while(&world.hub).await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statement_whose_leaves_are_withheld_is_not_believed_and_bars_no_true_one() {
+    let (mut world, mut link) = World::linked().await;
+    let believed = world.node().statements.load().timestamp.unwrap();
+    let (entry, _) = world.xb.with_new_signing_key();
+    world.hub.admit(entry);
+    world.hub.stated_size = Some(1_000);
+    link.tell_of_news(&world.hub).await;
+    // The node asks for leaves behind those that there are, in vain.
+    link.until_asked_beyond(&world.hub, world.hub.public.size()).await;
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    assert_eq!(world.node().statements.load().timestamp, Some(believed), "it is as old as what was read");
+    let kept = std::fs::read(world.data().join("network/statements")).unwrap();
+
+    world.hub.stated_size = None;
+    link.tell_of_news(&world.hub).await;
+    let timestamp = soon(believes_another(&world, &mut link, believed.issued)).await;
+    assert_eq!(timestamp.public_size, 4);
+    assert_ne!(std::fs::read(world.data().join("network/statements")).unwrap(), kept);
     world.stop().await;
 }
 
