@@ -5,6 +5,7 @@
 //! and stored before it is acknowledged, so no receipt is lost with a link.
 
 mod incoming;
+mod progress;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -19,6 +20,7 @@ use ncp_store::reader::ReadError;
 use tokio::sync::mpsc;
 
 pub(crate) use self::incoming::{evidence_record, store};
+pub(crate) use self::progress::Progress;
 use crate::core::tables::{RECEIPT, RECEIPT_LAST};
 use crate::link::limits::RECEIPT_FRAMES_AHEAD;
 use crate::link::{Desk, Outbound};

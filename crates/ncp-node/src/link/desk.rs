@@ -1,7 +1,7 @@
 //! What the tasks of the link share beside the node itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use ncp_protocol::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -10,7 +10,7 @@ use ncp_protocol::ids::Epoch;
 use ncp_protocol::limits::LOG_KEYS_MAX;
 use ncp_protocol::proof::LogProof;
 use ncp_store::held::Held;
-use ncp_store::reader::ReadError;
+use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
 use ncp_store::state::Unreadable;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -21,6 +21,7 @@ use super::limits::{HELD_EVERY, WORKERS_MAX};
 use crate::core::tables::{HUB_SEEN, RECEIPTS_STORED, ReceiptsStoredRow};
 use crate::directory::Admissions;
 use crate::node::Node;
+use crate::receipts::Progress;
 use crate::submission::Note;
 
 /// Shared by the tasks of the link.
@@ -39,8 +40,7 @@ pub(crate) struct Desk {
     held: Arc<Held>,
     // Held while a checkpoint is compared with the one held.
     keeping: Mutex<()>,
-    receipts_stored: Mutex<Cursor>,
-    receipts_missed: AtomicBool,
+    receipts: Mutex<Progress>,
 }
 
 impl Desk {
@@ -59,31 +59,15 @@ impl Desk {
             outbox: Mutex::new(None),
             held,
             keeping: Mutex::default(),
-            receipts_stored: Mutex::new(Cursor { epoch, number }),
-            receipts_missed: AtomicBool::new(false),
+            receipts: Mutex::new(Progress::new(Cursor { epoch, number })),
         })
     }
 
-    /// How much of the hub's stream of receipts is stored. After a start it is what the journal noted last: the hub sends
-    /// again what came since, and the same evidence is no event.
-    pub(crate) fn receipts_stored(&self) -> Cursor {
-        *self.receipts_stored.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that the stream is stored up to here.
-    pub(crate) fn note_receipts(&self, cursor: Cursor) {
-        *self.receipts_stored.lock().unwrap_or_else(PoisonError::into_inner) = cursor;
-    }
-
-    /// Evidence was passed over for want of a key. From here on nothing is noted in the journal: the next start has the hub
-    /// send it again, when the directory may have the key.
-    pub(crate) fn miss_receipts(&self) {
-        self.receipts_missed.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether evidence was passed over for want of a key since the start.
-    pub(crate) fn has_missed_receipts(&self) -> bool {
-        self.receipts_missed.load(Ordering::Relaxed)
+    /// How far the hub's stream of receipts has come. After a start it is what the journal noted last: the hub sends again
+    /// what came since, and the same evidence is no event.
+    pub(crate) fn receipts(&self) -> MutexGuard<'_, Progress> {
+        // Each change is one step, so whatever panicked left it whole.
+        self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `public` holds an entry in this node's name that it did not sign: nothing is received under it.
@@ -124,7 +108,7 @@ impl Desk {
         *self.outbox() = None;
     }
 
-    fn outbox(&self) -> std::sync::MutexGuard<'_, Option<mpsc::UnboundedSender<Note>>> {
+    fn outbox(&self) -> MutexGuard<'_, Option<mpsc::UnboundedSender<Note>>> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -152,13 +136,7 @@ impl Desk {
         let mut notes = self.held.all();
         let reader = self.node.reader();
         let Some(row) = HUB_SEEN.row(&reader.view(), &())? else { return Ok(notes) };
-        let bytes = match reader.record(&RecordName { kind: RecordKind::Evidence, id: row.record }) {
-            Err(error) if error.lost_record().is_some() => {
-                tracing::error!(%error, "evidence of the hub cannot be shown to it");
-                None
-            }
-            bytes => bytes?,
-        };
+        let bytes = unless_lost(reader.record(&RecordName { kind: RecordKind::Evidence, id: row.record }))?;
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         let proof = text.and_then(|text| LogProof::parse(&text).ok());
         notes.extend(proof.map(|proof| proof.checkpoint_note));

@@ -110,7 +110,7 @@ fn own_hello(node: &Node, desk: &Desk) -> Result<Hello, ReadError> {
         suites: vec![SUITE],
         network: node.network.id(),
         participant: node.participant(),
-        receipts: desk.receipts_stored(),
+        receipts: desk.receipts().hello(),
         checkpoints: desk.hub_notes()?,
         own: newest.map(|signed| signed.note().to_owned()).into_iter().collect(),
         public_size,

@@ -19,8 +19,8 @@ pub(crate) const PING_EVERY: Duration = Duration::from_millis(PING_EVERY_MS);
 pub(crate) const REFRESH_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Shortest pause between two looks at the directory that somebody missing a key asked for.
 pub(crate) const REFRESH_PAUSE: Duration = Duration::from_secs(5);
-/// How long evidence waits for the key that the directory may bring.
-pub(crate) const KEY_PATIENCE: Duration = Duration::from_secs(20);
+/// Pieces of evidence kept for the day when the directory has their key; of more than that the hub is asked again.
+pub(crate) const KEYLESS_MAX: usize = 256;
 /// How long the end of a link may take in good order.
 pub(crate) const BYE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Frames of answers that wait for the writer before the link is given up: the hub asks and never reads.

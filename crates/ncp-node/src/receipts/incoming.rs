@@ -1,8 +1,10 @@
 //! Evidence of others: verified, compared with what was sent, stored, then acknowledged.
 //!
-//! A proof whose key the directory does not have yet waits a while for the directory. One that does not verify, or speaks
-//! of an envelope that this node never sealed so, is an error in the log and is passed over: the stream goes on. How far it
-//! has come is noted in the journal now and then, behind what it speaks of.
+//! A proof whose key the directory does not have yet is kept until the directory has it, see [`Progress`]. One that does not
+//! verify, or speaks of an envelope that this node never sealed so, is an error in the log and is passed over: the stream goes
+//! on. How far it has come is noted in the journal now and then, behind what it speaks of.
+//!
+//! [`Progress`]: super::Progress
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,17 +19,16 @@ use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
 use ncp_protocol::keys::sha256;
 use ncp_protocol::proof::LogProof;
 use ncp_store::queue::Source;
-use ncp_store::reader::ReadError;
+use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::{Record, RecordKind, RecordName};
 use thiserror::Error;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
 use crate::core::command::{Ask, Noted, envelope_record};
 use crate::core::tables::{ENVELOPE, EVIDENCE, OUT, RECEIPTS_STORED};
-use crate::link::limits::{KEY_PATIENCE, RECEIPTS_NOTED_EVERY};
+use crate::link::limits::RECEIPTS_NOTED_EVERY;
 use crate::link::{Desk, Outbound};
 use crate::node::{Node, Submission};
 use crate::submission::Note;
@@ -44,9 +45,6 @@ pub(crate) enum BadEvidence {
     /// It speaks of another participant's envelope.
     #[error("about an envelope of {0}")]
     Originator(ParticipantId),
-    /// No entry that chains to a pinned one names the key.
-    #[error("no pinned entry names its key")]
-    Key,
 }
 
 /// What a proof turned out to be.
@@ -61,19 +59,29 @@ enum Seen {
     KeyUnknown,
 }
 
-/// Stores receipts as they come, and acknowledges them.
+/// Stores receipts as they come, and acknowledges them; what waits for its key is seen again when the directory changes.
 pub(crate) async fn store(
     desk: Arc<Desk>,
     outbound: Outbound,
     mut frames: Receiver<Receipts>,
     waiting: Arc<AtomicUsize>,
 ) -> Option<Fault> {
-    while let Some(receipts) = frames.recv().await {
-        waiting.fetch_sub(Frame::from(receipts.clone()).encode().1.len(), Ordering::Relaxed);
-        match settle(&desk, receipts).await {
-            Ok(Some(cursor)) => outbound.send(ReceiptsStored { cursor }),
-            // The store has stopped, and with it the node.
-            Ok(None) => return None,
+    let mut directory = desk.node.hints.directory.subscribe();
+    // It may have changed while there was no link.
+    directory.mark_changed();
+    loop {
+        let settled = tokio::select! {
+            received = frames.recv() => {
+                let receipts = received?;
+                waiting.fetch_sub(Frame::from(receipts.clone()).encode().1.len(), Ordering::Relaxed);
+                settle(&desk, receipts).await
+            }
+            Ok(()) = directory.changed() => settle_kept(&desk).await,
+        };
+        match settled {
+            Ok(Settled::Stored(cursor)) => outbound.send(ReceiptsStored { cursor }),
+            Ok(Settled::SeenAgain) => {}
+            Ok(Settled::Stopped) => return None,
             Err(error) => {
                 let fault = crate::faults::unreadable(&error);
                 desk.node.stop_because(fault.clone());
@@ -81,28 +89,55 @@ pub(crate) async fn store(
             }
         }
     }
-    None
 }
 
-/// Stores a frame; returns how far the stream is stored now, or nothing if the store has stopped.
-async fn settle(desk: &Arc<Desk>, receipts: Receipts) -> Result<Option<Cursor>, ReadError> {
+/// What became of a frame, or of what was kept.
+enum Settled {
+    /// The stream is stored up to here.
+    Stored(Cursor),
+    /// What was kept has been seen again.
+    SeenAgain,
+    /// The store has stopped, and with it the node.
+    Stopped,
+}
+
+/// Stores a frame.
+async fn settle(desk: &Arc<Desk>, receipts: Receipts) -> Result<Settled, ReadError> {
     let Receipts { epoch, first, proofs } = receipts;
     let last = first.saturating_add(proofs.len() as u64).saturating_sub(1);
-    if !take(desk, proofs).await? {
-        return Ok(None);
-    }
-    let known = desk.receipts_stored();
-    // A number behind the cursor is a repetition; one far ahead follows what the hub has forgotten.
-    let number = if known.epoch == epoch { known.number.max(last) } else { last };
-    let cursor = Cursor { epoch, number };
-    desk.note_receipts(cursor);
-    if !desk.has_missed_receipts() && is_worth_noting(&desk.node, cursor)? {
-        let ask = Ask::NoteReceipts(cursor);
+    let Some(keyless) = take(desk, (first..).zip(proofs).collect()).await? else { return Ok(Settled::Stopped) };
+    let (stored, durable) = {
+        let mut progress = desk.receipts();
+        let left_out = keyless.into_iter().filter(|(number, proof)| !progress.keep(epoch, *number, proof.clone()));
+        let left_out = left_out.count();
+        if left_out > 0 {
+            tracing::error!(left_out, "evidence without its key finds no room; the next link brings it again");
+        }
+        (progress.note(epoch, last), progress.durable())
+    };
+    if is_worth_noting(&desk.node, durable)? {
+        let ask = Ask::NoteReceipts(durable);
         if desk.node.submit(Submission::DAEMON, Actor::Peer(ParticipantId::HUB), ask).await.is_err() {
-            return Ok(None);
+            return Ok(Settled::Stopped);
         }
     }
-    Ok(Some(cursor))
+    Ok(Settled::Stored(stored))
+}
+
+/// Sees again what waits for its key.
+async fn settle_kept(desk: &Arc<Desk>) -> Result<Settled, ReadError> {
+    let (epoch, kept) = desk.receipts().kept();
+    if kept.is_empty() {
+        return Ok(Settled::SeenAgain);
+    }
+    let numbers: Vec<u64> = kept.iter().map(|(number, _)| *number).collect();
+    let Some(keyless) = take(desk, kept).await? else { return Ok(Settled::Stopped) };
+    let mut progress = desk.receipts();
+    // Until here all of it was kept: a link that ends in between loses nothing.
+    for number in numbers.into_iter().filter(|number| keyless.iter().all(|(still, _)| still != number)) {
+        progress.settle(epoch, number);
+    }
+    Ok(Settled::SeenAgain)
 }
 
 /// Whether the journal lags behind the stream by more than a start should have sent again.
@@ -111,44 +146,34 @@ fn is_worth_noting(node: &Node, cursor: Cursor) -> Result<bool, ReadError> {
     Ok(cursor.number >= noted.map_or(0, |row| row.number).saturating_add(RECEIPTS_NOTED_EVERY))
 }
 
-/// Verifies proofs and has them stored; false if the store has stopped.
-async fn take(desk: &Arc<Desk>, proofs: Vec<LogProof>) -> Result<bool, ReadError> {
-    let deadline = Instant::now() + KEY_PATIENCE;
-    let mut directory = desk.node.hints.directory.subscribe();
-    let mut proofs = proofs;
-    loop {
-        let seen = desk.node.blocking(move |node| -> Result<Vec<(LogProof, Seen)>, ReadError> {
-            proofs.into_iter().map(|proof| see(node, &proof).map(|seen| (proof, seen))).collect()
-        });
-        let (mut commits, mut unknown) = (JoinSet::new(), Vec::new());
-        for (proof, seen) in seen.await? {
-            match seen {
-                Seen::Known(envelope) => desk.tell_outbox(Note::Settled(envelope)),
-                Seen::New(noted) => drop(commits.spawn(commit(Arc::clone(desk), *noted))),
-                Seen::Bad(error) => tracing::error!(%error, "evidence is passed over"),
-                Seen::KeyUnknown => unknown.push(proof),
-            }
+type Numbered = Vec<(u64, LogProof)>;
+
+/// Verifies proofs and has them stored; returns those whose key is not known, or nothing if the store has stopped.
+async fn take(desk: &Arc<Desk>, proofs: Numbered) -> Result<Option<Numbered>, ReadError> {
+    let seen = desk.node.blocking(move |node| -> Result<Vec<_>, ReadError> {
+        proofs.into_iter().map(|(number, proof)| see(node, &proof).map(|seen| (number, proof, seen))).collect()
+    });
+    let (mut commits, mut keyless) = (JoinSet::new(), Vec::new());
+    for (number, proof, seen) in seen.await? {
+        match seen {
+            Seen::Known(envelope) => desk.tell_outbox(Note::Settled(envelope)),
+            Seen::New(noted) => drop(commits.spawn(commit(Arc::clone(desk), *noted))),
+            Seen::Bad(error) => tracing::error!(%error, "evidence is passed over"),
+            Seen::KeyUnknown => keyless.push((number, proof)),
         }
-        while let Some(stored) = commits.join_next().await {
-            match stored {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
-        }
-        if unknown.is_empty() {
-            return Ok(true);
-        }
-        desk.refresh.notify_one();
-        if timeout_at(deadline, directory.changed()).await.is_err() {
-            desk.miss_receipts();
-            for _ in &unknown {
-                tracing::error!(error = %BadEvidence::Key, "evidence is passed over");
-            }
-            return Ok(true);
-        }
-        proofs = unknown;
     }
+    while let Some(stored) = commits.join_next().await {
+        match stored {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+    if !keyless.is_empty() {
+        tracing::warn!(pieces = keyless.len(), "evidence waits for the entry that names its key");
+        desk.refresh.notify_one();
+    }
+    Ok(Some(keyless))
 }
 
 async fn commit(desk: Arc<Desk>, noted: Noted) -> bool {
@@ -227,7 +252,7 @@ fn sent(node: &Node, claim: &Claim) -> Result<Sent, ReadError> {
     let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
     let row = ENVELOPE.row(&node.reader().view(), &(message, recipient))?;
     let Some(row) = row else { return Ok(Sent::Forgotten) };
-    let bytes = node.reader().record(&envelope_record(claim.header))?;
+    let bytes = unless_lost(node.reader().record(&envelope_record(claim.header)))?;
     let header = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()?.unverified_header().ok());
     if let Some(header) = header {
         let envelope =

@@ -6,7 +6,7 @@ use ncp_protocol::evidence;
 use ncp_protocol::ids::{Digest, LogName};
 
 use crate::craft::{Letter, send};
-use crate::hub::{HubLink, key_of, receipt, stored};
+use crate::hub::{HubLink, key_of, later_log_key, receipt, stored};
 use crate::world::{World, soon};
 
 /// Delivers an honest message of one chunk and returns when the node's evidence of it arrives.
@@ -123,7 +123,33 @@ async fn a_start_asks_again_for_evidence_whose_key_was_missing() {
     world.stop().await;
     world.start().await;
     let link = world.link().await;
-    assert_eq!(link.hello.receipts.number, 0);
+    assert_eq!(link.hello.receipts.number, 299, "before the piece that waits, though the stream had gone on");
     link.cut();
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_whose_key_was_missing_is_stored_when_the_directory_has_it() {
+    let (mut world, mut link) = World::linked().await;
+    let (message, _) = send(&world, b"text").await;
+    let envelope = link.submit(&world.hub).await;
+    let unknown = world.hub.accept_in_epoch(9, &envelope);
+    link.send(receipt(1, unknown)).await;
+    assert_eq!(link.stored(&world.hub).await, 1, "the stream goes on");
+    assert_eq!(world.envelope(message).stage, EnvelopeStage::Sealed);
+    link.cut();
+
+    let mut link = world.link().await;
+    assert_eq!(link.hello.receipts.number, 1, "it is kept here over links");
+    assert_eq!(link.submit(&world.hub).await, envelope);
+    let entry = world.hub.party.with_log_epoch(9, &later_log_key());
+    world.hub.admit(entry);
+    link.tell_of_news(&world.hub).await;
+    soon(async {
+        while world.envelope(message).stage != EnvelopeStage::Accepted {
+            link.serve_for_a_while(&world.hub).await;
+        }
+    })
+    .await;
     world.stop().await;
 }
