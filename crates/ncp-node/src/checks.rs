@@ -67,6 +67,7 @@ pub fn quick(node: &Node) -> Vec<Check> {
         check("P03", || held(node)),
         check(SPACE, || storage::space(node)),
         check(CLOCKS, || storage::clocks(node)),
+        check("S06", || storage::losses(node)),
     ]
 }
 

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use ncp_protocol::directory::{Chain, Entry, Fingerprint, Membership, MembershipClass, SignedEntry, Timestamp};
 use ncp_protocol::ids::{Digest, KeyId, LogOrigin, NetworkId, ParticipantId};
 use ncp_protocol::keys::VerifyingKey;
-use ncp_store::reader::{ReadError, Reader};
+use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
 
 use crate::core::tables::{ENTRY, EntryRow};
@@ -128,7 +128,7 @@ fn read_chain(reader: &Reader, newest: Digest) -> Result<Vec<SignedEntry>, ReadE
     let mut signed = Vec::new();
     let mut next = Some(newest);
     while let Some(digest) = next {
-        let bytes = reader.record(&entry_record(digest))?;
+        let bytes = unless_lost(reader.record(&entry_record(digest)))?;
         let Some(entry) = bytes.and_then(|bytes| SignedEntry::decode(&bytes).ok()) else { break };
         next = entry.unverified().previous;
         signed.push(entry);

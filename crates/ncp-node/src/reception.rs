@@ -302,7 +302,7 @@ impl Shared {
         };
         let header = verified.envelope.header();
         let name = BodyName { originator: header.originator, message: header.message, root: header.ciphertext_root };
-        let outcome = self.consign(*verified, body).await?;
+        let outcome = self.consign(*verified, body, name).await?;
         if matches!(outcome, Outcome::Settled) {
             self.desk.node.blocking(move |node| leftovers::drop_refused(node, &name)).await?;
         }
@@ -310,7 +310,7 @@ impl Shared {
     }
 
     /// Opens on a worker and has the core decide.
-    async fn consign(&self, verified: Verified, body: Body) -> Result<Outcome, ReadError> {
+    async fn consign(&self, verified: Verified, body: Body, name: BodyName) -> Result<Outcome, ReadError> {
         let (key, header) = (verified.key, verified.envelope.header_digest());
         let precedence = verified.envelope.header().precedence;
         let weight = usize::try_from(verified.envelope.header().body_length).unwrap_or(usize::MAX);
@@ -319,6 +319,11 @@ impl Shared {
         let consigned = match opened {
             Opened::Good(consigned) => consigned,
             Opened::Refused(code) => return Ok(self.refuse(key, header, code).await),
+            Opened::Rotten => {
+                tracing::error!(message = %key.message, "a body went bad on this disk before it was decided: it is fetched again");
+                self.desk.node.blocking(move |node| node.reader().uploads().remove(&name)).await?;
+                return Ok(Outcome::Left(RejectCode::BodyMissing));
+            }
         };
         let task = Submission { source: Source::Peer(key.originator), weight, ..Submission::DAEMON };
         let task = task.for_precedence(precedence);

@@ -19,7 +19,7 @@ use ncp_protocol::event::{Actor, EnvelopeKey, Lane};
 use ncp_protocol::ids::{Digest, MessageId, PairSequence, ParticipantId, SealNumber};
 use ncp_protocol::limits::VOIDED_MAX;
 use ncp_protocol::wrap::WrapContent;
-use ncp_store::reader::ReadError;
+use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::Record;
 use ncp_store::state::{Unreadable, View};
 use thiserror::Error;
@@ -234,7 +234,7 @@ type Bytes = (Digest, ncp_protocol::ids::KeyId, Record);
 fn bytes(node: &Node, (message, recipient): Job, terms: &Terms<'_>) -> Result<Result<Bytes, NotYet>, ReadError> {
     let draft = &terms.out.draft;
     let name = content_record(node.participant(), message, draft.revision);
-    let Some(record) = node.reader().record(&name)? else {
+    let Some(record) = unless_lost(node.reader().record(&name))? else {
         return Ok(Err(NotYet::Content("its record is missing".to_owned())));
     };
     let content = match node.vault.open_content(&name, &record) {

@@ -10,6 +10,7 @@ use ncp_protocol::frame::{BodyChunk, BodyWanted};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::BodyReader;
 use ncp_store::disk::RealDisk;
+use ncp_store::reader::unless_lost;
 use ncp_transport::credit::{Credit, Spend};
 use tokio::sync::mpsc;
 
@@ -96,7 +97,7 @@ async fn read_chunk(link: &Link, transfer: Transfer) -> Result<Option<(BodyChunk
             let name = link.hub.look(|view| query::body_for(view, originator, message, peer))?;
             match name.filter(|name| name.root == root) {
                 // A body that ends between the look and the read is gone like one that ended before.
-                Some(name) => link.hub.read(move |reader| reader.body(&name)).await?,
+                Some(name) => link.hub.read(move |reader| unless_lost(reader.body(&name))).await?,
                 None => None,
             }
         }

@@ -12,7 +12,7 @@ use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::frame::{Deliver, Refused};
 use ncp_protocol::ids::LogName;
 use ncp_store::queue::Urgency;
-use ncp_store::reader::{ReadError, Reader};
+use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
 use ncp_store::state::Unreadable;
 use ncp_transport::credit::{Credit, Spend};
@@ -144,22 +144,17 @@ fn lost(link: &Link) -> Stopping {
     link.hub.fail(&"an offer was answered by something else")
 }
 
-/// Envelopes with their acceptance. One that ended since it was offered is left out: its record is gone.
+/// Envelopes with their acceptance. One that ended since it was offered is left out, its record is gone; so is one whose
+/// record is lost.
 fn load(reader: &Reader, offered: &[EnvelopeKey]) -> Result<Vec<Deliver>, ReadError> {
     let mut frames = Vec::with_capacity(offered.len());
     for key in offered {
         let row = query::envelope(&reader.view(), key)?;
         let Some((header, place)) = row.and_then(|row| Some((row.header, row.acceptance?))) else { continue };
         let name = RecordName { kind: RecordKind::Envelope, id: header };
-        let envelope = reader.record(&name)?.and_then(|bytes| SealedEnvelope::decode(&bytes).ok());
-        let acceptance = match reader.evidence(LogName::Traffic, place.index) {
-            Err(error @ ReadError::Lost { .. }) => {
-                // Without its acceptance no recipient takes it; it stays until its last date.
-                tracing::error!(message = %key.message, recipient = %key.recipient, %error, "an envelope cannot be delivered");
-                continue;
-            }
-            found => found?,
-        };
+        // What is lost alone keeps this one back, until its last date: without its acceptance no recipient takes it.
+        let envelope = unless_lost(reader.record(&name))?.and_then(|bytes| SealedEnvelope::decode(&bytes).ok());
+        let acceptance = unless_lost(reader.evidence(LogName::Traffic, place.index))?;
         frames.extend(envelope.zip(acceptance).map(|(envelope, acceptance)| Deliver { envelope, acceptance }));
     }
     Ok(frames)

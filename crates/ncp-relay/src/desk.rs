@@ -10,7 +10,7 @@ use ncp_protocol::ids::{LogName, LogOrigin, ParticipantId};
 use ncp_protocol::keys::VerifyingKey;
 use ncp_protocol::limits::{ENTRIES_PER_FRAME_MAX, PUBLIC_EVENTS_PER_FRAME_MAX, ROOTS_PER_FRAME_MAX};
 use ncp_protocol::reject::RejectCode;
-use ncp_store::reader::{ReadError, Reader};
+use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -73,7 +73,8 @@ fn public(reader: &Reader, get: PublicGet) -> Result<Option<PublicLog>, ReadErro
     let until = get.until.min(checkpoint.checkpoint().size);
     let mut events = Vec::new();
     for index in (get.from..until).take(PUBLIC_EVENTS_PER_FRAME_MAX) {
-        let Some(event) = reader.event(LogName::Public, index)? else { break };
+        // Behind a leaf that is lost nobody can read on, until that segment of the journal is put back.
+        let Some(event) = unless_lost(reader.event(LogName::Public, index))? else { break };
         events.push(event.bytes);
     }
     Ok(Some(PublicLog::fill(get.from, events, checkpoint.note().to_owned())))
@@ -92,7 +93,7 @@ async fn entries(link: &Link, get: EntryGet) -> Result<Entries, LinkEnd> {
         .read(move |reader| {
             let mut found = Vec::new();
             for id in wanted {
-                let record = reader.record(&RecordName { kind: RecordKind::Entry, id })?;
+                let record = unless_lost(reader.record(&RecordName { kind: RecordKind::Entry, id }))?;
                 // A membership statement bears the same kind of name, and is not an entry.
                 found.extend(record.filter(|bytes| SignedEntry::decode(bytes).is_ok()));
                 if found.len() == ENTRIES_PER_FRAME_MAX {

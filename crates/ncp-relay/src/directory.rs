@@ -111,15 +111,21 @@ impl Directory {
     fn load(reader: &Reader, network: NetworkId) -> Result<Self, LoadError> {
         let DirectoryState { membership, entries, suspended, recorded } = query::directory(&reader.view())?;
         let membership = match membership {
-            Some(row) => {
-                let bytes = record(reader, row.membership)?;
-                Some(SignedMembership::decode(&bytes).map_err(LoadError::Membership)?)
-            }
+            // Without it the hub serves those whose entries it has, and nodes admit nobody new.
+            Some(row) => match record(reader, row.membership) {
+                Err(LoadError::Read(ReadError::RecordLost { .. })) => None,
+                bytes => Some(SignedMembership::decode(&bytes?).map_err(LoadError::Membership)?),
+            },
             None => None,
         };
         let mut chains = BTreeMap::new();
         for (participant, row) in entries {
-            chains.insert(participant, chain(reader, network, participant, row.entry)?);
+            match chain(reader, network, participant, row.entry) {
+                Err(LoadError::Read(error @ ReadError::RecordLost { .. })) => {
+                    tracing::error!(%participant, %error, "a participant is not served: its entry is lost; admit it again");
+                }
+                chain => drop(chains.insert(participant, chain?)),
+            }
         }
         Ok(Self { membership, chains, suspended: suspended.into_iter().collect(), timestamp: None, recorded })
     }

@@ -18,6 +18,7 @@ use ncp_protocol::frame::{self, BodyChunk, Recall, Receipts, Refused};
 use ncp_protocol::ids::{LogName, MessageId};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::queue::Urgency;
+use ncp_store::reader::unless_lost;
 use ncp_transport::credit::Credit;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -143,8 +144,9 @@ impl Intake {
                 return Ok(());
             }
         }
-        let proof = link.hub.read(move |reader| reader.evidence(LogName::Traffic, place.index)).await?;
-        let proof = proof.ok_or_else(|| link.hub.fail(&"the log traffic lacks a leaf that the index names"))?;
+        let proof = link.hub.read(move |reader| unless_lost(reader.evidence(LogName::Traffic, place.index))).await?;
+        // The index names it, so it is lost with its part of the journal. The envelope is taken all the same.
+        let Some(proof) = proof else { return Ok(()) };
         let epoch = link.hub.traffic.epoch;
         link.frames.send(Receipts { epoch, first: place.number, proofs: vec![proof] }).await
     }

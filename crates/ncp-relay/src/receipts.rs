@@ -62,7 +62,7 @@ fn load(reader: &Reader, peer: ParticipantId, after: u64) -> Result<(u64, Vec<Lo
             break;
         }
         match proof(reader, &row) {
-            Err(LoadError::Read(error @ ReadError::Lost { .. })) => {
+            Err(LoadError::Read(error @ (ReadError::Lost { .. } | ReadError::RecordLost { .. }))) => {
                 tracing::error!(%peer, number, %error, "a receipt cannot be sent any more");
                 if !proofs.is_empty() {
                     break;

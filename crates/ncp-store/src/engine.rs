@@ -24,6 +24,7 @@ use crate::disk::Disk;
 use crate::index::{Index, LogHead};
 use crate::journal::{Gap, Journal, LogNote};
 use crate::levels::Levels;
+use crate::losses::Losses;
 use crate::overlay::{Applied, Projection, SyncedGroup, SyncedView};
 use crate::reader::Reader;
 use crate::signed::{Signed, SignedState};
@@ -146,6 +147,7 @@ pub struct Engine<C: Core, D: Disk, I: Index> {
     // Signed checkpoints of the newest group, for the header of the next.
     pub(crate) previous: Vec<LogNote>,
     pub(crate) newest: Newest,
+    pub(crate) losses: Losses,
     // What the journal had lost when it was opened.
     pub(crate) gaps: Arc<[Gap]>,
     pub(crate) taker: Taker<D, I>,

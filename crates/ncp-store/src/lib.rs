@@ -14,6 +14,7 @@ pub mod keyfiles;
 pub mod levels;
 pub mod limits;
 pub mod lock;
+pub mod losses;
 pub mod overlay;
 pub mod queue;
 pub mod reader;

@@ -96,6 +96,9 @@ pub const HELD_LEN_MAX: usize = 16 << 20;
 /// Length of one of the two slots of the file `signed`.
 pub const SIGNED_SLOT_LEN: usize = 16 << 10;
 
+/// Losses of single records or groups that a running store keeps in mind.
+pub const LOSSES_MAX: usize = 64;
+
 /// How far wall and monotonic clock may drift apart in [`CLOCK_DRIFT_OVER`] before the wall clock is not believed.
 pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
 /// The time in which a drift counts.

@@ -22,6 +22,7 @@ use crate::index::{Index, SledIndex};
 use crate::journal::{Gap, Group, GroupPlace, JournalError, JournalReader};
 use crate::levels::Levels;
 use crate::limits::EVENTS_PER_READ_MAX;
+use crate::losses::{Loss, Losses};
 use crate::overlay::{Projection, SyncedView};
 use crate::snapshot;
 use crate::spool::{self, BodyName, RecordKind, RecordName, SpoolReader};
@@ -90,6 +91,18 @@ pub struct Reader<D: Disk = RealDisk, I: Index = SledIndex> {
     disk: D,
     gaps: Arc<[Gap]>,
     newest: Newest,
+    losses: Losses,
+}
+
+/// For whoever can do without: what is lost alone is as good as absent. The reader has noted it.
+///
+/// # Errors
+/// Every other [`ReadError`].
+pub fn unless_lost<T>(found: Result<Option<T>, ReadError>) -> Result<Option<T>, ReadError> {
+    match found {
+        Err(ReadError::Lost { .. } | ReadError::RecordLost { .. }) => Ok(None),
+        found => found,
+    }
 }
 
 impl ReadError {
@@ -119,6 +132,7 @@ impl<D: Disk, I: Index> Clone for Reader<D, I> {
             disk: self.disk.clone(),
             gaps: Arc::clone(&self.gaps),
             newest: Arc::clone(&self.newest),
+            losses: self.losses.clone(),
         }
     }
 }
@@ -134,6 +148,7 @@ impl<D: Disk, I: Index> Reader<D, I> {
             disk: engine.disk.clone(),
             gaps: Arc::clone(&engine.gaps),
             newest: Arc::clone(&engine.newest),
+            losses: engine.losses.clone(),
         }
     }
 
@@ -147,6 +162,12 @@ impl<D: Disk, I: Index> Reader<D, I> {
     #[must_use]
     pub fn checkpoint(&self, log: LogName) -> Option<SignedCheckpoint> {
         self.newest.read().unwrap_or_else(PoisonError::into_inner).get(&log).cloned()
+    }
+
+    /// What is lost alone, as far as it was met since the start.
+    #[must_use]
+    pub fn losses(&self) -> Vec<Loss> {
+        self.losses.all()
     }
 
     /// Events in the journal, those of all logs: the sequence of the next one.
@@ -251,11 +272,15 @@ impl<D: Disk, I: Index> Reader<D, I> {
         loop {
             let Some(place) = tables::record(&self.view(), *name)? else { return Ok(None) };
             match self.spool.read(name, &place) {
-                Ok(bytes) => return Ok(Some(bytes)),
+                Ok(bytes) => {
+                    self.losses.clear(Loss::Record(*name));
+                    return Ok(Some(bytes));
+                }
                 // Between the look and the read the record may have moved, and its segment gone.
                 Err(_) if tried != Some(place) => tried = Some(place),
                 Err(error @ spool::ReadError::Io(_)) => return Err(ReadError::Spool(error)),
                 Err(cause @ (spool::ReadError::Damaged(_) | spool::ReadError::Gone(_))) => {
+                    self.losses.note(Loss::Record(*name));
                     return Err(ReadError::RecordLost { name: *name, cause });
                 }
             }
@@ -283,7 +308,11 @@ impl<D: Disk, I: Index> Reader<D, I> {
     fn group(&self, place: &GroupPlace) -> Result<Group, ReadError> {
         self.journal.read(place).map_err(|error| {
             let is_lost = self.gaps.iter().any(|gap| (gap.from..gap.until).contains(&place.first));
-            if is_lost { ReadError::Lost { sequence: place.first, segment: place.segment } } else { error.into() }
+            if !is_lost {
+                return error.into();
+            }
+            self.losses.note(Loss::Group(place.first));
+            ReadError::Lost { sequence: place.first, segment: place.segment }
         })
     }
 

@@ -36,12 +36,14 @@ use crate::journal::{
     self, Gap, Group, GroupPlace, Journal, JournalError, JournalOptions, JournalReader, LogNote, Position, Scan, Tail,
 };
 use crate::levels::Levels;
+use crate::limits::LOSSES_MAX;
+use crate::losses::{Loss, Losses};
 use crate::overlay::Projection;
 use crate::signed::{Signed, SignedError, SignedState};
 use crate::snapshot::{self, Summary, Taker};
-use crate::spool::{Class, RecordName, Spool, SpoolOptions};
+use crate::spool::{Class, Place, RecordName, Spool, SpoolOptions};
 use crate::state::{Core, Rows, Unreadable};
-use crate::tables::{self, Manifest, STORE_SCHEMA};
+use crate::tables::{self, Manifest, RecordSum, STORE_SCHEMA};
 
 mod finder;
 mod replay;
@@ -126,13 +128,13 @@ pub enum OpenError {
         /// What does not fit.
         what: &'static str,
     },
-    /// A record that an event rests on is gone or damaged. Restore the spool from the backup.
-    #[error("the spool lacks the record {:?} {} that an event rests on", .name.kind, .name.id)]
-    RecordLost {
-        /// Which record.
-        name: RecordName,
-        /// First sequence of the group that names it, if the journal was read that far.
-        group: Option<u64>,
+    /// More records that events rest on are gone or damaged than a start makes do without. Restore the spool from the backup.
+    #[error("the spool lacks {count} records that events rest on, the first is {:?} {}", .first.kind, .first.id)]
+    RecordsLost {
+        /// One of them.
+        first: RecordName,
+        /// How many.
+        count: usize,
     },
     /// The journal is another log's, or the key is not the one that the journal names.
     #[error("the journal holds another {0} log, or the key is not its key")]
@@ -181,7 +183,7 @@ impl OpenError {
             | Self::JournalBehindIndex { .. }
             | Self::SignedLost { .. }
             | Self::Contradiction { .. }
-            | Self::RecordLost { .. }
+            | Self::RecordsLost { .. }
             | Self::OtherLog(_)
             | Self::Forked { .. }
             | Self::Index(_) => false,
@@ -206,6 +208,8 @@ pub struct OpenReport {
     pub replayed: u64,
     /// Level files of these logs were computed again.
     pub levels_rebuilt: Vec<LogName>,
+    /// Records that events rest on and the spool lacks: whatever needs one of them fails, all else goes on.
+    pub lost: Vec<RecordName>,
     /// Stretches of the journal that should be zero and are not: the disk decays.
     pub stains: Vec<Position>,
 }
@@ -293,6 +297,7 @@ pub fn open<C: Core, D: Disk, I: Index>(
         previous: done.previous,
         newest,
         gaps: gaps.into(),
+        losses: Losses::new(report.lost.iter().copied().map(Loss::Record)),
         unsettled: done.unsettled,
         poisoned: false,
     };
@@ -321,7 +326,12 @@ fn fold<C: Core, D: Disk, I: Index>(
     replay.run(ground.journal, ground.next)?;
     let mut done = replay.finish()?;
     report.replayed = done.events;
-    find_moved(&done.index, &mut done.trust, finder)?;
+    let mut lost = find_moved(&done.index, &mut done.trust, finder)?;
+    lost.append(&mut done.lost);
+    if let Some(first) = lost.first().copied().filter(|_| lost.len() > LOSSES_MAX) {
+        return Err(OpenError::RecordsLost { first, count: lost.len() });
+    }
+    report.lost = lost.into_iter().collect();
     let mended = check_signed(state, &done.logs, ground, start.anchor.as_ref())?;
     report.levels_rebuilt.extend(mended);
     Ok(done)
@@ -365,13 +375,10 @@ fn mend<D: Disk>(
         Tail::Whole => {
             // The last group was synced beside its records: it may be here and they not.
             if let Some(last) = beyond.last().filter(|last| last.place.first >= durable) {
-                match places(core::slice::from_ref(last), finder) {
-                    Err(OpenError::RecordLost { .. }) => {
-                        report.torn = Some(last.place.position());
-                        scan = journal::cut(disk, &scan, last.place.first)?;
-                        beyond.pop();
-                    }
-                    found => drop(found?),
+                if lacks_record(&last.manifest, finder)? {
+                    report.torn = Some(last.place.position());
+                    scan = journal::cut(disk, &scan, last.place.first)?;
+                    beyond.pop();
                 }
             }
         }
@@ -392,23 +399,43 @@ impl Beyond {
     }
 }
 
-/// The segments in which the records lie that these groups rest on; what they let go of themselves need not be there.
+/// Whether the spool lacks a record that a group brought and did not let go of itself.
+fn lacks_record<D: Disk>(manifest: &Manifest, finder: &mut Finder<D>) -> Result<bool, OpenError> {
+    let erased: BTreeSet<RecordName> = manifest.erases.iter().filter_map(erased_record).collect();
+    for sum in manifest.records.iter().filter(|sum| !erased.contains(&sum.name)) {
+        if finder.find(sum)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The segments in which the records lie that these groups rest on. What a group lets go of need not be there, unless a later
+/// one brings it again; what is not found is lost, which the fold tells.
 fn places<D: Disk>(groups: &[Beyond], finder: &mut Finder<D>) -> Result<BTreeSet<(Class, u32)>, OpenError> {
-    let erases = groups.iter().flat_map(|group| &group.manifest.erases);
-    let erased: BTreeSet<RecordName> = erases.filter_map(erased_record).collect();
+    let mut living: BTreeMap<RecordName, &RecordSum> = BTreeMap::new();
+    for Beyond { manifest, .. } in groups {
+        living.extend(manifest.records.iter().map(|sum| (sum.name, sum)));
+        for erased in manifest.erases.iter().filter_map(erased_record) {
+            living.remove(&erased);
+        }
+    }
     let mut segments = BTreeSet::new();
-    for Beyond { place: group, manifest } in groups {
-        for sum in manifest.records.iter().filter(|sum| !erased.contains(&sum.name)) {
-            let lost = OpenError::RecordLost { name: sum.name, group: Some(group.first) };
-            let place = finder.find(sum)?.ok_or(lost)?;
-            segments.insert((Class::of(sum.name.kind), place.segment));
+    for (name, sum) in living {
+        if let Some(place) = finder.find(sum)? {
+            segments.insert((Class::of(name.kind), place.segment));
         }
     }
     Ok(segments)
 }
 
-/// Finds the records whose segment is gone: compaction moved them, and the index did not learn of it in time.
-fn find_moved<D: Disk, I: Index>(index: &I, trust: &mut Trust, finder: &mut Finder<D>) -> Result<(), OpenError> {
+/// Finds the records whose segment is gone: compaction moved them, and the index did not learn of it in time. Returns those
+/// that are lost: their segment was taken, or an earlier start did not find them either.
+fn find_moved<D: Disk, I: Index>(
+    index: &I,
+    trust: &mut Trust,
+    finder: &mut Finder<D>,
+) -> Result<BTreeSet<RecordName>, OpenError> {
     let mut there = BTreeSet::new();
     for class in Class::ALL {
         there.extend(finder.segments(class)?.into_iter().map(|segment| (class, segment)));
@@ -419,15 +446,21 @@ fn find_moved<D: Disk, I: Index>(index: &I, trust: &mut Trust, finder: &mut Find
             missing.push((name, place));
         }
     })?;
-    let mut rows = Rows::default();
+    let (mut rows, mut lost) = (Rows::default(), BTreeSet::new());
     for (name, place) in missing {
         let moved = finder.find_moved(name, place.length)?;
-        tables::put_record(&mut rows, name, moved.ok_or(OpenError::RecordLost { name, group: None })?);
+        if moved.is_none() {
+            lost.insert(name);
+        }
+        let now = moved.unwrap_or(Place::lost(place.length));
+        if now != place {
+            tables::put_record(&mut rows, name, now);
+        }
     }
     if !rows.is_empty() {
         trust.advance(index, rows)?;
     }
-    Ok(())
+    Ok(lost)
 }
 
 /// Holds what was signed and durable against what the journal says now. Returns the logs whose level files had lost a node

@@ -15,7 +15,8 @@ use ncp_store::disk::{Disk as _, read_file, replace_file};
 use ncp_store::engine::Fatal;
 use ncp_store::fsck::{LogIdentity, fsck};
 use ncp_store::index::{Index as _, MemoryIndex, MemoryPlace};
-use ncp_store::limits::{DECISION_EVENTS_MAX, GROUP_COMMANDS_MAX};
+use ncp_store::limits::{DECISION_EVENTS_MAX, GROUP_COMMANDS_MAX, LOSSES_MAX};
+use ncp_store::losses::Loss;
 use ncp_store::reader::ReadError;
 use ncp_store::recovery::{OpenError, Opened};
 use ncp_store::state::View as _;
@@ -472,4 +473,56 @@ fn a_damaged_record_is_told_by_name_and_written_afresh_when_it_comes_again() {
     assert_eq!(engine.reader().record(&lost).unwrap().as_deref(), Some(b"a".as_slice()));
     engine.apply().unwrap();
     assert_eq!(engine.reader().record(&note_name(b"c", 5)).unwrap().as_deref(), Some(b"c".as_slice()));
+}
+
+#[test]
+fn a_lost_record_costs_a_rebuild_nothing_but_itself() {
+    let (disk, index, Opened { mut engine, mut signed, .. }) = fresh();
+    commit(&mut engine, &[&[add(1, b"a", 1)], &[add(1, b"b", 3)]]);
+    engine.apply().unwrap();
+    engine.write_signed(&mut signed).unwrap();
+    drop((engine, signed));
+    let (lost, kept) = (note_name(b"a", 1), note_name(b"b", 3));
+    let segment = Path::new("spool/passing/00000000.seg");
+    disk.flip_bit(segment, 64 * 8).unwrap();
+    let check = |reader: common::ModelReader| {
+        match reader.record(&lost) {
+            Err(ReadError::RecordLost { name, .. }) => assert_eq!(name, lost),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(reader.losses(), [Loss::Record(lost)]);
+        assert_eq!(reader.record(&kept).unwrap().as_deref(), Some(b"b".as_slice()));
+    };
+    check(open(&disk, &index).unwrap().engine.reader());
+    // Without its index the start has to find every record that the journal names.
+    let rebuilt = MemoryPlace::default();
+    for salt in [5, 7] {
+        let Opened { mut engine, report, .. } = open(&disk, &rebuilt).unwrap();
+        assert_eq!(report.lost, [lost]);
+        check(engine.reader());
+        // Nothing stumbles over a row that leads nowhere.
+        commit(&mut engine, &[&[add(2, b"c", salt)]]);
+        engine.apply().unwrap();
+        engine.settle().unwrap();
+    }
+    let Opened { mut engine, .. } = open(&disk, &rebuilt).unwrap();
+    commit(&mut engine, &[&[add(1, b"a", 1)]]);
+    assert_eq!(engine.reader().record(&lost).unwrap().as_deref(), Some(b"a".as_slice()));
+    assert_eq!(engine.reader().losses(), [], "the same bytes under the same name heal it");
+}
+
+#[test]
+fn a_spool_that_lacks_many_records_stops_the_start() {
+    let (disk, _, Opened { mut engine, mut signed, .. }) = fresh();
+    for salt in 0..4 * u64::try_from(LOSSES_MAX).unwrap() {
+        commit(&mut engine, &[&[add(1, b"a", salt)]]);
+    }
+    engine.apply().unwrap();
+    engine.write_signed(&mut signed).unwrap();
+    drop((engine, signed));
+    disk.remove(Path::new("spool/passing/00000000.seg")).unwrap();
+    match open(&disk, &MemoryPlace::default()) {
+        Err(OpenError::RecordsLost { count, .. }) => assert!(count > LOSSES_MAX),
+        other => panic!("{other:?}"),
+    }
 }

@@ -487,6 +487,9 @@ error_codes! {
     5105 RecordMissing Io 500 "a record that the journal names is missing"
         cause "{record}" try "stop the daemon and put back a backup of the folder"
         explain "The journal says that something was stored that the spool does not have. That is damage; the backup has the record.";
+    5106 RecordsLost Io 500 "single records of the store are lost"
+        cause "{count}, among them {first}" try "look at the disk; see what is lost:  ncpctl audit verify; put back a backup of the spool"
+        explain "Some bytes on the disk are not what was written. Each lost record costs the one message or proof that needs it: that is not sent, delivered or shown; everything else goes on. The daemon writes a record afresh if the same comes again.";
     5201 ShuttingDown Unavailable 503 "the daemon is stopping"
         cause "it was asked to stop" try "try again in a moment"
         explain "A stopping daemon finishes what it began and takes nothing new.";

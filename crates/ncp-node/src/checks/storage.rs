@@ -78,6 +78,14 @@ pub(super) fn clocks(node: &Node) -> Found {
     Found::Warn("the wall clock is not believed".to_owned(), ErrorCode::ClockDoubted.fault())
 }
 
+/// Single records that are lost, as far as somebody needed them since the start.
+pub(super) fn losses(node: &Node) -> Found {
+    let lost = node.reader().losses();
+    let Some(first) = lost.first() else { return Found::Ok("no record was found lost".to_owned()) };
+    let fault = ErrorCode::RecordsLost.with("count", lost.len()).with("first", first);
+    Found::Fail("records are lost".to_owned(), fault)
+}
+
 /// The data folder is closed to others.
 pub(super) fn folder(node: &Node) -> Found {
     let folder = &node.config.data_dir;

@@ -13,7 +13,7 @@ use ncp_protocol::limits::CHUNK_SEALED;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::{Begun, BodyReader, Expect, Start, Upload, UploadError, UploadRequest};
 use ncp_store::disk::RealDisk;
-use ncp_store::reader::ReadError;
+use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::BodyName;
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -103,7 +103,7 @@ pub(super) enum Inflow {
 pub(super) fn begin(node: &Node, header: &Header) -> Result<Found, Unfetched> {
     let name = BodyName { originator: header.originator, message: header.message, root: header.ciphertext_root };
     if header.body_length <= CHUNK_SEALED as u64 {
-        let stored = node.reader().body(&name)?.filter(|body| body.len() == header.body_length);
+        let stored = unless_lost(node.reader().body(&name))?.filter(|body| body.len() == header.body_length);
         if stored.is_none() {
             room(node, header)?;
         }
@@ -111,7 +111,7 @@ pub(super) fn begin(node: &Node, header: &Header) -> Result<Found, Unfetched> {
         let wanted = Inflow::Inline { length, root: header.ciphertext_root };
         return Ok(stored.map_or(Found::Wanted(wanted), |body| Found::Here(Body::Stored(body))));
     }
-    if node.reader().body(&name)?.is_none() {
+    if unless_lost(node.reader().body(&name))?.is_none() {
         room(node, header)?;
     }
     let request = UploadRequest {

@@ -25,6 +25,8 @@ pub(super) enum Opened {
     Good(Box<Consigned>),
     /// The envelope's own fault.
     Refused(RejectCode),
+    /// The body went bad on this disk. Nothing rests on it yet: it is fetched again.
+    Rotten,
 }
 
 /// Opens a delivery. Blocks.
@@ -40,11 +42,12 @@ pub(super) fn open(node: &Node, verified: Verified, body: &Body) -> Result<Opene
     };
     let opened = match opened.open_body(|index| read_chunk(body, index, length)) {
         Ok(opened) => opened,
-        Err(OpenBodyError::Read(error)) => return Err(error.into()),
-        Err(OpenBodyError::Open(error)) => {
-            check_disk(body, root)?;
-            return Ok(Opened::Refused(code_of(&error)));
+        Err(OpenBodyError::Read(error)) => {
+            tracing::error!(%error, message = %key.message, "a body that came cannot be read");
+            return Ok(Opened::Rotten);
         }
+        Err(OpenBodyError::Open(_)) if is_rotten(body, root) => return Ok(Opened::Rotten),
+        Err(OpenBodyError::Open(error)) => return Ok(Opened::Refused(code_of(&error))),
     };
     let name = content_record(key.originator, key.message, 0);
     let content = opened.content();
@@ -66,14 +69,11 @@ pub(super) fn open(node: &Node, verified: Verified, body: &Body) -> Result<Opene
     })))
 }
 
-/// A body that does not open and no longer has its root went bad on this disk: nobody else's fault, and fatal.
-fn check_disk(body: &Body, root: Digest) -> Result<(), ReadError> {
+/// Whether a body that does not open no longer has its root: then it went bad on this disk, and is nobody else's fault.
+fn is_rotten(body: &Body, root: Digest) -> bool {
     match body {
-        Body::Stored(stored) if stored.root()? != root => Err(ReadError::Disk(std::io::Error::new(
-            std::io::ErrorKind::InvalidData,
-            "a body on the disk has gone bad",
-        ))),
-        Body::Stored(_) | Body::Inline(_) => Ok(()),
+        Body::Stored(stored) => stored.root().ok() != Some(root),
+        Body::Inline(_) => false,
     }
 }
 

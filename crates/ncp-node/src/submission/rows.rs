@@ -9,7 +9,7 @@ use ncp_protocol::ids::{MessageId, ParticipantId};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::BodyReader;
 use ncp_store::disk::RealDisk;
-use ncp_store::reader::ReadError;
+use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::BodyName;
 
 use super::QueueKey;
@@ -64,7 +64,7 @@ pub(super) fn look(node: &Node, place: QueueKey) -> Result<Look, ReadError> {
     let leaves =
         out.state == OutState::Released && out.recall_requested.is_none() && row.stage == EnvelopeStage::Sealed;
     let Some(header) = row.header.filter(|_| leaves) else { return Ok(Look::Gone) };
-    let bytes = node.reader().record(&envelope_record(header))?;
+    let bytes = unless_lost(node.reader().record(&envelope_record(header)))?;
     let Some(envelope) = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()) else {
         tracing::error!(%message, %recipient, "a sealed envelope is missing or damaged in the spool");
         return Ok(Look::Gone);
@@ -89,7 +89,7 @@ pub(super) fn is_held(node: &Node, recipients: &[(ParticipantId, Kind)]) -> Resu
 }
 
 pub(super) fn open_body(node: &Node, name: BodyName) -> Result<Option<BodyReader<RealDisk>>, ReadError> {
-    node.reader().body(&name)
+    unless_lost(node.reader().body(&name))
 }
 
 /// Whether what the hub says can be true as far as this node can tell: a hub whose directory or clock is ahead or behind
@@ -128,7 +128,7 @@ fn released_outside_own_key(node: &Node, message: MessageId) -> Result<bool, Rea
 pub(crate) fn sealed_key_changed(node: &Node, message: MessageId, recipient: ParticipantId) -> Result<bool, ReadError> {
     let row = ENVELOPE.row(&node.reader().view(), &(message, recipient))?;
     let Some(header) = row.and_then(|row| row.header) else { return Ok(true) };
-    let bytes = node.reader().record(&envelope_record(header))?;
+    let bytes = unless_lost(node.reader().record(&envelope_record(header)))?;
     let header = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()?.unverified_header().ok());
     let directory = node.directory.load();
     let newest = directory.entry(recipient).and_then(|known| known.newest().sealing_key(clock::now()));

@@ -1,5 +1,8 @@
 //! What leaves: in order, the same bytes after a cut, and nothing that a hold stops.
 
+use std::fs;
+use std::path::Path;
+
 use ncp_api::health::CheckResult;
 use ncp_node::core::command::Ask;
 use ncp_node::core::tables::{EnvelopeStage, QUEUE};
@@ -264,4 +267,41 @@ async fn recall_that_no_link_carried_goes_out_with_the_next_one_and_the_envelope
     link.send(Refused { envelope: key_of(&envelope), code: RejectCode::NotWaiting }).await;
     settled(&world, &mut link, message, EnvelopeStage::Recalled { provisional: false }).await;
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_record_costs_its_envelope_alone() {
+    let (mut world, mut link) = World::linked().await;
+    let (lost, _) = send(&world, b"one").await;
+    let envelope = link.submit(&world.hub).await;
+    link.cut();
+    world.stop().await;
+    damage(&world.data().join("spool"), &envelope.encode());
+
+    world.start().await;
+    let mut link = world.link().await;
+    let (message, _) = send(&world, b"other").await;
+    assert_eq!(link.submit(&world.hub).await.unverified_header().unwrap().message, message);
+    link.send(receipt(1, world.hub.accept(&envelope))).await;
+    assert_eq!(link.stored(&world.hub).await, 1, "its evidence is taken all the same");
+    assert_eq!(world.envelope(lost).stage, EnvelopeStage::Accepted);
+    let checks = link.serve_while(&world.hub, ncp_node::checks::all(&world.node())).await;
+    let check = checks.iter().find(|check| check.id == "S06").unwrap();
+    assert_eq!((check.result, check.code.as_deref()), (CheckResult::Fail, Some("NCP-E5106")), "{check:?}");
+    world.stop().await;
+}
+
+/// Flips a bit of these bytes wherever they lie in a folder.
+fn damage(folder: &Path, bytes: &[u8]) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            damage(&path, bytes);
+            continue;
+        }
+        let mut held = fs::read(&path).unwrap();
+        let Some(place) = held.windows(bytes.len()).position(|window| window == bytes) else { continue };
+        held[place] ^= 1;
+        fs::write(&path, held).unwrap();
+    }
 }

@@ -112,7 +112,7 @@ fn peer(
 }
 
 fn checks(hub: &Hub) -> Vec<Check> {
-    vec![signing(hub), space(hub), membership(hub), forks(hub), clock(hub)]
+    vec![signing(hub), space(hub), losses(hub), membership(hub), forks(hub), clock(hub)]
 }
 
 fn state(hub: &Hub) -> Health {
@@ -174,6 +174,14 @@ fn space(hub: &Hub) -> Check {
         remedy: full.as_ref().map(Fault::remedy),
         millis: None,
     }
+}
+
+/// Single records that are lost, as far as somebody needed them since the start.
+fn losses(hub: &Hub) -> Check {
+    let lost = hub.store.reader().losses();
+    let fault = lost.first().map(|first| ErrorCode::RecordsLost.with("count", lost.len()).with("first", first));
+    let cause = fault.as_ref().map(Fault::cause).unwrap_or_default();
+    check("S03", "records of the store", fault.map(|fault| fault.code), &cause)
 }
 
 fn membership(hub: &Hub) -> Check {

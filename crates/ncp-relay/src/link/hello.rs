@@ -11,7 +11,7 @@ use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::limits::PROTOCOL_VERSION;
 use ncp_protocol::proof::LogProof;
 use ncp_protocol::reject::RejectCode;
-use ncp_store::reader::{ReadError, Reader};
+use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
 use ncp_transport::connection::LinkReader;
 use ncp_transport::credit::Credit;
@@ -88,13 +88,7 @@ async fn answer(link: &Link) -> Result<Hello, LinkEnd> {
 fn checkpoint_of_evidence(reader: &Reader, peer: ParticipantId) -> Result<Option<String>, ReadError> {
     let newest = query::peer_row(&reader.view(), peer)?.newest_evidence;
     let Some(id) = newest else { return Ok(None) };
-    let text = match reader.record(&RecordName { kind: RecordKind::Evidence, id }) {
-        Err(error) if error.lost_record().is_some() => {
-            tracing::error!(%peer, %error, "evidence of a participant cannot be shown to it");
-            None
-        }
-        text => text?,
-    };
+    let text = unless_lost(reader.record(&RecordName { kind: RecordKind::Evidence, id }))?;
     let proof = text.and_then(|text| LogProof::parse(&String::from_utf8(text).ok()?).ok());
     Ok(proof.map(|proof| proof.checkpoint_note))
 }

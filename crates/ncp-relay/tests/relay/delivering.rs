@@ -196,3 +196,32 @@ async fn forged_evidence_ends_the_link() {
     peer.hand_in(1, altered.into_iter().collect()).await;
     hub.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_record_costs_its_envelope_alone() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut peer = Peer::connect(&network, &xa, hub.address).await;
+    let first = Message::new(1, 1);
+    peer.submit(&network, &first, &xb).await;
+    peer.submit(&network, &Message::new(2, 1), &xb).await;
+    drop(peer);
+    hub.stop().await.unwrap();
+    let lost = first.envelope(&network, &xa, &xb).encode();
+    for (path, mut bytes) in files(&network.data().join("spool")) {
+        if let Some(place) = bytes.windows(lost.len()).position(|window| window == lost) {
+            bytes[place] ^= 1;
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+
+    let hub = network.start().await;
+    let mut xb = Peer::connect(&network, &xb, hub.address).await;
+    let delivery = xb.expect_delivery().await;
+    assert_eq!(delivery.envelope.unverified_header().unwrap().message, Message::new(2, 1).id);
+    let health = network.api().health().await.unwrap();
+    let check = health.checks.iter().find(|check| check.id == "S03").unwrap();
+    assert_eq!(check.code.as_deref(), Some("NCP-E5106"), "{check:?}");
+    hub.stop().await.unwrap();
+}

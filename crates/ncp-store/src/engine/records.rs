@@ -38,7 +38,11 @@ impl<D: Disk> Records<D> {
     /// Takes stock of the living.
     pub(crate) fn open(spool: Spool<D>, view: &dyn View) -> Result<Self, Unreadable> {
         let mut live: BTreeMap<Segment, u64> = BTreeMap::new();
-        tables::records(view, |name, place| *live.entry(segment(name, place)).or_default() += bytes(place))?;
+        tables::records(view, |name, place| {
+            if !place.is_lost() {
+                *live.entry(segment(name, place)).or_default() += bytes(place);
+            }
+        })?;
         Ok(Self { spool, live, stale: BTreeSet::new() })
     }
 
@@ -121,6 +125,9 @@ impl<D: Disk> Records<D> {
     }
 
     fn bury(&mut self, name: RecordName, place: Place) {
+        if place.is_lost() {
+            return;
+        }
         let segment = segment(name, place);
         if let Some(live) = self.live.get_mut(&segment) {
             *live = live.saturating_sub(bytes(place));

@@ -1,7 +1,7 @@
 //! Folding the journal into the index: the code of the live path, over what the journal says instead of what a core
 //! decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ncp_protocol::checkpoint::SignedCheckpoint;
 use ncp_protocol::event::{Change, Event};
@@ -19,7 +19,7 @@ use crate::journal::{Group, JournalReader, LogNote};
 use crate::levels::Levels;
 use crate::limits::REPLAY_BATCH_EVENTS;
 use crate::overlay::Layers;
-use crate::spool::{BodyName, RecordName};
+use crate::spool::{BodyName, Place, RecordName};
 use crate::state::{Core, Erase, Rows};
 use crate::tables::{self, GroupRow, Manifest};
 
@@ -35,8 +35,8 @@ pub(super) struct Replay<'a, C: Core, D: Disk, I: Index> {
     // Events since the last write to the index.
     batched: u64,
     events: u64,
-    // Records that a group names and the spool lacks: lost, unless a later group lets them go.
-    lost: BTreeMap<RecordName, u64>,
+    // Records that a group names and the spool lacks: lost, unless a later group lets them go or brings them again.
+    lost: BTreeSet<RecordName>,
     // Bodies that the newest group lets go.
     unsettled: Vec<BodyName>,
 }
@@ -49,6 +49,7 @@ pub(super) struct Done<I> {
     pub previous: Vec<LogNote>,
     pub unsettled: Vec<BodyName>,
     pub events: u64,
+    pub lost: BTreeSet<RecordName>,
 }
 
 impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
@@ -63,7 +64,7 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
             next,
             batched: 0,
             events: 0,
-            lost: BTreeMap::new(),
+            lost: BTreeSet::new(),
             unsettled: Vec::new(),
         }
     }
@@ -87,12 +88,10 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
 
     /// What stands now; all rows are in the index.
     pub(super) fn finish(mut self) -> Result<Done<I>, OpenError> {
-        if let Some((name, group)) = self.lost.pop_first() {
-            return Err(OpenError::RecordLost { name, group: Some(group) });
-        }
         self.flush()?;
         let Base { index, trust, logs, previous } = self.base;
-        Ok(Done { index, trust, logs, previous, unsettled: self.unsettled, events: self.events })
+        let Self { unsettled, events, lost, .. } = self;
+        Ok(Done { index, trust, logs, previous, unsettled, events, lost })
     }
 
     fn group(&mut self, group: &Group) -> Result<(), OpenError> {
@@ -107,10 +106,13 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
         }
         let mut rows = self.fold(group)?;
         for sum in &manifest.records {
-            match self.finder.find(sum)? {
-                Some(place) => tables::put_record(&mut rows, sum.name, place),
-                None => drop(self.lost.insert(sum.name, sequence)),
-            }
+            let place = self.finder.find(sum)?;
+            match place {
+                Some(_) => self.lost.remove(&sum.name),
+                None => self.lost.insert(sum.name),
+            };
+            // One record costs the one answer that needs it. Its row stays: what is lost is never taken for absent.
+            tables::put_record(&mut rows, sum.name, place.unwrap_or(Place::lost(sum.len)));
         }
         for erase in &manifest.erases {
             if let Erase::Record(name) = erase {

@@ -113,3 +113,15 @@ pub struct Place {
     /// Bytes of the record, without header and padding.
     pub length: u32,
 }
+
+impl Place {
+    /// Nowhere: of a record of this length that was not found. No segment ever bears that number.
+    pub(crate) fn lost(length: u32) -> Self {
+        Self { segment: u32::MAX, offset: 0, length }
+    }
+
+    /// Whether the record was looked for in vain.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.segment == u32::MAX
+    }
+}
