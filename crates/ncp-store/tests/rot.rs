@@ -159,5 +159,6 @@ fn start_over_a_flipped_bit_stops_or_finds_everything() {
             }
         }
     }
-    assert!((20..115).contains(&started), "{started} of 120 started");
+    // A record costs itself alone; what the journal alone holds stops the start.
+    assert!((100..120).contains(&started), "{started} of 120 started");
 }
