@@ -286,5 +286,6 @@ fn need_little_room(config: &Path) {
     folder.push(".d");
     let folder = PathBuf::from(folder);
     std::fs::create_dir_all(&folder).expect("a folder beside the configuration");
-    std::fs::write(folder.join("00-room.toml"), "free-min-mebibytes = 16\n").expect("a file beside the configuration");
+    std::fs::write(folder.join("00-room.toml"), "free-min-mebibytes = 16\nballast-mebibytes = 1\n")
+        .expect("a file beside the configuration");
 }

@@ -68,6 +68,7 @@ pub fn quick(node: &Node) -> Vec<Check> {
         check(SPACE, || storage::space(node)),
         check(CLOCKS, || storage::clocks(node)),
         check("S06", || storage::losses(node)),
+        check("S07", || storage::ballast(node)),
     ]
 }
 
@@ -90,6 +91,7 @@ pub async fn all(node: &Arc<Node>) -> Vec<Check> {
                 check("S02", || storage::journal(node)),
                 check("S04", || storage::folder(node)),
                 check("S05", || storage::undelivered(node)),
+                check("S08", || storage::moved_aside(node)),
                 check("I01", || services(node)),
             ]);
             checks

@@ -149,6 +149,8 @@ struct Composed {
 }
 
 fn compose(node: &Node, plan: Plan, base: Base) -> Result<Composed, Failed> {
+    // Early and politely: what a draft of one chunk needs is little, what follows from it is not.
+    crate::space::check(node, 0)?;
     let manifest = plan.manifest(node, base);
     let draft = DraftMessage::new(manifest, &clock::random())
         .map_err(|error| ErrorCode::RequestMalformed.with("reason", error))?;

@@ -80,6 +80,8 @@ pub struct Limits {
     pub blobs_max_bytes: u64,
     /// Free space below which new work is refused, in bytes.
     pub free_min_bytes: u64,
+    /// Room that is held for journal and evidence on a full disk, in bytes; 0 for none.
+    pub ballast_bytes: u64,
 }
 
 impl Config {

@@ -15,8 +15,10 @@ use ncp_api::Fault;
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::Actor;
 use ncp_protocol::ids::{MessageId, ParticipantId, UnixMillis};
+use ncp_store::ballast::Ballast;
 use ncp_store::clock::WallClock;
 use ncp_store::committer::{Stopped, StoreHandle};
+use ncp_store::disk::RealDisk;
 use ncp_store::engine::Committed;
 use ncp_store::queue::{Source, Urgency};
 use ncp_store::reader::{ReadError, Reader};
@@ -82,6 +84,10 @@ pub struct Node {
     pub clock: WallClock,
     /// Whether it was at the newest tick; the timer says.
     pub clock_believed: watch::Sender<bool>,
+    /// Whether the room for evidence is held; the timer says.
+    pub ballast: watch::Sender<Ballast>,
+    /// The data folder.
+    pub disk: RealDisk,
     /// Held while the directory is read anew.
     pub reloading: Mutex<()>,
     /// Whether `public` holds an entry in this participant's name that it did not sign; the link says.

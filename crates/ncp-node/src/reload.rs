@@ -89,6 +89,7 @@ fn changed(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("lifetime-days", limits.lifetime_days != new.limits.lifetime_days),
         ("blob-max-mebibytes", limits.blob_max_bytes != new.limits.blob_max_bytes),
         ("blobs-max-mebibytes", limits.blobs_max_bytes != new.limits.blobs_max_bytes),
+        ("ballast-mebibytes", limits.ballast_bytes != new.limits.ballast_bytes),
         ("free-min-mebibytes", limits.free_min_bytes != new.limits.free_min_bytes),
     ];
     differing(&differs)

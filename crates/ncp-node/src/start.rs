@@ -18,6 +18,7 @@ use ncp_protocol::directory::SignedEntry;
 use ncp_protocol::event::Actor;
 use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::root::NetworkClass;
+use ncp_store::ballast::{self, Ballast};
 use ncp_store::clock::{Voices, WallClock};
 use ncp_store::committer::Running as RunningStore;
 use ncp_store::disk::RealDisk;
@@ -35,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Socket};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::core::NodeCore;
 use crate::core::command::{Ask, Begin, Effect, EntryNews, Identity, Refusal};
 use crate::core::tables::ENTRY;
@@ -76,7 +77,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
             return Err(fault);
         }
     };
-    let Opened { identity, network, keys, clock, store } = opened;
+    let Opened { identity, network, keys, disk, clock, ballast, store } = opened;
     let RunningStore { handle, effects, thread } = store;
     let (hints, work) = Hints::new();
     let address = config.settings.hub_addresses.first().map(ToString::to_string).unwrap_or_default();
@@ -101,6 +102,8 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         hub_refusals: crate::hub_refusals::HubRefusals::default(),
         clock,
         clock_believed: watch::Sender::new(true),
+        ballast: watch::Sender::new(ballast),
+        disk,
         reloading: std::sync::Mutex::default(),
         foreign_entry: core::sync::atomic::AtomicBool::new(false),
         stopping: CancellationToken::new(),
@@ -202,7 +205,9 @@ struct Opened {
     identity: Identity,
     network: Network,
     keys: Keys,
+    disk: RealDisk,
     clock: WallClock,
+    ballast: Ballast,
     store: RunningStore<NodeCore>,
 }
 
@@ -224,13 +229,15 @@ fn open(config: &Config, (keys, network): (Keys, Network)) -> Result<Opened, Fau
     let identity = Identity { origin, log_key: keys.log.verifying_key().id() };
     let logs = vec![LogKey { origin, key: keys.log.clone(), salt: clock::random() }];
     let options = StoreOptions { folder: config.data_dir.clone(), logs, now: clock::now() };
+    let io = |error| ErrorCode::StoreIo.with("folder", config.data_dir.display()).with("reason", error);
     let store = Store::open(NodeCore::new(identity), options).map_err(|error| store_fault(&config.data_dir, &error))?;
     tell_damage(store.report());
-    let clock = RealDisk::open(&config.data_dir)
-        .and_then(|disk| WallClock::open(disk, &store.reader(), Voices::Hub, clock::now()))
-        .map_err(|error| ErrorCode::StoreIo.with("folder", config.data_dir.display()).with("reason", error))?;
+    let disk = RealDisk::open(&config.data_dir).map_err(io)?;
+    let clock = WallClock::open(disk.clone(), &store.reader(), Voices::Hub, clock::now()).map_err(io)?;
+    let Limits { ballast_bytes, free_min_bytes, .. } = config.settings.limits;
+    let ballast = ballast::keep(&disk, ballast_bytes, free_min_bytes).map_err(io)?;
     let store = store.start().map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
-    Ok(Opened { identity, network, keys, clock, store })
+    Ok(Opened { identity, network, keys, disk, clock, ballast, store })
 }
 
 /// Says what the start moved to `corrupt/`, so that whoever finds something there knows where it came from.

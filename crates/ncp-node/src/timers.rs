@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ncp_protocol::event::Actor;
+use ncp_store::ballast;
 use ncp_store::committer::Stopped;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -52,10 +53,23 @@ pub async fn run(node: Arc<Node>) {
 pub async fn tick(node: &Arc<Node>) -> Result<bool, Stopped> {
     let believed = node.believes_clock();
     note(node, believed).await;
+    keep_ballast(node).await;
     if believed {
         node.submit(Submission::DAEMON, Actor::Daemon, Ask::Tick).await?;
     }
     Ok(believed)
+}
+
+/// Holds room for journal and evidence, or lets it go for them.
+async fn keep_ballast(node: &Arc<Node>) {
+    let kept = node.blocking(|node| {
+        let limits = node.settings().limits;
+        ballast::keep(&node.disk, limits.ballast_bytes, limits.free_min_bytes)
+    });
+    match kept.await {
+        Ok(ballast) => drop(node.ballast.send_if_modified(|known| core::mem::replace(known, ballast) != ballast)),
+        Err(error) => tracing::warn!(%error, "the ballast cannot be looked after now"),
+    }
 }
 
 /// Shows to all tasks, and writes down for the next start, whether the wall clock is believed.

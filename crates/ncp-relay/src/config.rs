@@ -51,6 +51,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Free space in bytes below which new work is refused, so that room remains for evidence.
     pub free_min_bytes: u64,
+    /// Room that is held for journal and evidence on a full disk, in bytes; 0 for none.
+    pub ballast_bytes: u64,
     /// Form of the log on standard error.
     pub log_format: LogFormat,
     /// Whether metrics say for which State mail waits.
@@ -96,6 +98,7 @@ impl Config {
             free_min_bytes: document
                 .number("free-min-mebibytes", FREE_MIN_RANGE, FREE_MIN / MEBIBYTE)
                 .saturating_mul(MEBIBYTE),
+            ballast_bytes: document.number("ballast-mebibytes", 0..=4_096, BALLAST / MEBIBYTE).saturating_mul(MEBIBYTE),
             log_format: log_format(&mut document),
             metrics_peers: document.truth("metrics-peers").unwrap_or(true),
         };

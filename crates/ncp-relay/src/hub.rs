@@ -9,15 +9,17 @@ use ncp_protocol::ids::{LogOrigin, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey};
 use ncp_protocol::root::NetworkClass;
 use ncp_service::pulse::Pulse;
+use ncp_store::ballast::Ballast;
 use ncp_store::clock::WallClock;
 use ncp_store::committer::{Stopped, StoreHandle};
+use ncp_store::disk::RealDisk;
 use ncp_store::engine::Committed;
 use ncp_store::held::Held;
 use ncp_store::queue::{Source, Urgency};
 use ncp_store::reader::Reader;
 use ncp_store::state::Unreadable;
 use ncp_transport::tls::SharedTls;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -60,6 +62,10 @@ pub struct Hub {
     pub links: Links,
     /// Whether the wall clock is believed.
     pub clock: WallClock,
+    /// The data folder.
+    pub disk: RealDisk,
+    /// Whether the room for evidence is held; the timer says.
+    pub ballast: watch::Sender<Ballast>,
     /// When the daemon started.
     pub started: UnixMillis,
     /// Where it listens, once it does.

@@ -85,6 +85,8 @@ pub const PING_EVERY: Duration = Duration::from_millis(PING_EVERY_MS);
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 /// How often the relay looks at a checkpoint that a peer shows on its own account, at most.
 pub const CHECKPOINT_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Room that is held for journal and evidence on a full disk, unless configured.
+pub const BALLAST: u64 = 64 << 20;
 /// How often the relay looks for envelopes that are due to expire.
 pub const EXPIRY_EVERY: Duration = Duration::from_secs(1);
 /// How long the timestamp statement of the hub is valid.

@@ -62,6 +62,7 @@ fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
         connections_max,
         idle_timeout,
         free_min_bytes,
+        ballast_bytes,
         log_format,
         metrics_peers,
     } = old;
@@ -73,6 +74,7 @@ fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
         ("connections-max", *connections_max != new.connections_max),
         ("idle-timeout-seconds", *idle_timeout != new.idle_timeout),
         ("free-min-mebibytes", *free_min_bytes != new.free_min_bytes),
+        ("ballast-mebibytes", *ballast_bytes != new.ballast_bytes),
         ("log-format", *log_format != new.log_format),
         ("metrics-peers", *metrics_peers != new.metrics_peers),
     ];

@@ -14,12 +14,14 @@ use std::thread::JoinHandle;
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::root::NetworkClass;
+use ncp_store::ballast::{self, Ballast};
 use ncp_store::clock::{Voices, WallClock};
 use ncp_store::committer::{Running as RunningStore, StoreHandle};
 use ncp_store::disk::RealDisk;
 use ncp_store::engine::Fatal;
-use ncp_store::held::{Held, HeldError};
+use ncp_store::held::Held;
 use ncp_store::lock::{FORMAT, FormatError, LockError, holder};
+use ncp_store::reader::Reader;
 use ncp_store::recovery::LogKey;
 use ncp_store::store::{Store, StoreError, StoreOptions};
 use ncp_transport::address::is_loopback;
@@ -27,7 +29,7 @@ use ncp_transport::frame::IdleLimit;
 use ncp_transport::identity::PinLookup;
 use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -70,9 +72,9 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
     let listener = bind(&config)?;
     let mut socket = Socket::bind(&config.api_socket).await?;
     let address = listener.local_addr();
-    let Recovered { store, held, clock, keys } = recover(opened, &config).await?;
+    let Recovered { store, folder, keys } = recover(opened, &config).await?;
     let RunningStore { handle, effects, thread } = store.start().map_err(|error| store_io(&config, &error))?;
-    let hub = Arc::new(hub(config, &keys, (handle, held, clock)));
+    let hub = Arc::new(hub(config, &keys, handle, folder));
     let mut tasks = JoinSet::new();
     let dispatcher = tokio::spawn(timers::dispatch(Arc::clone(&hub), effects));
     let served = prepare(&hub, &keys, &mut socket).await;
@@ -169,9 +171,27 @@ fn bind(config: &Config) -> Result<Listener, Fault> {
 /// What the data folder held.
 struct Recovered {
     store: Store<Relay>,
+    folder: Folder,
+    keys: Keys,
+}
+
+/// What the data folder holds beside the store.
+struct Folder {
+    disk: RealDisk,
     held: Held,
     clock: WallClock,
-    keys: Keys,
+    ballast: Ballast,
+}
+
+impl Folder {
+    fn open(config: &Config, reader: &Reader) -> Result<Self, Fault> {
+        let io = |error| store_io(config, &error);
+        let disk = RealDisk::open(&config.data_dir).map_err(io)?;
+        let held = Held::open(disk.clone()).map_err(|error| damaged(&config.data_dir.display(), &error))?;
+        let clock = WallClock::open(disk.clone(), reader, Voices::TwoParticipants, clock::now()).map_err(io)?;
+        let ballast = ballast::keep(&disk, config.ballast_bytes, config.free_min_bytes).map_err(io)?;
+        Ok(Self { disk, held, clock, ballast })
+    }
 }
 
 async fn recover(opened: Opened, config: &Config) -> Result<Recovered, Fault> {
@@ -183,27 +203,25 @@ async fn recover(opened: Opened, config: &Config) -> Result<Recovered, Fault> {
         now: clock::now(),
     };
     let folder = config.data_dir.clone();
-    let data = folder.clone();
+    let configured = config.clone();
     let store = tokio::task::spawn_blocking(move || {
         let store = Store::open(relay, options)?;
         let strays = timers::discard_strays(&store.reader());
-        let held = RealDisk::open(&data).map_err(HeldError::Io).and_then(Held::open);
-        let clock = RealDisk::open(&data)
-            .and_then(|disk| WallClock::open(disk, &store.reader(), Voices::TwoParticipants, clock::now()));
-        Ok::<_, StoreError>((store, strays, held, clock))
+        let folder = Folder::open(&configured, &store.reader());
+        Ok::<_, StoreError>((store, strays, folder))
     });
-    let (store, strays, held, clock) = store
+    let (store, strays, opened) = store
         .await
         .map_err(|panic| ErrorCode::InternalFault.with("reason", panic))?
         .map_err(|error| store_fault(&folder, &error))?;
     let strays = strays.map_err(|error| damaged(&folder.display(), &error))?;
-    let held = held.map_err(|error| damaged(&folder.display(), &error))?;
-    let clock = clock.map_err(|error| store_io(config, &error))?;
+    let folder = opened?;
     tracing::info!(report = ?store.report(), strays, "the store has recovered");
-    Ok(Recovered { store, held, clock, keys })
+    Ok(Recovered { store, folder, keys })
 }
 
-fn hub(config: Config, keys: &Keys, (store, held, clock): (StoreHandle<Relay>, Held, WallClock)) -> Hub {
+fn hub(config: Config, keys: &Keys, store: StoreHandle<Relay>, folder: Folder) -> Hub {
+    let Folder { disk, held, clock, ballast } = folder;
     let events = store.reader().size();
     Hub {
         config,
@@ -221,6 +239,8 @@ fn hub(config: Config, keys: &Keys, (store, held, clock): (StoreHandle<Relay>, H
         directory: SharedDirectory::default(),
         links: Links::default(),
         clock,
+        disk,
+        ballast: watch::Sender::new(ballast),
         started: clock::now(),
         listening: OnceLock::new(),
         workers: Arc::new(Semaphore::new(WORKERS_MAX)),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ncp_store::ballast;
 use ncp_store::reader::Reader;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval};
@@ -29,6 +30,7 @@ pub async fn expire(hub: Arc<Hub>) -> Result<(), Stopping> {
             tracing::warn!(believed, "whether the wall clock is believed has changed; nothing expires while it is not");
         }
         remember(&hub, holds).await?;
+        keep_ballast(&hub).await;
         if holds && hub.look(|view| query::next_due(view))?.is_some_and(|due| due <= hub.now()) {
             expire_due(&hub).await?;
         }
@@ -45,6 +47,19 @@ async fn remember(hub: &Arc<Hub>, believed: bool) -> Result<(), Stopping> {
             Ok(())
         }
         Err(panic) => Err(hub.fail(&panic)),
+    }
+}
+
+/// Holds room for journal and evidence, or lets it go for them.
+async fn keep_ballast(hub: &Arc<Hub>) {
+    let keeping = Arc::clone(hub);
+    let kept = tokio::task::spawn_blocking(move || {
+        ballast::keep(&keeping.disk, keeping.config.ballast_bytes, keeping.config.free_min_bytes)
+    });
+    match kept.await {
+        Ok(Ok(ballast)) => drop(hub.ballast.send_if_modified(|known| core::mem::replace(known, ballast) != ballast)),
+        Ok(Err(error)) => tracing::warn!(%error, "the ballast cannot be looked after now"),
+        Err(panic) => drop(hub.fail(&panic)),
     }
 }
 

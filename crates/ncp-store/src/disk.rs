@@ -122,6 +122,15 @@ pub trait DiskFile: Send + Sync {
     /// As the system has it, above all if the disk is full.
     fn allocate(&self, len: u64) -> io::Result<()>;
 
+    /// As [`DiskFile::allocate`], but nothing will ever be written there: where the file system can, its blocks are only
+    /// taken.
+    ///
+    /// # Errors
+    /// As the system has it, above all if the disk is full.
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        self.allocate(len)
+    }
+
     /// Sets the length.
     ///
     /// # Errors

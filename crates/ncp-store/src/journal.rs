@@ -14,6 +14,7 @@ use ncp_protocol::ids::LogName;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::ballast::or_give_up;
 use crate::disk::{Disk, DiskFile, OpenMode, remove_unfinished};
 use crate::limits::{BLOCK_LEN, GROUP_LEN_MAX, JOURNAL_SEGMENT_LEN};
 
@@ -176,7 +177,7 @@ impl<D: Disk> Journal<D> {
             Some(Position { segment, offset }) => {
                 let file = disk.open(&segment_path(segment), OpenMode::Write)?;
                 // A crash while the segment was made may have left it short.
-                file.allocate(u64::from(options.segment_len))?;
+                or_give_up(&disk, || file.allocate(u64::from(options.segment_len)))?;
                 let capacity = u32::try_from(file.len()?).unwrap_or(u32::MAX);
                 Some(End { segment, file, offset, capacity })
             }
@@ -263,7 +264,7 @@ impl<D: Disk> Journal<D> {
     fn roll(&self) -> io::Result<End<D::File>> {
         let capacity = self.options.segment_len;
         let file = self.disk.open(&segment_path(self.next), OpenMode::CreateNew)?;
-        file.allocate(u64::from(capacity))?;
+        or_give_up(&self.disk, || file.allocate(u64::from(capacity)))?;
         file.sync_data()?;
         self.disk.sync_dir(Path::new(FOLDER))?;
         Ok(End { segment: self.next, file, offset: 0, capacity })

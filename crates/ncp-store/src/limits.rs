@@ -96,6 +96,12 @@ pub const HELD_LEN_MAX: usize = 16 << 20;
 /// Length of one of the two slots of the file `signed`.
 pub const SIGNED_SLOT_LEN: usize = 16 << 10;
 
+/// Free space below which the ballast is given up: the index and level files grow by less in a second.
+pub const BALLAST_ROOM_MIN: u64 = 16 << 20;
+/// Free space that a start may need before it lets anything go: a new segment of each kind, the newest of each written
+/// anew, and what the index takes.
+pub const ROOM_TO_START: u64 = 64 << 20;
+
 /// Losses of single records or groups that a running store keeps in mind.
 pub const LOSSES_MAX: usize = 64;
 

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use crate::ballast::or_give_up;
 use crate::disk::{Disk, DiskFile, NEW, OpenMode, create_afresh, read_file, remove_unfinished, set_aside, with_suffix};
 use crate::limits::{
     BLOCK_LEN, RECORD_MAX, SPOOL_ERASABLE_SEGMENT_LEN, SPOOL_LASTING_SEGMENT_LEN, SPOOL_PASSING_SEGMENT_LEN,
@@ -225,7 +226,7 @@ impl<D: Disk> Spool<D> {
         let segment = self.end(class).next_segment;
         let capacity = self.options.segment_len(class);
         let file = self.disk.open(&class.segment_path(segment), OpenMode::CreateNew)?;
-        file.allocate(u64::from(capacity))?;
+        or_give_up(&self.disk, || file.allocate(u64::from(capacity)))?;
         file.sync_data()?;
         self.disk.sync_dir(&class.folder())?;
         let next_segment = segment.checked_add(1).ok_or_else(|| io::Error::other("too many segments"))?;
@@ -394,7 +395,7 @@ fn renew<D: Disk>(disk: &D, class: Class, segment: u32) -> io::Result<()> {
     }
     let new = with_suffix(&path, NEW);
     let file = create_afresh(disk, &new)?;
-    file.allocate(bytes.len() as u64)?;
+    or_give_up(disk, || file.allocate(bytes.len() as u64))?;
     file.write_at(bytes.get(..walk.end as usize).unwrap_or(&bytes), 0)?;
     file.sync_data()?;
     disk.rename(&new, &path)?;

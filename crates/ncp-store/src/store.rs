@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use ncp_protocol::ids::UnixMillis;
 use thiserror::Error;
 
+use crate::ballast;
 use crate::committer::{self, Running};
 use crate::disk::RealDisk;
 use crate::index::{SledIndex, SledPlace};
@@ -61,6 +62,7 @@ impl<C: Core> Store<C> {
     /// [`StoreError`]. Nothing was deleted.
     pub fn open(core: C, options: StoreOptions) -> Result<Self, StoreError> {
         let folder = DataFolder::open(&options.folder)?;
+        ballast::before_start(folder.disk()).map_err(OpenError::disk("giving up the ballast"))?;
         let index = SledPlace { folder: options.folder.join("index"), aside: options.folder.join("index.old") };
         let StoreOptions { logs, now, .. } = options;
         let (journal, spool) = (JournalOptions::default(), SpoolOptions::default());

@@ -490,6 +490,12 @@ error_codes! {
     5106 RecordsLost Io 500 "single records of the store are lost"
         cause "{count}, among them {first}" try "look at the disk; see what is lost:  ncpctl audit verify; put back a backup of the spool"
         explain "Some bytes on the disk are not what was written. Each lost record costs the one message or proof that needs it: that is not sent, delivered or shown; everything else goes on. The daemon writes a record afresh if the same comes again.";
+    5107 BallastGivenUp Later 507 "the room that was held for evidence is in use"
+        cause "the ballast of {size} in {folder} was given up, or there was no room for it yet" try "free space on that file system at once"
+        explain "On a full disk the daemon lets a file of its data folder go, so that the journal and evidence of what is under way can still be written. When that room is used up, it stops. Once there is space, it makes the file again by itself.";
+    5108 DamageKept Io 500 "something damaged was moved aside"
+        cause "{count} in {folder}, the first is {first}" try "read the log of the last starts; look what is lost:  ncpctl audit verify; remove them when you know"
+        explain "A start found bytes that nobody wrote, or a torn end after a power cut, and kept a copy. Nothing reads it again, and nothing removes it: somebody has to look.";
     5201 ShuttingDown Unavailable 503 "the daemon is stopping"
         cause "it was asked to stop" try "try again in a moment"
         explain "A stopping daemon finishes what it began and takes nothing new.";

@@ -77,8 +77,9 @@ pub(super) async fn verb(
         "respond" | "contribute" => Repeats::Answered,
         _ => Repeats::Refused,
     };
-    let key = find(&node, name).await?;
+    // Whoever has no key does not learn which references there are.
     let asked = ask::signed(&node, request, repeats).await?;
+    let key = find(&node, name).await?;
     match verb {
         "respond" => work::respond(&node, key, asked).await,
         "assign" => work::assign(&node, key, asked).await,

@@ -113,8 +113,9 @@ pub(super) async fn verb(
     request: Request,
 ) -> Result<Response, Failed> {
     let (name, verb) = ask::verb(&piece)?;
-    let key = find(&node, name).await?;
+    // Whoever has no key does not learn which references there are.
     let asked = ask::signed(&node, request, Repeats::Refused).await?;
+    let key = find(&node, name).await?;
     let (decision, code, signature, reason) = match verb {
         "approve" => {
             let Approve { code, signature } = asked.json()?;
@@ -153,6 +154,10 @@ fn checked(node: &Node, key: MessageKey, officer: &Officer, word: Word) -> Resul
     let row = waiting_row(node, key)?;
     let draft = &row.draft;
     let reference = draft.reference.to_string();
+    if word.decision == Decision::Approve {
+        // What is released is sealed, sent and answered: none of it may be stopped half way for want of room.
+        crate::space::check(node, 0)?;
+    }
     if word.decision == Decision::Approve && row.drafters.contains(&officer.number) {
         return Err(count(node, ErrorCode::DrafterCannotRelease.into()));
     }

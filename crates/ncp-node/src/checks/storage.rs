@@ -1,11 +1,15 @@
 //! Checks of disk, journal and clocks.
 
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use ncp_api::ErrorCode;
 use ncp_protocol::checkpoint::SignedCheckpoint;
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::ids::{LogName, LogOrigin, UnixMillis};
+use ncp_store::ballast::Ballast;
+use ncp_store::disk::{CORRUPT, Disk as _};
 use ncp_store::keyfiles;
 
 use super::{Found, unread};
@@ -84,6 +88,32 @@ pub(super) fn losses(node: &Node) -> Found {
     let Some(first) = lost.first() else { return Found::Ok("no record was found lost".to_owned()) };
     let fault = ErrorCode::RecordsLost.with("count", lost.len()).with("first", first);
     Found::Fail("records are lost".to_owned(), fault)
+}
+
+/// Room is held for journal and evidence.
+pub(super) fn ballast(node: &Node) -> Found {
+    let mebibytes = format!("{} MiB", node.settings().limits.ballast_bytes >> 20);
+    match *node.ballast.borrow() {
+        Ballast::Held => Found::Ok(format!("{mebibytes} are held for evidence")),
+        Ballast::GivenUp => {
+            let fault = ErrorCode::BallastGivenUp.with("size", mebibytes);
+            let fault = fault.with("folder", node.config.data_dir.display());
+            Found::Warn("no room is held for evidence".to_owned(), fault)
+        }
+    }
+}
+
+/// What starts moved out of the way and nobody has looked at.
+pub(super) fn moved_aside(node: &Node) -> Found {
+    let names = match node.disk.list(Path::new(CORRUPT)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return unread(CORRUPT, &error),
+        Ok(names) => names,
+    };
+    let Some(first) = names.first() else { return Found::Ok("nothing damaged was moved aside".to_owned()) };
+    let folder = node.config.data_dir.join(CORRUPT);
+    let fault = ErrorCode::DamageKept.with("count", names.len()).with("first", first);
+    Found::Warn("something damaged was moved aside".to_owned(), fault.with("folder", folder.display()))
 }
 
 /// The data folder is closed to others.

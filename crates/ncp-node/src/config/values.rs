@@ -22,6 +22,8 @@ const MIB: u64 = 1 << 20;
 const BLOB_MAX_MIB: u64 = 1024;
 /// Mebibytes of `blobs-max-mebibytes` unless it is set.
 const BLOBS_MAX_MIB: u64 = 4096;
+/// Mebibytes of `ballast-mebibytes` unless it is set.
+const BALLAST_MIB: u64 = 64;
 /// Mebibytes of `free-min-mebibytes` unless it is set.
 const FREE_MIN_MIB: u64 = 256;
 
@@ -226,6 +228,7 @@ fn limits(root: &Section<'_>) -> Option<Limits> {
     let blob_max = number("blob-max-mebibytes", BLOB_MAX_MIB, 1..=1024);
     let blobs_max = number("blobs-max-mebibytes", BLOBS_MAX_MIB, 1..=1 << 20);
     let free_min = number("free-min-mebibytes", FREE_MIN_MIB, 16..=1 << 20);
+    let ballast = number("ballast-mebibytes", BALLAST_MIB, 0..=4_096);
     let (blob_max, blobs_max) = (blob_max?, blobs_max?);
     if let Some(item) = root.item("blobs-max-mebibytes").filter(|_| blobs_max < blob_max) {
         item.conflicts("blob-max-mebibytes, which is larger");
@@ -235,6 +238,7 @@ fn limits(root: &Section<'_>) -> Option<Limits> {
         blob_max_bytes: blob_max * MIB,
         blobs_max_bytes: blobs_max * MIB,
         free_min_bytes: free_min? * MIB,
+        ballast_bytes: ballast? * MIB,
     })
 }
 

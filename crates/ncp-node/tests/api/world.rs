@@ -126,7 +126,7 @@ impl World {
         };
         let mut text = format!(
             "participant = \"XA\"\ndata-dir = \"{}\"\napi-socket = \"{}\"\nhub-addresses = [\"127.0.0.1:9\"]\n\
-             services = [\"border-police\", \"customs\"]\nfree-min-mebibytes = 16\n",
+             services = [\"border-police\", \"customs\"]\nfree-min-mebibytes = 16\nballast-mebibytes = 1\n",
             self.data().display(),
             self.socket().display(),
         );

@@ -288,6 +288,7 @@ impl World {
             api-socket = "{socket}"
             hub-addresses = ["{hub}"]
             free-min-mebibytes = 16
+            ballast-mebibytes = 1
             [[officers]]
             number = {SUPERVISOR}
             uid = 4001

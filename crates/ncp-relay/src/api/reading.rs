@@ -1,5 +1,6 @@
 //! What everyone at the socket may read: health, status, the newest checkpoints.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -11,6 +12,8 @@ use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Chain, SignedMembership, SignedTimestamp};
 use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::keys::Purpose;
+use ncp_store::ballast::Ballast;
+use ncp_store::disk::{CORRUPT, Disk as _};
 
 use super::{Answer, answer, json};
 use crate::core::query;
@@ -112,7 +115,7 @@ fn peer(
 }
 
 fn checks(hub: &Hub) -> Vec<Check> {
-    vec![signing(hub), space(hub), losses(hub), membership(hub), forks(hub), clock(hub)]
+    vec![signing(hub), space(hub), losses(hub), ballast(hub), moved_aside(hub), membership(hub), forks(hub), clock(hub)]
 }
 
 fn state(hub: &Hub) -> Health {
@@ -184,6 +187,33 @@ fn losses(hub: &Hub) -> Check {
     check("S03", "records of the store", fault.map(|fault| fault.code), &cause)
 }
 
+/// Room is held for journal and evidence.
+fn ballast(hub: &Hub) -> Check {
+    let given_up = (*hub.ballast.borrow() == Ballast::GivenUp).then(|| {
+        let size = format!("{} MiB", hub.config.ballast_bytes >> 20);
+        ErrorCode::BallastGivenUp.with("size", size).with("folder", hub.config.data_dir.display())
+    });
+    warning("S04", "room held for evidence", given_up)
+}
+
+/// What starts moved out of the way and nobody has looked at.
+fn moved_aside(hub: &Hub) -> Check {
+    let names = hub.disk.list(Path::new(CORRUPT)).unwrap_or_default();
+    let kept = names.first().map(|first| {
+        let fault = ErrorCode::DamageKept.with("count", names.len()).with("first", first);
+        fault.with("folder", hub.config.data_dir.join(CORRUPT).display())
+    });
+    warning("S05", "what was moved aside", kept)
+}
+
+/// Works, but somebody should look.
+fn warning(id: &str, title: &str, fault: Option<Fault>) -> Check {
+    let cause = fault.as_ref().map(Fault::cause).unwrap_or_default();
+    let check = check(id, title, fault.as_ref().map(|fault| fault.code), &cause);
+    let result = if fault.is_some() { CheckResult::Warn } else { CheckResult::Ok };
+    Check { result, remedy: fault.as_ref().map(Fault::remedy), ..check }
+}
+
 fn membership(hub: &Hub) -> Check {
     let directory = hub.directory.load();
     let expired = directory.members().is_none_or(|members| hub.now() >= members.expires);
@@ -204,10 +234,7 @@ fn forks(hub: &Hub) -> Check {
 }
 
 fn clock(hub: &Hub) -> Check {
-    let doubted = (!hub.believes_clock()).then_some(ErrorCode::ClockDoubted);
-    let check = check("S02", "wall clock", doubted, &ErrorCode::ClockDoubted.fault().cause());
-    let result = if doubted.is_some() { CheckResult::Warn } else { CheckResult::Ok };
-    Check { result, ..check }
+    warning("S02", "wall clock", (!hub.believes_clock()).then(|| ErrorCode::ClockDoubted.fault()))
 }
 
 fn check(id: &str, title: &str, failed: Option<ErrorCode>, cause: &str) -> Check {

@@ -257,7 +257,7 @@ impl Network {
 
     pub(crate) fn config(&self) -> Config {
         let text = format!(
-            "listen = \"127.0.0.1:0\"\ndata-dir = \"{}\"\napi-socket = \"{}\"\nfree-min-mebibytes = 16\n",
+            "listen = \"127.0.0.1:0\"\ndata-dir = \"{}\"\napi-socket = \"{}\"\nfree-min-mebibytes = 16\nballast-mebibytes = 1\n",
             self.data().display(),
             self.socket().display()
         );

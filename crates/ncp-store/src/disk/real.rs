@@ -189,6 +189,13 @@ impl DiskFile for File {
         Ok(())
     }
 
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(self, FallocateFlags::empty(), 0, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.allocate(len),
+            reserved => Ok(reserved?),
+        }
+    }
+
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.set_len(len)
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::group::Header;
 use super::read::at;
 use super::{FOLDER, Group, JournalError, Position, blocks, segment_path, segments};
+use crate::ballast::or_give_up;
 use crate::disk::{Disk, DiskFile, NEW, create_afresh, first_nonzero, last_nonzero, read_file, set_aside, with_suffix};
 use crate::limits::{BLOCK_LEN, GROUP_LEN_MAX};
 
@@ -243,7 +244,7 @@ fn renew_segment<D: Disk>(disk: &D, segment: u64, until: u64) -> Result<usize, J
 fn replace<D: Disk>(disk: &D, path: &Path, clean: &[u8], capacity: u64) -> io::Result<()> {
     let new = with_suffix(path, NEW);
     let file = create_afresh(disk, &new)?;
-    file.allocate(capacity)?;
+    or_give_up(disk, || file.allocate(capacity))?;
     file.write_at(clean, 0)?;
     file.sync_data()?;
     disk.rename(&new, path)?;

@@ -31,7 +31,7 @@ use crate::officer_key::{self, OfficerKey, Protection};
 /// Longest wait for something that the network does by itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A line of each configuration: the demo needs little room, and runs on a nearly full disk too.
-const ROOM: &str = "free-min-mebibytes = 16\n";
+const ROOM: &str = "free-min-mebibytes = 16\nballast-mebibytes = 1\n";
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(15);
 
