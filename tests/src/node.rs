@@ -179,6 +179,15 @@ impl Node {
         *self.daemon() = Some(daemon);
     }
 
+    /// Starts the daemon, which is to refuse it.
+    ///
+    /// # Panics
+    /// If it starts.
+    #[must_use]
+    pub fn refused_start(&self) -> Ended {
+        Daemon::start(Program::Node, &self.config()).err().expect("the node does not start")
+    }
+
     /// Stops the daemon as systemd does.
     ///
     /// # Panics

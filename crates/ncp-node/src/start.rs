@@ -229,6 +229,7 @@ fn open(config: &Config, (keys, network): (Keys, Network)) -> Result<Opened, Fau
     let identity = Identity { origin, log_key: keys.log.verifying_key().id() };
     let logs = vec![LogKey { origin, key: keys.log.clone(), salt: clock::random() }];
     let options = StoreOptions { folder: config.data_dir.clone(), logs, now: clock::now() };
+    refuse_forked(config)?;
     let io = |error| ErrorCode::StoreIo.with("folder", config.data_dir.display()).with("reason", error);
     let store = Store::open(NodeCore::new(identity), options).map_err(|error| store_fault(&config.data_dir, &error))?;
     tell_damage(store.report());
@@ -238,6 +239,14 @@ fn open(config: &Config, (keys, network): (Keys, Network)) -> Result<Opened, Fau
     let ballast = ballast::keep(&disk, ballast_bytes, free_min_bytes).map_err(io)?;
     let store = store.start().map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
     Ok(Opened { identity, network, keys, disk, clock, ballast, store })
+}
+
+/// An earlier run was shown that its log excludes what it had signed: nothing is signed until somebody has restored.
+fn refuse_forked(config: &Config) -> Result<(), Fault> {
+    let io = |error| ErrorCode::StoreIo.with("folder", config.data_dir.display()).with("reason", error);
+    let fork = RealDisk::open(&config.data_dir).and_then(|disk| ncp_store::forked::read(&disk)).map_err(io)?;
+    let Some(ncp_store::forked::Fork { peer, found, size, .. }) = fork else { return Ok(()) };
+    Err(ErrorCode::OwnLogForked.with("peer", peer).with("found", found).with("size", size))
 }
 
 /// Says what the start moved to `corrupt/`, so that whoever finds something there knows where it came from.

@@ -19,6 +19,7 @@ use ncp_store::clock::{Voices, WallClock};
 use ncp_store::committer::{Running as RunningStore, StoreHandle};
 use ncp_store::disk::RealDisk;
 use ncp_store::engine::Fatal;
+use ncp_store::forked::Fork;
 use ncp_store::held::Held;
 use ncp_store::lock::{FORMAT, FormatError, LockError, holder};
 use ncp_store::reader::Reader;
@@ -204,6 +205,7 @@ async fn recover(opened: Opened, config: &Config) -> Result<Recovered, Fault> {
     };
     let folder = config.data_dir.clone();
     let configured = config.clone();
+    refuse_forked(config)?;
     let store = tokio::task::spawn_blocking(move || {
         let store = Store::open(relay, options)?;
         let strays = timers::discard_strays(&store.reader());
@@ -218,6 +220,19 @@ async fn recover(opened: Opened, config: &Config) -> Result<Recovered, Fault> {
     let folder = opened?;
     tracing::info!(report = ?store.report(), strays, "the store has recovered");
     Ok(Recovered { store, folder, keys })
+}
+
+/// An earlier run was shown that its log excludes what it had signed: nothing is signed until somebody has restored.
+fn refuse_forked(config: &Config) -> Result<(), Fault> {
+    let fork = RealDisk::open(&config.data_dir).and_then(|disk| ncp_store::forked::read(&disk));
+    match fork.map_err(|error| store_io(config, &error))? {
+        Some(fork) => Err(forked(&fork)),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn forked(fork: &Fork) -> Fault {
+    ErrorCode::OwnLogForked.with("peer", &fork.peer).with("found", fork.found).with("size", fork.size)
 }
 
 fn hub(config: Config, keys: &Keys, store: StoreHandle<Relay>, folder: Folder) -> Hub {

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod committer;
 pub mod disk;
 pub mod engine;
+pub mod forked;
 pub mod fsck;
 pub mod held;
 pub mod index;

@@ -112,6 +112,15 @@ pub enum OpenError {
         /// Events that the index has taken.
         known: u64,
     },
+    /// A whole snapshot of the index holds events that the journal does not have: the journal is not the newest. Restore it
+    /// from the backup.
+    #[error("the journal ends at {has}, a snapshot covers {known} events: the journal is not the newest")]
+    JournalBehindSnapshot {
+        /// Sequence behind the journal's last whole group.
+        has: u64,
+        /// Events that the snapshot covers.
+        known: u64,
+    },
     /// The file `signed` states nothing, yet the folder is none that was never used: something was removed.
     #[error(
         "the file `signed` is missing or empty, yet {known}: put back what was removed (of `signed` an older copy serves, too)"
@@ -181,6 +190,7 @@ impl OpenError {
             | Self::Signed(SignedError::Damaged)
             | Self::JournalShort { .. }
             | Self::JournalBehindIndex { .. }
+            | Self::JournalBehindSnapshot { .. }
             | Self::SignedLost { .. }
             | Self::Contradiction { .. }
             | Self::RecordsLost { .. }

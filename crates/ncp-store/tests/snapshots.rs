@@ -233,7 +233,28 @@ fn snapshot_at_the_very_end_is_used_and_one_ahead_of_the_journal_is_refused() {
     let today = read_file(&place.disk, &file(end)).unwrap();
     replace_file(&old.disk, &file(end + 100), &today).unwrap();
     let Opened { report, .. } = old.restart(Fate::Kept).unwrap();
-    assert_eq!(report.snapshots_rejected, [end + 100], "also if the index is good");
+    assert_eq!(report.snapshots_rejected, [end + 100], "it is not what its name says");
+    let mut cut = place;
+    let Opened { mut engine, mut signed, .. } = cut.restart(Fate::Kept).unwrap();
+    commit(&mut engine, &[&[add(1, b"today", 7_777)]]);
+    engine.apply().unwrap();
+    let Ok(Taken::New(end)) = engine.take_snapshot() else { panic!("something was applied") };
+    engine.write_signed(&mut signed).unwrap();
+    drop((engine, signed));
+    for name in cut.disk.list(Path::new("journal")).unwrap() {
+        cut.disk.remove(&Path::new("journal").join(name)).unwrap();
+    }
+    for name in old.disk.list(Path::new("journal")).unwrap() {
+        let path = Path::new("journal").join(name);
+        replace_file(&cut.disk, &path, &read_file(&old.disk, &path).unwrap()).unwrap();
+    }
+    replace_file(&cut.disk, Path::new("signed"), &read_file(&old.disk, Path::new("signed")).unwrap()).unwrap();
+    for _ in 0..2 {
+        match cut.restart(Fate::Lost) {
+            Err(OpenError::JournalBehindSnapshot { known, .. }) => assert_eq!(known, end),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 /// The toy with another row layout.

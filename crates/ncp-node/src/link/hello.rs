@@ -15,6 +15,7 @@ use ncp_protocol::ids::{LogName, LogOrigin, ParticipantId};
 use ncp_protocol::limits::PROTOCOL_VERSION;
 use ncp_protocol::note::SignedNote;
 use ncp_protocol::reject::RejectCode;
+use ncp_store::forked::{self, Fork};
 use ncp_store::reader::ReadError;
 use ncp_transport::connection::{Connection, LinkReader, LinkWriter};
 use ncp_transport::identity::{PeerIdentity, PinStatus};
@@ -173,14 +174,19 @@ fn compare(node: &Node, desk: &Desk, hello: &Hello, pin: PinStatus) -> Result<Op
         let Ok(held) = SignedCheckpoint::open(note, &origin, &key) else { continue };
         let Checkpoint { size: found, root, .. } = held.checkpoint();
         if node.reader().root(LogName::Node, *found)? != Some(*root) {
+            let fork = Fork { peer: ParticipantId::HUB.to_string(), found: *found, size, note: note.clone() };
+            if let Err(error) = forked::write(&node.disk, &fork) {
+                tracing::error!(%error, "what contradicts this log cannot be written down: do not start this folder again");
+            }
             let found = if *found > size { found.to_string() } else { format!("{found} of another history") };
-            return Ok(Some(forked(&found, size)));
+            return Ok(Some(own_log_forked(&found, size)));
         }
     }
     if pin == PinStatus::Pinned {
         let sent = RECEIPT_LAST.row(&node.reader().view(), &())?.unwrap_or(0);
         if hello.receipts.epoch == origin.epoch && hello.receipts.number > sent {
-            return Ok(Some(forked(&hello.receipts.number, sent)));
+            // Nobody signed that number: it stops this run, and forbids no other.
+            return Ok(Some(own_log_forked(&hello.receipts.number, sent)));
         }
         let directory = node.directory.load();
         for note in &hello.own {
@@ -190,7 +196,7 @@ fn compare(node: &Node, desk: &Desk, hello: &Hello, pin: PinStatus) -> Result<Op
     Ok(None)
 }
 
-fn forked(found: &dyn core::fmt::Display, size: u64) -> Fault {
+fn own_log_forked(found: &dyn core::fmt::Display, size: u64) -> Fault {
     ErrorCode::OwnLogForked.with("peer", ParticipantId::HUB).with("found", found).with("size", size)
 }
 

@@ -36,6 +36,11 @@ async fn hub_that_holds_more_of_this_log_than_there_is_stops_the_daemon() {
     let link = soon(world.hub.link_with(|hello| hello.checkpoints = vec![note])).await;
     assert_eq!(world.failure().await, ErrorCode::OwnLogForked);
     drop(link);
+    // No hub is there to say so, and it stays so.
+    assert_eq!(world.refused_start().await, ErrorCode::OwnLogForked);
+    std::fs::remove_file(world.data().join(ncp_store::forked::FORKED)).unwrap();
+    world.start().await;
+    world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -333,6 +333,11 @@ impl World {
         self.running = Some(soon(start::start(config)).await.unwrap());
     }
 
+    /// Why the node does not start.
+    pub(crate) async fn refused_start(&self) -> ncp_api::ErrorCode {
+        soon(start::start(self.config())).await.unwrap_err().code
+    }
+
     /// Stops the node.
     pub(crate) async fn stop(&mut self) {
         soon(self.running.take().unwrap().stop()).await.unwrap();

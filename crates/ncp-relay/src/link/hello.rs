@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::checkpoint::SignedCheckpoint;
 use ncp_protocol::frame::{self, Cursor, Frame, Hello, Restricted};
 use ncp_protocol::header::SUITE;
@@ -11,6 +10,7 @@ use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::limits::PROTOCOL_VERSION;
 use ncp_protocol::proof::LogProof;
 use ncp_protocol::reject::RejectCode;
+use ncp_store::forked::{self, Fork};
 use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
 use ncp_transport::connection::LinkReader;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::{Link, LinkEnd, Serving};
 use crate::core::query;
 use crate::desk;
-use crate::hub::Hub;
+use crate::hub::{Hub, Stopping};
 use crate::limits::HELLO_TIMEOUT;
 
 /// A link on which nothing has been said.
@@ -113,12 +113,19 @@ async fn check_own_logs(hub: &Hub, peer: ParticipantId, notes: &[String]) -> Res
             })
             .await?;
         if root != Some(held_root) {
-            return Err(hub.fail_with(forked(peer, held_size, size)).into());
+            let fork = Fork { peer: peer.to_string(), found: held_size, size, note: note.clone() };
+            return Err(stop(hub, fork).await.into());
         }
     }
     Ok(())
 }
 
-fn forked(peer: ParticipantId, found: u64, size: u64) -> Fault {
-    ErrorCode::OwnLogForked.with("peer", peer).with("found", found).with("size", size)
+/// Writes down what was shown, for the next start, and stops.
+async fn stop(hub: &Hub, fork: Fork) -> Stopping {
+    let (disk, fault) = (hub.disk.clone(), crate::start::forked(&fork));
+    let written = tokio::task::spawn_blocking(move || forked::write(&disk, &fork)).await;
+    if !matches!(written, Ok(Ok(()))) {
+        tracing::error!("what contradicts the hub's log cannot be written down: do not start it again");
+    }
+    hub.fail_with(fault)
 }

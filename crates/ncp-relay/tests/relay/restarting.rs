@@ -144,6 +144,13 @@ async fn a_hub_that_has_forgotten_stops() {
     soon(hub.hub.stopping.cancelled()).await;
     let fault = hub.stop().await.unwrap_err();
     assert_eq!(fault.code.to_string(), "NCP-E6107");
+    // Nobody shows it any more, and it stays so: nothing is signed beside a longer history.
+    let again = ncp_relay::start::start(network.config()).await.unwrap_err();
+    assert_eq!((again.code, again.cause()), (fault.code, fault.cause()));
+    let forked = network.data().join(ncp_store::forked::FORKED);
+    assert!(std::fs::read_to_string(&forked).unwrap().ends_with(ahead.note()));
+    std::fs::remove_file(forked).unwrap();
+    network.start().await.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -97,10 +97,19 @@ pub(super) fn open_index<D: Disk, I: Index>(place: &I::Place, ground: &Ground<'_
 }
 
 impl<D: Disk> Ground<'_, D> {
-    /// Moves snapshots aside that know more than the journal: no crash leaves such, another journal does.
+    /// No crash leaves a snapshot that knows more than the journal: one that is whole stays, as the proof that the journal
+    /// was cut, and stops the start. One that is damaged proves nothing and is moved aside.
     fn reject_ahead(&self, rejected: &mut Vec<u64>) -> Result<(), OpenError> {
         for applied in self.snapshots()?.into_iter().filter(|applied| *applied > self.next) {
-            self.reject(applied, "it is ahead of the journal", rejected)?;
+            match snapshot::verify(self.disk, applied) {
+                Err(error @ (LoadError::Damaged(_) | LoadError::Taker(_))) => {
+                    self.reject(applied, &error.to_string(), rejected)?;
+                }
+                // Also what cannot be read is never taken for nothing.
+                Ok(_) | Err(LoadError::Io(_)) => {
+                    return Err(OpenError::JournalBehindSnapshot { has: self.next, known: applied });
+                }
+            }
         }
         Ok(())
     }
