@@ -108,15 +108,24 @@ pub fn next_due(view: &dyn View) -> Result<Option<UnixMillis>, Unreadable> {
 /// [`Unreadable`] if the view cannot be read.
 pub fn oldest_waiting(view: &dyn View, recipient: ParticipantId) -> Result<Option<UnixMillis>, Unreadable> {
     // Within one rank and originator the first row is the oldest, so at most three rows per originator matter.
-    let (mut oldest, mut seen) = (None, None);
-    let mut first_rows = Vec::new();
-    MAILBOXES.scan(view, &recipient, |(_, rank, originator, _), envelope| {
-        if seen != Some((rank, originator)) {
-            seen = Some((rank, originator));
-            first_rows.push(envelope);
+    // Each is looked up by itself: a mailbox may hold a million rows.
+    let (mut oldest, mut first_rows) = (None, Vec::new());
+    let mut behind: Option<MailboxKey> = None;
+    loop {
+        let mut next = None;
+        let visit = |key, envelope| {
+            next = Some((key, envelope));
+            ControlFlow::Break(())
+        };
+        match &behind {
+            None => MAILBOXES.scan(view, &recipient, visit)?,
+            Some(behind) => MAILBOXES.scan_from(view, &recipient, behind, visit)?,
         }
-        ControlFlow::Continue(())
-    })?;
+        let Some((key, envelope)) = next else { break };
+        let (_, rank, originator, _) = key;
+        first_rows.push(envelope);
+        behind = Some((recipient, rank, originator, u64::MAX));
+    }
     for first in first_rows {
         let accepted = envelope(view, &first)?.map(|row| row.accepted);
         oldest = oldest.into_iter().chain(accepted).min();

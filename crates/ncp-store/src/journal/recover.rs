@@ -138,7 +138,12 @@ fn last_tail(bytes: &[u8], end: Position, next: u64, stains: &mut Vec<Position>)
     let from = end.offset as usize;
     let header = |place: usize| bytes.get(place..).and_then(Header::read);
     let other_group = header(from).is_some_and(|header| header.first != next);
-    let later_group = (from + BLOCK_LEN..bytes.len()).step_by(BLOCK_LEN).any(|place| header(place).is_some());
+    // A whole one: 32 bytes of an event that another chose can look like a header, and stand at the start of a block.
+    let whole = |place: usize| {
+        let position = Position { segment: end.segment, offset: offset(place) };
+        bytes.get(place..).and_then(|bytes| at(bytes, position)).is_some_and(|group| group.place.first > next)
+    };
+    let later_group = (from + BLOCK_LEN..bytes.len()).step_by(BLOCK_LEN).any(whole);
     // Only one group is ever on its way: if a later one was begun, the one here had been durable.
     if other_group || later_group {
         return Tail::Damaged(end);

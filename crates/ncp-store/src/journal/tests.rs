@@ -4,6 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use super::group::{HEADER_LEN, encode};
 use super::*;
 use crate::disk::model::{Cut, Fault, ModelDisk};
 use crate::disk::{RealDisk, read_file};
@@ -156,6 +157,23 @@ fn damage_before_other_groups_is_no_torn_end() {
     assert_eq!(groups, written[..1]);
     assert!(matches!(Journal::open(disk.clone(), OPTIONS, &found), Err(JournalError::Damaged(_))));
     assert!(matches!(renew(&disk, &found, 0), Err(JournalError::Damaged(_))));
+}
+
+#[test]
+fn what_looks_like_a_header_inside_a_torn_group_is_no_later_group() {
+    let disk = ModelDisk::new();
+    let written = write(&mut fresh(&disk), &[1]);
+    let end = written[0].place.offset as usize + BLOCK_LEN;
+    // The next group lost its first block. In its second stands what an event was made to hold: the head of a group.
+    let mut event = vec![7; BLOCK_LEN];
+    event[..HEADER_LEN].copy_from_slice(&encode(900, &[vec![1]], &[], &[]).blocks[..HEADER_LEN]);
+    let file = disk.open(&segment_path(0), OpenMode::Write).unwrap();
+    file.write_at(&event, (end + BLOCK_LEN) as u64).unwrap();
+    let (found, groups) = scan_all(&disk);
+    assert_eq!(
+        (found.tail, groups),
+        (Tail::Torn(Position { segment: 0, offset: u32::try_from(end).unwrap() }), written)
+    );
 }
 
 #[test]
