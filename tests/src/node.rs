@@ -185,7 +185,10 @@ impl Node {
     /// If it starts.
     #[must_use]
     pub fn refused_start(&self) -> Ended {
-        Daemon::start(Program::Node, &self.config()).err().expect("the node does not start")
+        match Daemon::start(Program::Node, &self.config()) {
+            Ok(_) => panic!("the node starts"),
+            Err(ended) => ended,
+        }
     }
 
     /// Stops the daemon as systemd does.

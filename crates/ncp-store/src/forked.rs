@@ -65,7 +65,8 @@ mod tests {
         let fork =
             Fork { peer: "XA".to_owned(), found: 9, size: 7, note: "a log\n9\nroot\n\n— a log key\n".to_owned() };
         write(&disk, &fork).unwrap();
-        assert_eq!(read(&disk.reopen(Cut::Lost)).unwrap(), Some(fork));
+        let disk = disk.reopen(Cut::Lost);
+        assert_eq!(read(&disk).unwrap(), Some(fork));
         replace_file(&disk, Path::new(FORKED), b"?").unwrap();
         assert!(read(&disk).unwrap().is_some());
     }

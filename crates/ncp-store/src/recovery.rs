@@ -384,12 +384,12 @@ fn mend<D: Disk>(
         Tail::Torn(at) => report.torn = Some(at),
         Tail::Whole => {
             // The last group was synced beside its records: it may be here and they not.
-            if let Some(last) = beyond.last().filter(|last| last.place.first >= durable) {
-                if lacks_record(&last.manifest, finder)? {
-                    report.torn = Some(last.place.position());
-                    scan = journal::cut(disk, &scan, last.place.first)?;
-                    beyond.pop();
-                }
+            if let Some(last) = beyond.last().filter(|last| last.place.first >= durable)
+                && lacks_record(&last.manifest, finder)?
+            {
+                report.torn = Some(last.place.position());
+                scan = journal::cut(disk, &scan, last.place.first)?;
+                beyond.pop();
             }
         }
     }

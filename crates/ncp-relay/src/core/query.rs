@@ -10,7 +10,7 @@ use ncp_store::state::{Unreadable, View};
 
 use super::command::EvidenceCursor;
 use super::tables::{
-    DIRECTORY, DUE, DirectoryRow, ENVELOPES, EnvelopeRow, EnvelopeState, MAILBOXES, MEMBERSHIP, MESSAGES,
+    DIRECTORY, DUE, DirectoryRow, ENVELOPES, EnvelopeRow, EnvelopeState, MAILBOXES, MEMBERSHIP, MESSAGES, MailboxKey,
     MembershipRow, PEERS, PUBLIC, PeerRow, RECEIPTS, ReceiptRow, SUSPENDED, Tally, WAITING, envelope_key,
 };
 
