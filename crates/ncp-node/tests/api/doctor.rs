@@ -11,6 +11,8 @@ use ncp_node::entries::{Statements, entry_record};
 use ncp_protocol::directory::Timestamp;
 use ncp_protocol::ids::{Digest, UnixMillis};
 use ncp_protocol::root::NetworkClass;
+use ncp_store::ballast::Ballast;
+use ncp_store::disk::CORRUPT;
 use ncp_store::keyfiles::{self, KeyUse};
 use ncp_store::spool::Record;
 
@@ -71,8 +73,18 @@ async fn each_fault_is_found_by_its_check() {
     node.reload_directory().unwrap();
     check(&world, "P04", CheckResult::Warn).await;
 
-    node.clock_believed.send_replace(false);
-    check(&world, "S03", CheckResult::Warn).await;
+    // The tick says each second how it is.
+    while checks(&world).await["S03"].result != CheckResult::Warn {
+        node.clock_believed.send_replace(false);
+    }
+    while checks(&world).await["S07"].code.as_deref() != Some("NCP-E5107") {
+        node.ballast.send_replace(Ballast::GivenUp);
+    }
+    check(&world, "S08", CheckResult::Ok).await;
+    let corrupt = world.data().join(CORRUPT);
+    std::fs::create_dir(&corrupt).unwrap();
+    std::fs::write(corrupt.join("journal-0.0"), "torn").unwrap();
+    check(&world, "S08", CheckResult::Warn).await;
 
     let timestamp = |expires| Timestamp {
         network: world.trust.network,

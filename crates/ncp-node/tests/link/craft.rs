@@ -119,9 +119,21 @@ pub(crate) fn put_up(world: &World, part: &[u8]) -> (PutUp, Vec<Vec<u8>>) {
 }
 
 fn store_body(world: &World, message: MessageId, chunks: &[Vec<u8>], root: Digest, length: u64) {
+    store_body_of(world, (id("XA"), message), chunks, root, length);
+}
+
+/// A body that came whole.
+pub(crate) fn store_body_of(
+    world: &World,
+    (originator, message): (ParticipantId, MessageId),
+    chunks: &[Vec<u8>],
+    root: Digest,
+    length: u64,
+) {
+    let own = id("XA");
     let request = UploadRequest {
-        peer: id("XA"),
-        originator: id("XA"),
+        peer: if originator == own { own } else { ParticipantId::HUB },
+        originator,
         message,
         expect: Expect::Root { root, length },
         start: Start::Afresh,

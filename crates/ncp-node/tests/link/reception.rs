@@ -13,7 +13,7 @@ use ncp_protocol::limits::LIFETIME_MAX_MS;
 use ncp_protocol::reject::RejectCode;
 use ncp_protocol::wrap::SealingKey;
 
-use crate::craft::{Letter, part_of};
+use crate::craft::{Letter, part_of, store_body_of};
 use crate::hub::{HubLink, ago, key_of, stored};
 use crate::world::{World, id, soon};
 
@@ -352,5 +352,30 @@ async fn delivery_of_a_suspended_originator_waits() {
     link.tell_of_news(&world.hub).await;
     give_body(&world, &mut link, &letter).await;
     world.ask(Ask::Tick).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn body_that_went_bad_before_it_was_decided_is_fetched_again() {
+    let (mut world, mut link) = World::linked().await;
+    let letter = Letter::new(&world, 1, &part_of(2));
+    let (message, header) = ((id("XB"), letter.header.message), &letter.header);
+    store_body_of(&world, message, &letter.chunks, header.ciphertext_root, header.body_length);
+    let [path] =
+        &std::fs::read_dir(world.data().join("bodies")).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+            [..]
+    else {
+        panic!("one body")
+    };
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[70_000] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    let envelope = letter.seal();
+    let deliver = world.hub.deliver(&envelope);
+    link.send(deliver.clone()).await;
+    assert_eq!(link.refused(&world.hub).await, RejectCode::BodyMissing);
+    link.send(deliver).await;
+    give_body(&world, &mut link, &letter).await;
+    assert_eq!(stated(&world, &mut link, &envelope).await, CONSIGNED);
     world.stop().await;
 }
