@@ -2,14 +2,14 @@
 //!
 //! The kernel names the account (SO_PEERCRED). An officer is known by number, key and account together; in a network of
 //! class test, which lives on one machine and one account, by number and key. Signatures are good for two minutes, each
-//! idempotency key once: those seen are remembered in memory, and a request signed before this process began is refused,
-//! so that a restart forgets nothing that could be played again. Requests that make a message may repeat their key: the
+//! idempotency key once: those seen are remembered in memory. After a restart a request signed before this process began is
+//! refused, and so is one that an event of the journal rests on: it may have been signed by a clock that is ahead. Requests that make a message may repeat their key: the
 //! journal knows them.
 //!
 //! Without a signature root and the daemon's own account are its operator, who reads how the daemon is, and no content.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ncp_api::officer::{OFFICER_TIME_WINDOW_MS, OfficerHeaders, OfficerHeadersError, OfficerRole, Received};
 use ncp_api::time::Time;
@@ -18,10 +18,12 @@ use ncp_protocol::event::{Actor, Role};
 use ncp_protocol::ids::{Digest, OfficerNumber, UnixMillis};
 use ncp_protocol::keys::{VerifyingKey, sha256};
 use ncp_protocol::root::NetworkClass;
+use ncp_store::reader::ReadError;
 use ncp_store::state::View;
 
 use crate::core::tables::{OFFICER, OfficerRow, Standing};
 use crate::faults::Failed;
+use crate::history;
 use crate::node::Node;
 
 /// How much earlier than this process a request may have been signed: clocks are read in steps.
@@ -69,14 +71,52 @@ impl Officer {
     }
 }
 
-/// Idempotency keys of signed requests that are younger than their window.
+/// Events that one look back in the journal reads.
+const RECALL_EVENTS: u64 = 512;
+
+/// Signed requests that may not come twice.
 #[derive(Debug, Default)]
-pub struct SeenKeys(Mutex<BTreeMap<(u16, String), UnixMillis>>);
+pub struct SeenKeys {
+    /// Idempotency keys of this run that are younger than their window.
+    now: Mutex<BTreeMap<(u16, String), UnixMillis>>,
+    /// Digests of the requests of earlier runs that could be good still.
+    earlier: OnceLock<BTreeSet<Digest>>,
+}
 
 impl SeenKeys {
+    /// Recalls, once at the start, what earlier runs did lately. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn recall(&self, node: &Node) -> Result<(), ReadError> {
+        let oldest = UnixMillis(node.started.0.saturating_sub(2 * OFFICER_TIME_WINDOW_MS));
+        let (mut earlier, mut end) = (BTreeSet::new(), node.reader().size());
+        while end > 0 {
+            let from = end.saturating_sub(RECALL_EVENTS);
+            let events = history::from(node, from, usize::try_from(end - from).unwrap_or(usize::MAX))?;
+            for recorded in &events {
+                if let Actor::Officer { request, .. } = recorded.event.actor {
+                    earlier.insert(request);
+                }
+            }
+            if events.first().is_none_or(|first| first.event.time < oldest) {
+                break;
+            }
+            end = from;
+        }
+        // The second call of one process would find the same and its own.
+        let _ = self.earlier.set(earlier);
+        Ok(())
+    }
+
+    /// Whether an earlier run acted on a request.
+    fn was_acted_on(&self, request: &Digest) -> bool {
+        self.earlier.get().is_some_and(|earlier| earlier.contains(request))
+    }
+
     /// Remembers a key; says when it was seen if it is not new.
     fn note(&self, officer: OfficerNumber, key: &str, now: UnixMillis) -> Result<(), UnixMillis> {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         // A request is good from two minutes before its time to two minutes after it.
         seen.retain(|_, time| now.millis_since(*time) <= 2 * OFFICER_TIME_WINDOW_MS);
         match seen.insert((officer.0, key.to_owned()), now) {
@@ -138,8 +178,11 @@ pub fn authenticate(
     }
     check_person(node, number, &row, asked.uid)?;
     check_fresh(node, &headers, repeats, now)?;
-    let request = headers.request(received).encode();
-    let actor = Actor::Officer { number, signature: headers.signature, request: sha256(&request) };
+    let request = sha256(&headers.request(received).encode());
+    if repeats == Repeats::Refused && node.seen.was_acted_on(&request) {
+        return Err(ErrorCode::OfficerRequestReplayed.with("time", Time(headers.time)).into());
+    }
+    let actor = Actor::Officer { number, signature: headers.signature, request };
     Ok(Officer { number, key: row.key, roles: row.roles, actor, idempotency_key: headers.idempotency_key })
 }
 

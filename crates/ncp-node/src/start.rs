@@ -133,6 +133,7 @@ async fn serve(
     effects: mpsc::Receiver<Effect>,
     work: Work,
 ) -> Result<Served, Fault> {
+    node.blocking(|node| node.seen.recall(node)).await.map_err(|error| faults::unreadable(&error))?;
     begin(node).await?;
     node.blocking(Node::reload_directory).await.map_err(|error| faults::unreadable(&error))?;
     let dispatch = tokio::spawn(node::dispatch(Arc::clone(node), effects));

@@ -7,9 +7,10 @@ use ncp_api::release::{Approve, Reject};
 use ncp_api::timeline::{EvidenceState, Step};
 use ncp_protocol::approval::Decision;
 use ncp_protocol::codes::Kind;
+use ncp_protocol::ids::Reference;
 
 use crate::party::id;
-use crate::world::{DRAFTER, RELEASER, SECOND_RELEASER, SUPERVISOR, World, code, request, soon};
+use crate::world::{DRAFTER, RELEASER, SECOND_RELEASER, SUPERVISOR, World, code, fresh, request, soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_officer_releases_and_the_timeline_proves_it() {
@@ -30,6 +31,39 @@ async fn another_officer_releases_and_the_timeline_proves_it() {
     world.start().await;
     let again = soon(world.client(DRAFTER).message(&name)).await.unwrap();
     assert_eq!((again.state, again.subject.as_deref()), (MessageState::Queued, Some("Grey van")));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nearly_full_disk_takes_no_draft_and_no_release_and_lets_all_else_be() {
+    let mut world = World::serving().await;
+    let node = world.node();
+    let draft = world.draft(&request("Grey van")).await;
+    // More room is asked for than any disk of a test has.
+    let mut settings = (*node.settings()).clone();
+    settings.limits.free_min_bytes = 1 << 60;
+    node.settings.store(settings.into());
+    let refused = soon(world.client(DRAFTER).create(&request("Green van"), &fresh())).await;
+    assert_eq!(code(refused), ErrorCode::DiskFull);
+    assert_eq!(code(world.approve(RELEASER, &draft).await), ErrorCode::DiskFull);
+    let name = MessageName::from(draft.reference);
+    let shown = soon(world.client(RELEASER).release(&name)).await.unwrap();
+    let signature = shown.statement(Decision::Reject).sign(&world.officers[&RELEASER]);
+    let reject = Reject { code: shown.code, signature, reason: "not now".to_owned() };
+    soon(world.client(RELEASER).reject(&name, &reject)).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_no_key_does_not_learn_what_there_is() {
+    let mut world = World::serving().await;
+    let draft = world.draft(&request("Grey van")).await;
+    let unknown = MessageName::from(Reference::new(draft.reference.originator, 2026, 999_999).unwrap());
+    for name in [MessageName::from(draft.reference), unknown] {
+        let shown = soon(world.client(RELEASER).release(&MessageName::from(draft.reference))).await.unwrap();
+        let approval = world.approval(RELEASER, &shown);
+        assert_eq!(code(soon(world.nobody().approve(&name, &approval)).await), ErrorCode::OfficerSignatureMissing);
+    }
     world.stop().await;
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use ncp_api::release::{HoldScope, NewHold};
 use ncp_api::{ErrorCode, Exit};
 use ncp_node::config::Config;
 use ncp_protocol::root::NetworkClass;
 use ncp_store::keyfiles::{self, KeyUse};
 
-use crate::world::World;
+use crate::world::{SUPERVISOR, World, code, soon};
 
 /// Every file with its mode and bytes.
 fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
@@ -176,4 +177,25 @@ fn the_binary_checks_a_configuration_and_changes_nothing() {
     let (exit, errors) = daemon(&["--config".as_ref(), file.as_os_str()]);
     assert_eq!((exit, errors.contains("NCP-E1104")), (Some(78), true), "{errors}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_acted_on_is_not_played_again_after_a_restart() {
+    let mut world = World::serving().await;
+    let client = world.repeating_client(SUPERVISOR);
+    soon(client.set_hold(&NewHold { scope: HoldScope::All })).await.unwrap();
+    assert_eq!(
+        code(soon(client.set_hold(&NewHold { scope: HoldScope::All })).await),
+        ErrorCode::OfficerRequestReplayed
+    );
+    soon(world.client(SUPERVISOR).lift_hold(&HoldScope::All)).await.unwrap();
+    world.stop().await;
+    world.start().await;
+    // Signed ahead of the clock, so that it looks younger than this run.
+    assert_eq!(
+        code(soon(client.set_hold(&NewHold { scope: HoldScope::All })).await),
+        ErrorCode::OfficerRequestReplayed
+    );
+    assert!(soon(world.client(SUPERVISOR).holds()).await.unwrap().holds.is_empty());
+    world.stop().await;
 }

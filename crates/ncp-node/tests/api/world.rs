@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding as _};
@@ -203,6 +203,20 @@ impl World {
                 time: ncp_node::clock::now(),
                 idempotency_key: ncp_protocol::ids::hex(&ncp_node::clock::random::<16>()),
             },
+        })
+    }
+
+    /// A client that signs one and the same request again and again, half a window ahead of the clock.
+    pub(crate) fn repeating_client(&self, officer: u16) -> Client {
+        static ONCE: OnceLock<Fresh> = OnceLock::new();
+        let ahead = || Fresh { time: ncp_node::clock::now().plus_millis(60_000), idempotency_key: fresh() };
+        ONCE.get_or_init(ahead);
+        Client::new(self.socket()).with_officer(OfficerIdentity {
+            network: self.trust.network,
+            participant: id("XA"),
+            officer: OfficerNumber(officer),
+            key: self.officers[&officer].clone(),
+            fresh: || ONCE.get().unwrap().clone(),
         })
     }
 
