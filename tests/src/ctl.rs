@@ -1,6 +1,6 @@
 //! `ncpctl` as a process: words in, exit code and streams out.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -14,6 +14,8 @@ pub struct Ctl {
     program: Option<PathBuf>,
     words: Vec<OsString>,
     folder: Option<PathBuf>,
+    terminal: bool,
+    environment: Vec<(&'static str, OsString)>,
 }
 
 /// What came of it.
@@ -57,6 +59,20 @@ impl Ctl {
         self
     }
 
+    /// The same with further variables in its environment.
+    #[must_use]
+    pub fn env(mut self, environment: &[(&'static str, OsString)]) -> Self {
+        self.environment.extend_from_slice(environment);
+        self
+    }
+
+    /// The same on a terminal: what is shown there, on either stream, becomes its output (script(1)).
+    #[must_use]
+    pub fn on_terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
     /// The same with another file of the program.
     #[must_use]
     pub fn program(mut self, program: &Path) -> Self {
@@ -71,11 +87,15 @@ impl Ctl {
     #[must_use]
     pub fn run(&self) -> Ran {
         let program = self.program.clone().unwrap_or_else(|| Program::Ctl.path());
-        let mut command = Command::new(program);
-        command.args(&self.words).stdin(Stdio::null());
+        let mut command = if self.terminal { terminal(&program, &self.words) } else { Command::new(program) };
+        if !self.terminal {
+            command.args(&self.words);
+        }
+        command.stdin(Stdio::null());
         for variable in ["NCPCTL_NODE", "NCPCTL_OFFICER_KEY", "NCPCTL_PASSPHRASE_FILE", "RUST_BACKTRACE"] {
             command.env_remove(variable);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
@@ -105,6 +125,16 @@ impl Ctl {
     pub fn json(&self) -> Value {
         self.clone().with("--json").ok().json()
     }
+}
+
+/// `script`, with a command line for the shell.
+fn terminal(program: &Path, words: &[OsString]) -> Command {
+    let quoted = |word: &OsStr| format!("'{}'", word.to_str().expect("words are UTF-8").replace('\'', r"'\''"));
+    let line: Vec<String> =
+        std::iter::once(program.as_os_str()).chain(words.iter().map(OsString::as_os_str)).map(quoted).collect();
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--flush", "--command", &line.join(" "), "/dev/null"]).env("TERM", "xterm");
+    command
 }
 
 impl Ran {

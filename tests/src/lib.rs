@@ -11,6 +11,7 @@ pub mod binaries;
 pub mod craft;
 pub mod ctl;
 pub mod folder;
+pub mod greedy;
 pub mod impostor;
 pub mod material;
 pub mod messages;
@@ -21,9 +22,12 @@ pub mod process;
 pub mod receipts;
 pub mod relay;
 pub mod shared;
+pub mod shim;
 pub mod supervisor;
+pub mod wire;
 
 use core::time::Duration;
+use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ncp_protocol::ids::{ParticipantId, UnixMillis};
@@ -39,6 +43,12 @@ pub const PATIENCE: Duration = Duration::from_secs(40);
 pub fn now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
     UnixMillis(u64::try_from(since.as_millis()).expect("the clock is before the year 584 million"))
+}
+
+/// Says something that is no outcome of a test: figures, or what did not run and why.
+pub fn tell(text: &str) {
+    // Nobody to tell if standard error is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Random bytes.

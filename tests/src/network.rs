@@ -11,6 +11,7 @@ use crate::ctl::{Ctl, text};
 use crate::node::{Node, NodeFiles};
 use crate::random;
 use crate::relay::Relay;
+use crate::wire::Wire;
 
 /// Release rules of every node: requests and answers take a second officer, drills a second and a third, the rest none.
 pub const RULES: &str = r#"
@@ -47,19 +48,35 @@ pub const PUPPET_AGE: Duration = Duration::from_secs(60 * 60);
 pub struct Plan {
     running: Vec<&'static str>,
     puppets: Vec<&'static str>,
+    wires: Wires,
+}
+
+/// How participants reach the hub.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Wires {
+    #[default]
+    None,
+    OneEach,
 }
 
 impl Plan {
     /// A network of these nodes, all running.
     #[must_use]
     pub fn of(nodes: &[&'static str]) -> Self {
-        Self { running: nodes.to_vec(), puppets: Vec::new() }
+        Self { running: nodes.to_vec(), ..Self::default() }
     }
 
     /// The same with participants that are admitted and pinned but whose daemons do not run: a test speaks for them.
     #[must_use]
     pub fn and_puppets(mut self, participants: &[&'static str]) -> Self {
         self.puppets = participants.to_vec();
+        self
+    }
+
+    /// The same with a [`Wire`] between each participant and the hub.
+    #[must_use]
+    pub fn over_wires(mut self) -> Self {
+        self.wires = Wires::OneEach;
         self
     }
 
@@ -80,6 +97,7 @@ pub struct Network {
     // Daemons end before their folder goes: fields are dropped in this order.
     relay: Relay,
     nodes: BTreeMap<&'static str, Node>,
+    wires: BTreeMap<&'static str, Wire>,
     folder: TempDir,
 }
 
@@ -88,17 +106,20 @@ impl Network {
         let folder = crate::folder::fresh();
         let relay = Relay::init(&folder.path().join("hub"), free_address());
         relay.start();
-        let mut nodes = BTreeMap::new();
+        let (mut nodes, mut wires) = (BTreeMap::new(), BTreeMap::new());
         let ages = [(&plan.running, Duration::ZERO), (&plan.puppets, PUPPET_AGE)];
         for (name, age) in ages.into_iter().flat_map(|(names, age)| names.iter().map(move |name| (name, age))) {
-            let files = NodeFiles::make(folder.path(), name, &relay, age);
+            let wire = (plan.wires == Wires::OneEach).then(|| Wire::to(relay.address()));
+            let hub = wire.as_ref().map_or(relay.address(), Wire::address);
+            wires.extend(wire.map(|wire| (*name, wire)));
+            let files = NodeFiles::make(folder.path(), name, (&relay, hub), age);
             files.join(&relay);
             nodes.insert(*name, Node::new(files));
         }
         for name in &plan.running {
             nodes.get(name).expect("it was made").start();
         }
-        Self { relay, nodes, folder }
+        Self { relay, nodes, wires, folder }
     }
 
     /// Every running node pins all others, once it has heard of them.
@@ -127,6 +148,15 @@ impl Network {
     #[must_use]
     pub fn node(&self, name: &str) -> &Node {
         self.nodes.get(name).unwrap_or_else(|| panic!("{name} is not part of this network"))
+    }
+
+    /// The wire between a participant and the hub.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn wire(&self, name: &str) -> &Wire {
+        self.wires.get(name).unwrap_or_else(|| panic!("{name} has no wire in this network"))
     }
 
     /// The folder that holds all of it.

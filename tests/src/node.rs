@@ -1,6 +1,8 @@
 //! A participant of a test: folder, officers, daemon, clients.
 
+use core::net::SocketAddr;
 use core::time::Duration;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,7 @@ use ncp_protocol::directory::SignedEntry;
 use ncp_protocol::ids::{NetworkId, OfficerNumber, ParticipantId, hex};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::root::SignedRoot;
+use rustix::process::Signal;
 
 use crate::binaries::Program;
 use crate::ctl::{Ctl, text};
@@ -49,8 +52,9 @@ pub struct NodeFiles {
 }
 
 impl NodeFiles {
-    /// `keys init` for the participant and its officers, and a configuration. The keys are as old as `age` says.
-    pub(crate) fn make(above: &Path, name: &'static str, relay: &Relay, age: Duration) -> Self {
+    /// `keys init` for the participant and its officers, and a configuration that finds the hub at an address. The keys
+    /// are as old as `age` says.
+    pub(crate) fn make(above: &Path, name: &'static str, (relay, hub): (&Relay, SocketAddr), age: Duration) -> Self {
         let folder = above.join(name.to_ascii_lowercase());
         fs::create_dir(&folder).expect("a folder can be made");
         let init = Ctl::new("keys init")
@@ -82,7 +86,7 @@ impl NodeFiles {
              services = [\"border-police\", \"customs\"]\n\n{sections}{RULES}",
             files.data(),
             files.socket(),
-            relay.address(),
+            hub,
         );
         fs::write(files.config(), config).expect("the configuration can be written");
         files
@@ -173,7 +177,15 @@ impl Node {
     /// # Panics
     /// If it does not become ready.
     pub fn start(&self) {
-        let started = Daemon::start(Program::Node, &self.config());
+        self.start_with(&[]);
+    }
+
+    /// The same with further variables in its environment.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    pub fn start_with(&self, environment: &[(&str, OsString)]) {
+        let started = Daemon::start_with(Program::Node, &self.config(), environment);
         let name = self.name();
         let daemon = started.unwrap_or_else(|ended| panic!("node {name} ended with {}:\n{}", ended.status, ended.log));
         *self.daemon() = Some(daemon);
@@ -218,6 +230,14 @@ impl Node {
         daemon.expect("the node runs").ended()
     }
 
+    /// Sends the daemon a signal.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn signal(&self, signal: Signal) {
+        self.daemon().as_ref().expect("the node runs").signal(signal);
+    }
+
     /// Whether the daemon was started and not stopped.
     #[must_use]
     pub fn runs(&self) -> bool {
@@ -231,6 +251,33 @@ impl Node {
     #[must_use]
     pub fn log(&self) -> Log {
         self.daemon().as_ref().expect("the node runs").log().clone()
+    }
+
+    /// Most memory that the daemon of this run had resident so far, in KiB.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn peak_kib(&self) -> u64 {
+        self.daemon().as_ref().expect("the node runs").peak_kib()
+    }
+
+    /// Memory that the daemon has resident now, in KiB.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        self.daemon().as_ref().expect("the node runs").resident_kib()
+    }
+
+    /// The daemon's process id.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.daemon().as_ref().expect("the node runs").pid()
     }
 
     /// The participant's id, as text.

@@ -123,13 +123,24 @@ impl Daemon {
     /// # Panics
     /// If it cannot be started or does neither in time.
     pub fn start(program: Program, config: &Path) -> Result<Self, Ended> {
+        Self::start_with(program, config, &[])
+    }
+
+    /// The same with further variables in its environment.
+    ///
+    /// # Errors
+    /// How it ended, if it did not become ready.
+    ///
+    /// # Panics
+    /// If it cannot be started or does neither in time.
+    pub fn start_with(program: Program, config: &Path, environment: &[(&str, OsString)]) -> Result<Self, Ended> {
         // A path of its own for each start: the last word about an earlier daemon must not be taken for this one's.
         static STARTS: AtomicU32 = AtomicU32::new(0);
         need_little_room(config);
         let notify = config.with_extension(format!("ready{}", STARTS.fetch_add(1, Ordering::Relaxed)));
         let socket = UnixDatagram::bind(&notify).expect("the folder takes a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let daemon = Self::spawn(program, config, notify.clone(), &[]);
+        let daemon = Self::spawn(program, config, notify.clone(), environment);
         let ready = daemon.told_ready(&socket);
         let _ = std::fs::remove_file(&notify);
         if ready { Ok(daemon) } else { Err(daemon.ended()) }
@@ -192,6 +203,24 @@ impl Daemon {
         u32::try_from(self.pid.as_raw_nonzero().get()).expect("process ids are positive")
     }
 
+    /// Most memory that it had resident so far, in KiB, from the kernel (proc_pid_status(5)).
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn peak_kib(&self) -> u64 {
+        memory_kib(self.pid(), "VmHWM:")
+    }
+
+    /// Memory that it has resident now, in KiB.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        memory_kib(self.pid(), "VmRSS:")
+    }
+
     /// Whether it still runs.
     #[must_use]
     pub fn runs(&self) -> bool {
@@ -240,6 +269,12 @@ impl Daemon {
             let _ = kill_process(self.pid, signal);
         }
     }
+}
+
+fn memory_kib(pid: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the daemon runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the kernel says it");
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
 }
 
 impl Drop for Daemon {

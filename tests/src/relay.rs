@@ -1,5 +1,6 @@
 //! The hub of a test: its operator's folder and its daemon.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,7 +38,15 @@ impl Relay {
     /// # Panics
     /// If it does not become ready.
     pub fn start(&self) {
-        let started = Daemon::start(Program::Relay, &self.config());
+        self.start_with(&[]);
+    }
+
+    /// The same with further variables in its environment.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    pub fn start_with(&self, environment: &[(&str, OsString)]) {
+        let started = Daemon::start_with(Program::Relay, &self.config(), environment);
         let daemon = started.unwrap_or_else(|ended| panic!("the relay ended with {}:\n{}", ended.status, ended.log));
         *self.daemon() = Some(daemon);
     }
@@ -118,6 +127,24 @@ impl Relay {
     #[must_use]
     pub fn log(&self) -> Log {
         self.daemon().as_ref().expect("the relay runs").log().clone()
+    }
+
+    /// Most memory that the daemon of this run had resident so far, in KiB.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn peak_kib(&self) -> u64 {
+        self.daemon().as_ref().expect("the relay runs").peak_kib()
+    }
+
+    /// Memory that the daemon has resident now, in KiB.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        self.daemon().as_ref().expect("the relay runs").resident_kib()
     }
 
     /// The daemon's process id.

@@ -5,12 +5,11 @@ use core::time::Duration;
 use std::ffi::OsString;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use rustix::process::Signal;
 
 use crate::PATIENCE;
-use crate::binaries::{Program, top};
+use crate::binaries::Program;
 use crate::process::{Daemon, Ended};
 
 /// What one datagram says, line by line.
@@ -99,8 +98,7 @@ impl Supervised {
     }
 }
 
-/// A library that makes every sync of a program wait as long as a file exists: a disk that hangs. Built with the C compiler
-/// that the project needs anyway.
+/// A library that makes every sync of a program wait as long as a file exists: a disk that hangs.
 #[derive(Debug)]
 pub struct HangingDisk {
     library: PathBuf,
@@ -114,15 +112,7 @@ impl HangingDisk {
     /// If it cannot be built.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        let library = folder.join("hang.so");
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(&library)
-            .arg(top().join("tests/shims/hang.c"))
-            .output()
-            .expect("a C compiler");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        Self { library, file: folder.join("hang") }
+        Self { library: crate::shim::build(folder, "hang"), file: folder.join("hang") }
     }
 
     /// What puts it into a program.

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod blobs;
+pub mod bodies_out;
 pub mod checks;
 pub mod clock;
 pub mod compose;

@@ -88,6 +88,8 @@ pub struct Node {
     pub ballast: watch::Sender<Ballast>,
     /// The data folder.
     pub disk: RealDisk,
+    /// How far large bodies are on their way to the hub.
+    pub bodies_out: crate::bodies_out::BodiesOut,
     /// Held while the directory is read anew.
     pub reloading: Mutex<()>,
     /// Whether `public` holds an entry in this participant's name that it did not sign; the link says.

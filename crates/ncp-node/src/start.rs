@@ -104,6 +104,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         clock_believed: watch::Sender::new(true),
         ballast: watch::Sender::new(ballast),
         disk,
+        bodies_out: crate::bodies_out::BodiesOut::default(),
         reloading: std::sync::Mutex::default(),
         foreign_entry: core::sync::atomic::AtomicBool::new(false),
         stopping: CancellationToken::new(),

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 
 use self::rows::{Look, is_credible, is_held, look, open_body, pending_recalls};
 pub(crate) use self::rows::{read_queue, sealed_key_changed};
+use crate::bodies_out::Sent;
 use crate::clock;
 use crate::core::command::Ask;
 use crate::core::tables::ENVELOPE;
@@ -243,6 +244,7 @@ impl Outbox {
     fn end_flows(&mut self, message: MessageId) {
         if !self.in_flight.keys().any(|key| key.message == message) {
             self.flows.retain(|flow| flow.name.message != message);
+            self.desk.node.bodies_out.end(message);
         }
     }
 
@@ -353,7 +355,9 @@ impl Outbox {
         while let Some(place) = self.next_flow(&stopped) {
             let Some(flow) = self.flows.get(place) else { return Ok(None) };
             let (body, index, name) = (flow.body.clone(), flow.next, flow.name);
-            let length = sealed_range(index, body.len()).map_or(0, |range| range.end - range.start);
+            let total = body.len();
+            let (length, reached) =
+                sealed_range(index, total).map_or((0, total), |range| (range.end - range.start, range.end));
             if self.credit.left().bytes < length {
                 return Ok(None);
             }
@@ -369,8 +373,9 @@ impl Outbox {
                 Chunk::Next(bytes) => {
                     let spend = self.credit.spend(Amount { envelopes: 0, bytes: length });
                     debug_assert_eq!(spend, Spend::Spent, "there is credit for the chunk");
-                    self.advance(place);
                     let BodyName { originator, message, .. } = name;
+                    self.desk.node.bodies_out.note(message, Sent { bytes: reached, total });
+                    self.advance(place);
                     return Ok(Some(BodyChunk { originator, message, index, bytes }.into()));
                 }
             }

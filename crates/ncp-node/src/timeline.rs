@@ -10,6 +10,7 @@ use ncp_api::message::Direction;
 use ncp_api::timeline::{EvidenceState, Step, Timeline, TimelineEntry};
 use ncp_protocol::ids::{ParticipantId, UnixMillis};
 
+use crate::bodies_out;
 use crate::clock;
 use crate::core::tables::{ENVELOPE, EnvelopeStage, IN, InRow, MessageKey, OUT, OutRow};
 use crate::faults::Failed;
@@ -76,6 +77,7 @@ fn of_sent(
     let draft = &row.draft;
     let view = node.reader().view();
     let (mut refusals, mut notes) = (Vec::new(), Vec::new());
+    notes.extend(node.bodies_out.of(draft.message).map(bodies_out::Sent::words));
     let mut delivered = true;
     for recipient in &draft.recipients {
         let envelope = ENVELOPE.row(&view, &(draft.message, *recipient))?;

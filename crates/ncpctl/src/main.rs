@@ -18,6 +18,7 @@ mod message;
 mod officer_key;
 mod output;
 mod program;
+mod progress;
 mod prompt;
 mod style;
 mod table;

@@ -57,17 +57,10 @@ async fn check(bytes: &[u8], code: RejectCode, words: &[&str]) {
 
 #[tokio::test]
 async fn a_claim_of_four_gibibytes_is_cut_off_before_anything_is_allocated() {
-    let before = resident_kib(&network().await.0);
+    let before = network().await.0.relay().resident_kib();
     check(&[0xff; 5], RejectCode::FrameTooLong, &["WARN", "claimed a frame of 4294967295 bytes"]).await;
-    let after = resident_kib(&network().await.0);
+    let after = network().await.0.relay().resident_kib();
     assert!(after < before + (64 << 10), "{before} KiB before, {after} KiB after");
-}
-
-/// Resident memory of the relay, from the kernel.
-fn resident_kib(network: &Network) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", network.relay().pid())).expect("the relay runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says it");
-    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
 }
 
 #[tokio::test]

@@ -106,6 +106,7 @@ impl Desk {
     /// The link has ended.
     pub(super) fn disconnect_outbox(&self) {
         *self.outbox() = None;
+        self.node.bodies_out.clear();
     }
 
     fn outbox(&self) -> MutexGuard<'_, Option<mpsc::UnboundedSender<Note>>> {

@@ -17,6 +17,7 @@ use super::show::{Acknowledged, open};
 use crate::context::Context;
 use crate::error::{Error, file};
 use crate::output::Report;
+use crate::progress;
 use crate::style::{Tone, bytes};
 use crate::table::plain_record;
 
@@ -75,7 +76,7 @@ impl Save {
         check_targets(&self.to, &parts)?;
         let mut files = Vec::new();
         for part in parts {
-            files.push(fetch(&client, &self.name, &self.to, part).await?);
+            files.push(fetch(context, &client, &self.name, &self.to, part).await?);
         }
         report(context, &view, self.to, files)
     }
@@ -110,13 +111,22 @@ fn check_targets(folder: &Path, parts: &[&PartView]) -> Result<(), Error> {
     Ok(())
 }
 
-async fn fetch(client: &Client, name: &MessageName, folder: &Path, part: &PartView) -> Result<SavedFile, Error> {
+async fn fetch(
+    context: &Context,
+    client: &Client,
+    name: &MessageName,
+    folder: &Path,
+    part: &PartView,
+) -> Result<SavedFile, Error> {
     let target = folder.join(&part.name);
     // Made anew or not at all: a link that somebody puts there meanwhile is not followed.
     let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target);
     let made = made.map_err(|error| file(&target, &error))?;
     let mut out = tokio::fs::File::from_std(made);
-    let fetched = client.download(&path::message_part(name, part.number), &mut out, |_| ()).await;
+    let bar = progress::bar(context, part.length);
+    let path = path::message_part(name, part.number);
+    let fetched = client.download(&path, &mut out, |progress| bar.set_position(progress.done)).await;
+    bar.finish_and_clear();
     let checked = fetched.and_then(|digest| {
         if digest == part.sha256 {
             Ok(digest)

@@ -1,18 +1,14 @@
-//! Attachments: names, uploads, progress.
+//! Attachments: names and uploads.
 
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use ncp_api::attachment::{check_name, media_type_of};
 use ncp_api::message::Attachment;
 use ncp_api::{Client, ErrorCode};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::output::Verbosity;
-
-/// Smaller files are there before a bar could be read.
-const BAR_FROM: u64 = 4 << 20;
+use crate::progress;
 
 /// A file that was uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,26 +38,14 @@ pub(crate) async fn upload_all(context: &Context, client: &Client, typed: &[Stri
 }
 
 async fn upload(context: &Context, client: &Client, name: String, path: &Path) -> Result<Attached, Error> {
-    let bar = bar(context, path);
+    // A file that is missing has no length; the upload says so.
+    let bar = progress::bar(context, std::fs::metadata(path).map_or(0, |file| file.len()));
     let created = client.upload(path, |progress| bar.set_position(progress.done)).await;
     bar.finish_and_clear();
     let created = created?;
     context.output.detail(&format!("uploaded {name} as {}", created.id));
     let attachment = Attachment { media_type: media_type_of(&name).to_owned(), name, blob: created.id };
     Ok(Attached { attachment, length: created.length })
-}
-
-/// A bar for a large file; indicatif draws it on a terminal only.
-fn bar(context: &Context, path: &Path) -> ProgressBar {
-    let length = std::fs::metadata(path).map_or(0, |file| file.len());
-    if length < BAR_FROM || context.output.verbosity == Verbosity::Quiet {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes}, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// Name and path of `[NAME=]PATH`. What stands before `=` is a name unless it contains a slash.

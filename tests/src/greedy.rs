@@ -1,0 +1,186 @@
+//! Peers that take more of the hub than their share, each in its own way: a crowd that connects and says nothing, a flood
+//! of envelopes, a reader that hardly reads.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ncp_protocol::event::EvidenceKind;
+use ncp_protocol::evidence::unverified_claim;
+use ncp_protocol::frame::{BodyChunk, BodyWanted, Credit, Deliver, Frame, Refused, Submit};
+use ncp_protocol::ids::MessageId;
+use ncp_protocol::keys::SigningKey;
+use ncp_protocol::reject::RejectCode;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpSocket;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use crate::craft::{Crafted, Letter};
+use crate::material::Material;
+use crate::peer::Peer;
+use crate::random;
+use crate::wire::Wire;
+
+/// Bytes a second of one who hardly reads.
+pub const TRICKLE: u32 = 500;
+/// How often one of a crowd comes at most, when it was sent away.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Envelopes that a flood has in flight: half of what the hub grants, as grants come in pieces.
+const IN_FLIGHT: usize = 128;
+
+/// Connections from as many addresses of this machine that say nothing. One that the hub ends comes again. All end when it is
+/// dropped.
+#[derive(Debug)]
+pub struct Crowd {
+    standing: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Crowd {
+    /// So many, towards the hub.
+    #[must_use]
+    pub fn gather(count: u16, hub: SocketAddr) -> Self {
+        let (standing, ended): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
+        let mut tasks = JoinSet::new();
+        for number in 0..count {
+            let (standing, ended) = (Arc::clone(&standing), Arc::clone(&ended));
+            tasks.spawn(async move {
+                let mut comes = tokio::time::interval(AGAIN);
+                comes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    comes.tick().await;
+                    say_nothing(number, hub, &standing).await;
+                    ended.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        Self { standing, ended, _tasks: tasks }
+    }
+
+    /// How many connections stand now, as far as this side knows.
+    #[must_use]
+    pub fn standing(&self) -> usize {
+        self.standing.load(Ordering::Relaxed)
+    }
+
+    /// How many the hub has ended or refused so far.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.ended.load(Ordering::Relaxed)
+    }
+}
+
+async fn say_nothing(number: u16, hub: SocketAddr, standing: &AtomicUsize) {
+    let [high, low] = number.to_be_bytes();
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 200, high, low], 0))).expect("an address of this machine");
+    let Ok(mut stream) = socket.connect(hub).await else { return };
+    standing.fetch_add(1, Ordering::Relaxed);
+    // The end of the connection, however it comes.
+    let _ = stream.read(&mut [0]).await;
+    standing.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// What became of what a flood sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Envelopes with R1.
+    pub accepted: u64,
+    /// Refused ones, by code.
+    pub refused: BTreeMap<RejectCode, u64>,
+}
+
+/// A participant that submits envelopes as fast as the hub grants credit. Each is signed and has an id of its own; what is
+/// inside is always the same, which the hub cannot know.
+#[derive(Debug)]
+pub struct Flood {
+    peer: Peer,
+    model: Crafted,
+    signing: SigningKey,
+    in_flight: usize,
+    /// What became of it.
+    pub tally: Tally,
+}
+
+impl Flood {
+    /// Begins one from a participant to another.
+    pub async fn begin(from: &Material, to: &Material) -> Self {
+        let model = Letter::new(from, to.entry(), b"one of very many").seal();
+        let peer = Peer::connect(from).await;
+        Self { peer, model, signing: from.signing.clone(), in_flight: 0, tally: Tally::default() }
+    }
+
+    /// Sends so many envelopes and waits for the last answer.
+    ///
+    /// # Panics
+    /// If the hub ends the link.
+    pub async fn send(&mut self, count: u64) {
+        for _ in 0..count {
+            while self.in_flight >= IN_FLIGHT {
+                self.answer().await;
+            }
+            let message = MessageId::from_random(random());
+            let next = self.model.with_header(&self.signing, |header| header.message = message);
+            self.peer.send(Submit { envelope: next.envelope }).await;
+            self.in_flight += 1;
+        }
+        while self.in_flight > 0 {
+            self.answer().await;
+        }
+    }
+
+    async fn answer(&mut self) {
+        match self.peer.next().await {
+            Ok(Frame::BodyWanted(BodyWanted { originator, message, .. })) => {
+                for (index, bytes) in (0..).zip(self.model.chunks.clone()) {
+                    self.peer.send(BodyChunk { originator, message, index, bytes }).await;
+                }
+            }
+            Ok(Frame::Receipts(receipts)) => {
+                let accepts =
+                    |proof| unverified_claim(proof).is_ok_and(|claim| claim.kind == EvidenceKind::RelayAcceptance);
+                let accepted = receipts.proofs.iter().filter(|proof| accepts(*proof)).count();
+                self.in_flight = self.in_flight.saturating_sub(accepted);
+                self.tally.accepted += accepted as u64;
+            }
+            Ok(Frame::Refused(Refused { code, .. })) => {
+                self.in_flight = self.in_flight.saturating_sub(1);
+                *self.tally.refused.entry(code).or_default() += 1;
+            }
+            Ok(_) => {}
+            Err(end) => panic!("the flood was cut off: {end:?}"),
+        }
+    }
+}
+
+/// A participant that asks for all its mail and takes [`TRICKLE`] bytes a second, until it is dropped.
+#[derive(Debug)]
+pub struct Trickle {
+    _wire: Wire,
+    _tasks: JoinSet<()>,
+}
+
+impl Trickle {
+    /// Begins one.
+    pub async fn begin(material: &Material) -> Self {
+        let wire = Wire::to(material.hub);
+        let mut peer = Peer::connect(&Material { hub: wire.address(), ..material.clone() }).await;
+        wire.slow(TRICKLE);
+        peer.send(Credit { envelopes: 1_000, bytes: 64 << 20 }).await;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            while let Ok(frame) = peer.next().await {
+                if let Frame::Deliver(Deliver { envelope, .. }) = frame {
+                    let header = envelope.unverified_header().expect("the hub read it");
+                    let (originator, message, root) = (header.originator, header.message, header.ciphertext_root);
+                    peer.send(BodyWanted { originator, message, root, from_chunk: 0 }).await;
+                }
+            }
+        });
+        Self { _wire: wire, _tasks: tasks }
+    }
+}
