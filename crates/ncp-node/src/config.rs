@@ -13,6 +13,7 @@ mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_policy::Rules;
@@ -82,6 +83,8 @@ pub struct Limits {
     pub free_min_bytes: u64,
     /// Room that is held for journal and evidence on a full disk, in bytes; 0 for none.
     pub ballast_bytes: u64,
+    /// How long the hub may be silent, or take nothing, before the link is given up and made anew.
+    pub idle_timeout: Duration,
 }
 
 impl Config {

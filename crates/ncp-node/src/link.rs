@@ -28,7 +28,6 @@ use ncp_transport::backoff::Reconnect;
 use ncp_transport::dial::{Dialler, Route};
 use ncp_transport::frame::IdleLimit;
 use ncp_transport::identity::PinLookup;
-use ncp_transport::limits::IDLE_TIMEOUT;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
@@ -88,7 +87,7 @@ fn dialler(node: &Arc<Node>) -> Dialler {
     let route = Route { targets: settings.hub_addresses.clone(), proxy: settings.proxy.clone(), reach };
     let pinning = Arc::clone(node);
     let pins: PinLookup = Arc::new(move |participant: ParticipantId| pinning.directory.load().tls_pins(participant));
-    Dialler::new(route, node.keys.tls.clone(), pins, IdleLimit::fixed(IDLE_TIMEOUT))
+    Dialler::new(route, node.keys.tls.clone(), pins, IdleLimit::fixed(settings.limits.idle_timeout))
 }
 
 /// Why and how a connection ended, or did not begin.

@@ -91,6 +91,7 @@ fn changed(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("blobs-max-mebibytes", limits.blobs_max_bytes != new.limits.blobs_max_bytes),
         ("ballast-mebibytes", limits.ballast_bytes != new.limits.ballast_bytes),
         ("free-min-mebibytes", limits.free_min_bytes != new.limits.free_min_bytes),
+        ("idle-timeout-seconds", limits.idle_timeout != new.limits.idle_timeout),
     ];
     differing(&differs)
 }

@@ -79,8 +79,10 @@ pub const RECEIPT_FRAMES_AHEAD: u64 = 4;
 pub const RESTRICTED_LINKS_MAX: usize = 2;
 /// How long a peer may take to say hello.
 pub const HELLO_TIMEOUT: Duration = Duration::from_millis(HELLO_TIMEOUT_MS);
-/// How often the relay pings a silent peer.
-pub const PING_EVERY: Duration = Duration::from_millis(PING_EVERY_MS);
+/// How often the relay pings a peer at least.
+pub const PING_EVERY_MAX: Duration = Duration::from_millis(PING_EVERY_MS);
+/// How many pings may stay without an answer before a link is closed.
+pub const PINGS_PER_IDLE: u32 = 5;
 /// How often the relay tells a peer its newest checkpoint, at most.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 /// How often the relay looks at a checkpoint that a peer shows on its own account, at most.
@@ -123,4 +125,7 @@ const _: () = assert!(CREDIT_BYTES / BODY_BUCKET_MIN + (CREDIT_ENVELOPES as u64)
 const _: () = assert!(DECISIONS_MAX + RECEIPTS_PER_FRAME_MAX + OFFER_BATCH_MAX < QUEUE_COMMANDS_PER_SOURCE_MAX);
 const _: () =
     assert!(crate::core::meaning::FORGET_PER_EVENT_MAX > 3, "more is forgotten than one event makes to be forgotten");
-const _: () = assert!(PING_EVERY.as_secs() * 4 < IDLE.as_secs(), "pings keep a link from falling silent");
+const _: () = assert!(
+    PING_EVERY_MAX.as_secs() * PINGS_PER_IDLE as u64 <= IDLE.as_secs(),
+    "pings keep a link from falling silent"
+);

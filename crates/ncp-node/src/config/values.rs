@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use base64ct::{Base64, Encoding as _};
 use ncp_api::SOCKET_PATH_MAX;
@@ -12,6 +13,7 @@ use ncp_protocol::codes::{Code, Handling, Kind};
 use ncp_protocol::ids::{OfficerNumber, ParticipantId};
 use ncp_protocol::keys::VerifyingKey;
 use ncp_protocol::limits::{LIFETIME_DAYS, LIFETIME_DEFAULT_DAYS};
+use ncp_transport::limits::IDLE_TIMEOUT;
 
 use super::reader::{Item, Section};
 use super::{API_SOCKET, Config, DATA_DIR, Limits, LogFormat, Settings};
@@ -229,6 +231,7 @@ fn limits(root: &Section<'_>) -> Option<Limits> {
     let blobs_max = number("blobs-max-mebibytes", BLOBS_MAX_MIB, 1..=1 << 20);
     let free_min = number("free-min-mebibytes", FREE_MIN_MIB, 16..=1 << 20);
     let ballast = number("ballast-mebibytes", BALLAST_MIB, 0..=4_096);
+    let idle_timeout = number("idle-timeout-seconds", IDLE_TIMEOUT.as_secs(), 10..=3_600);
     let (blob_max, blobs_max) = (blob_max?, blobs_max?);
     if let Some(item) = root.item("blobs-max-mebibytes").filter(|_| blobs_max < blob_max) {
         item.conflicts("blob-max-mebibytes, which is larger");
@@ -239,6 +242,7 @@ fn limits(root: &Section<'_>) -> Option<Limits> {
         blobs_max_bytes: blobs_max * MIB,
         free_min_bytes: free_min? * MIB,
         ballast_bytes: ballast? * MIB,
+        idle_timeout: Duration::from_secs(idle_timeout?),
     })
 }
 

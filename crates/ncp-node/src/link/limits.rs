@@ -13,8 +13,10 @@ pub(crate) const BYTES_PER_GRANT: u64 = WINDOW.bytes / 8;
 pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_millis(HELLO_TIMEOUT_MS);
 /// Longest wait for an answer about the directory.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the hub is asked for a sign of life.
-pub(crate) const PING_EVERY: Duration = Duration::from_millis(PING_EVERY_MS);
+/// How often a quiet hub is asked for a sign of life at least.
+const PING_EVERY_MAX: Duration = Duration::from_millis(PING_EVERY_MS);
+/// How many such questions may stay without an answer before the link is given up.
+const PINGS_PER_IDLE: u32 = 5;
 /// How often the directory is asked for, whether the hub told of news or not.
 pub(crate) const REFRESH_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Shortest pause between two looks at the directory that somebody missing a key asked for.
@@ -54,6 +56,11 @@ pub(crate) const UNJUDGED_MAX: usize = 256;
 pub(crate) const CHUNK_PATIENCE: Duration = Duration::from_secs(300);
 /// Bytes that bodies on their way in may come to.
 pub(crate) const INCOMING_MAX: u64 = 16 << 30;
+
+/// How often the hub is asked for a sign of life, where it may be silent for so long.
+pub(crate) fn ping_every(idle_timeout: Duration) -> Duration {
+    (idle_timeout / PINGS_PER_IDLE).min(PING_EVERY_MAX)
+}
 
 const _: () = assert!(BYTES_PER_GRANT >= CHUNK_SEALED as u64, "a grant lets at least one chunk through");
 const _: () = assert!(WINDOW.bytes >= 8 * CHUNK_SEALED as u64, "several bodies can arrive at once");

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::faults;
-use super::limits::{FRAMES_WAITING_MAX, PING_EVERY};
+use super::limits::FRAMES_WAITING_MAX;
 use crate::submission::{Note, Outbox};
 
 /// Takes frames for the writer. Never waits: what goes through here answers the hub, and a hub that lets more than
@@ -109,6 +109,8 @@ pub(super) struct Writing {
     pub(super) outbox: Option<Outbox>,
     pub(super) holds: tokio::sync::watch::Receiver<u64>,
     pub(super) farewell: Farewell,
+    /// How long the writer may be quiet before it asks for a sign of life.
+    pub(super) ping_every: Duration,
 }
 
 impl Writing {
@@ -158,7 +160,7 @@ impl Writing {
 
     /// Waits for something to do.
     async fn rest(&mut self, quiet_since: &mut Instant) -> Result<(), Fault> {
-        let ping_at = *quiet_since + PING_EVERY;
+        let ping_at = *quiet_since + self.ping_every;
         let again = self.outbox.as_ref().and_then(Outbox::wakes).unwrap_or(ping_at + Duration::from_secs(3_600));
         tokio::select! {
             Some(frame) = self.frames.next() => {

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::desk::Desk;
 use super::faults;
 use super::hello::{Greeting, keep_hub_note};
-use super::limits::{BYE_TIMEOUT, CHECKPOINT_AFTER, RECEIPT_BYTES_WAITING, RECEIPT_FRAMES_WAITING};
+use super::limits::{BYE_TIMEOUT, CHECKPOINT_AFTER, RECEIPT_BYTES_WAITING, RECEIPT_FRAMES_WAITING, ping_every};
 use super::outbound::{Farewell, Outbound, Writing};
 use crate::directory::{Answer, Directory, Line};
 use crate::node::{EnvelopeHint, HubPing};
@@ -68,7 +68,8 @@ pub(super) async fn serve(
     // Before the outbox reads the queue, so that nothing that is sealed meanwhile is missed.
     desk.connect_outbox(note_sender.clone());
     let holds = desk.node.hints.holds.subscribe();
-    let writing = Writing { writer, frames: inbound, notes, outbox, holds, farewell: farewell.clone() };
+    let ping_every = ping_every(desk.node.settings().limits.idle_timeout);
+    let writing = Writing { writer, frames: inbound, notes, outbox, holds, farewell: farewell.clone(), ping_every };
     let mut writing = tokio::spawn(writing.run());
     let mut tasks = JoinSet::new();
     let (answers, line) = Line::new(outbound.clone());

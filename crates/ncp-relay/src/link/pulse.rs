@@ -8,10 +8,11 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Link, TaskEnd};
 use crate::clock;
-use crate::limits::{CHECKPOINT_EVERY, PING_EVERY};
+use crate::limits::{CHECKPOINT_EVERY, PING_EVERY_MAX, PINGS_PER_IDLE};
 
 pub(super) async fn run(link: Arc<Link>) -> TaskEnd {
-    let mut pings = interval(PING_EVERY);
+    // A peer that only listens is to be heard of, however short its silence may be.
+    let mut pings = interval((link.hub.config.idle_timeout / PINGS_PER_IDLE).min(PING_EVERY_MAX));
     let mut looks = interval(CHECKPOINT_EVERY);
     for ticks in [&mut pings, &mut looks] {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
