@@ -8,8 +8,10 @@
 //!
 //! Without a signature root and the daemon's own account are its operator, who reads how the daemon is, and no content.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use ncp_api::officer::{OFFICER_TIME_WINDOW_MS, OfficerHeaders, OfficerHeadersError, OfficerRole, Received};
 use ncp_api::time::Time;
@@ -27,7 +29,7 @@ use crate::history;
 use crate::node::Node;
 
 /// How much earlier than this process a request may have been signed: clocks are read in steps.
-const START_SLACK_MS: u64 = 5;
+const START_SLACK: Duration = Duration::from_millis(5);
 
 /// Whether a request may come twice with one idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,13 +76,21 @@ impl Officer {
 /// Events that one look back in the journal reads.
 const RECALL_EVENTS: u64 = 512;
 
-/// Signed requests that may not come twice.
-#[derive(Debug, Default)]
+/// Signed requests that may not come twice. What is older than this process is taken for seen. Ages count by the monotonic
+/// clock: the wall clock may be put right while the daemon runs.
+#[derive(Debug)]
 pub struct SeenKeys {
+    begun: Instant,
     /// Idempotency keys of this run that are younger than their window.
-    now: Mutex<BTreeMap<(u16, String), UnixMillis>>,
+    keys: Mutex<BTreeMap<(u16, String), (UnixMillis, Instant)>>,
     /// Digests of the requests of earlier runs that could be good still.
     earlier: OnceLock<BTreeSet<Digest>>,
+}
+
+impl Default for SeenKeys {
+    fn default() -> Self {
+        Self { begun: Instant::now(), keys: Mutex::default(), earlier: OnceLock::default() }
+    }
 }
 
 impl SeenKeys {
@@ -114,17 +124,20 @@ impl SeenKeys {
         self.earlier.get().is_some_and(|earlier| earlier.contains(request))
     }
 
-    /// Remembers a key; says when it was seen if it is not new.
-    fn note(&self, officer: OfficerNumber, key: &str, now: UnixMillis) -> Result<(), UnixMillis> {
-        let mut seen = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Remembers the key of a request that was signed at `signed`; says when it was seen if it is not new.
+    fn note(&self, officer: OfficerNumber, key: &str, signed: UnixMillis, now: UnixMillis) -> Result<(), UnixMillis> {
+        if Duration::from_millis(now.millis_since(signed)) > self.begun.elapsed() + START_SLACK {
+            return Err(signed);
+        }
+        let mut seen = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         // A request is good from two minutes before its time to two minutes after it.
-        seen.retain(|_, time| now.millis_since(*time) <= 2 * OFFICER_TIME_WINDOW_MS);
-        match seen.insert((officer.0, key.to_owned()), now) {
-            None => Ok(()),
-            Some(earlier) => {
-                seen.insert((officer.0, key.to_owned()), earlier);
-                Err(earlier)
+        seen.retain(|_, (_, at)| at.elapsed() <= Duration::from_millis(2 * OFFICER_TIME_WINDOW_MS));
+        match seen.entry((officer.0, key.to_owned())) {
+            Entry::Vacant(free) => {
+                free.insert((now, Instant::now()));
+                Ok(())
             }
+            Entry::Occupied(known) => Err(known.get().0),
         }
     }
 }
@@ -210,10 +223,7 @@ fn check_fresh(node: &Node, headers: &OfficerHeaders, repeats: Repeats, now: Uni
     if repeats == Repeats::Answered {
         return Ok(());
     }
-    if headers.time.plus_millis(START_SLACK_MS) < node.started {
-        return Err(replayed(headers.time));
-    }
-    node.seen.note(headers.officer, &headers.idempotency_key, now).map_err(replayed)
+    node.seen.note(headers.officer, &headers.idempotency_key, headers.time, now).map_err(replayed)
 }
 
 /// The signature is not that of the officer it names: is it another officer's, or does it cover something else?
@@ -250,4 +260,32 @@ pub fn officers(view: &impl View) -> Result<Vec<(OfficerNumber, OfficerRow)>, nc
 #[must_use]
 pub fn is_operator(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+    const OFFICER: OfficerNumber = OfficerNumber(7);
+
+    #[test]
+    fn a_key_counts_once_and_what_is_older_than_the_process_never() {
+        let seen = SeenKeys::default();
+        assert_eq!(seen.note(OFFICER, "a", NOW, NOW), Ok(()));
+        assert_eq!(seen.note(OFFICER, "a", NOW, NOW.plus_millis(9)), Err(NOW));
+        assert_eq!(seen.note(OfficerNumber(8), "a", NOW, NOW), Ok(()), "another officer's");
+        assert_eq!(seen.note(OFFICER, "b", NOW, NOW.plus_millis(60_000)), Err(NOW), "signed a minute before the start");
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_put_back_refuses_nobody_and_forgets_nothing() {
+        let seen = SeenKeys::default();
+        assert_eq!(seen.note(OFFICER, "a", NOW, NOW), Ok(()));
+        let put_back = UnixMillis(NOW.0 - 86_400_000);
+        assert_eq!(seen.note(OFFICER, "b", put_back, put_back), Ok(()));
+        let ahead = NOW.plus_millis(86_400_000);
+        assert_eq!(seen.note(OFFICER, "c", ahead, ahead), Ok(()));
+        assert_eq!(seen.note(OFFICER, "a", NOW, NOW), Err(NOW));
+    }
 }

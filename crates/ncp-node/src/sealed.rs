@@ -57,6 +57,7 @@ impl ChunkSink {
     /// Quota or disk.
     pub fn new(node: &Node, message: MessageId, plain: u64) -> Result<Self, Failed> {
         if is_one_chunk(plain) {
+            crate::space::check(node, sealed_length(plain))?;
             return Ok(Self::Record(Vec::new()));
         }
         Self::file(node, message, plain)
