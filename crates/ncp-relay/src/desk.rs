@@ -64,7 +64,7 @@ pub(crate) async fn look_at(link: &Arc<Link>, notes: Vec<String>) -> Result<(), 
     let start = format!("ncp/{}/{}/{}/", link.hub.network.label(), link.peer, LogName::Node);
     let Some(note) = notes.into_iter().find(|note| note.starts_with(&start)) else { return Ok(()) };
     let looking = Arc::clone(link);
-    link.hub.work(move || keep_checkpoints(&looking, &[note])).await?
+    link.work(move || keep_checkpoints(&looking, &[note])).await?
 }
 
 /// As many leaves of `public` as fit a frame, from the one asked for; the peer asks again for the rest.

@@ -47,7 +47,7 @@ async fn store(link: &Arc<Link>, receipts: Receipts, odd: &mut Seldom) -> Result
     let last = first.saturating_add(proofs.len() as u64).saturating_sub(1);
     let (hub, peer) = (&link.hub, link.peer);
     let (directory, network) = (hub.directory.load(), hub.network);
-    let verified = hub.work(move || verify_all(&directory, network, peer, &proofs)).await?;
+    let verified = link.work(move || verify_all(&directory, network, peer, &proofs)).await?;
     let verified = verified.map_err(|error| {
         tracing::warn!(%peer, %error, "a receipt does not verify");
         LinkEnd::Cut(RejectCode::EvidenceInvalid)

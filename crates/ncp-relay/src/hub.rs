@@ -2,7 +2,7 @@
 
 use core::fmt::Display;
 use core::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::ids::{LogOrigin, NetworkId, ParticipantId, UnixMillis};
@@ -19,7 +19,7 @@ use ncp_store::queue::{Source, Urgency};
 use ncp_store::reader::Reader;
 use ncp_store::state::Unreadable;
 use ncp_transport::tls::SharedTls;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -29,6 +29,7 @@ use crate::core::command::{Command, Reply};
 use crate::directory::{SharedDirectory, Trust};
 use crate::links::Links;
 use crate::metrics::Metrics;
+use crate::workers::Workers;
 
 /// What the tasks of the daemon share.
 pub struct Hub {
@@ -70,8 +71,8 @@ pub struct Hub {
     pub started: UnixMillis,
     /// Where it listens, once it does.
     pub listening: OnceLock<SocketAddr>,
-    /// Signature checks that may run at once.
-    pub workers: Arc<Semaphore>,
+    /// Places for signature checks.
+    pub workers: Workers,
     /// Cancelled when the daemon is to stop.
     pub stopping: CancellationToken,
     /// Why it stops, unless it was asked to.
@@ -124,15 +125,6 @@ impl Hub {
         look: impl FnOnce(&dyn ncp_store::state::View) -> Result<T, Unreadable>,
     ) -> Result<T, Stopping> {
         look(&self.store.reader().view()).map_err(|error| self.fail(&error))
-    }
-
-    /// Runs a signature check, a few at a time.
-    ///
-    /// # Errors
-    /// [`Stopping`] if the daemon ends meanwhile.
-    pub async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopping> {
-        let Ok(_place) = Arc::clone(&self.workers).acquire_owned().await else { return Err(Stopping) };
-        tokio::task::spawn_blocking(job).await.map_err(|panic| self.fail(&panic))
     }
 
     /// Notes why the daemon cannot go on, and stops it. The first reason stands.

@@ -196,7 +196,7 @@ impl Intake {
     /// All chunks are here: verifies the body and has all that waits for it decided again.
     async fn finish(&mut self, message: MessageId) -> Result<(), LinkEnd> {
         let Some(pending) = self.uploads.remove(&message) else { return Ok(()) };
-        match pending.finish(&self.link.hub).await? {
+        match pending.finish(&self.link).await? {
             Ok((waiting, source)) => {
                 for verified in waiting {
                     self.decide(verified, source.clone());

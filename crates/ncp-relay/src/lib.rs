@@ -30,3 +30,4 @@ mod service;
 pub mod start;
 pub mod timers;
 pub mod verify;
+pub mod workers;

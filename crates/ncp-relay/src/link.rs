@@ -32,6 +32,7 @@ use self::writer::Writing;
 use crate::hub::{Hub, Stopping};
 use crate::limits::{CREDIT_BYTES, CREDIT_ENVELOPES};
 use crate::links::LinkSignals;
+use crate::workers::Turns;
 use crate::{bodies, delivery, desk, evidence, intake, receipts};
 
 /// How long the writer may take for the last frames of a link, and an upload for its last sync.
@@ -142,6 +143,7 @@ pub struct Link {
     pub bytes_granted: Notify,
     window: Mutex<ReceiveCredit>,
     credit: Mutex<SendCredit>,
+    turns: Turns,
 }
 
 impl Link {
@@ -153,6 +155,14 @@ impl Link {
     /// What may be sent to the peer.
     pub fn credit(&self) -> MutexGuard<'_, SendCredit> {
         self.credit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a signature check for this peer.
+    ///
+    /// # Errors
+    /// [`Stopping`] if the daemon ends meanwhile.
+    pub async fn work<T: Send + 'static>(&self, check: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopping> {
+        self.hub.workers.run(&self.turns, check).await.map_err(|panic| self.hub.fail(&panic))
     }
 
     /// The peer granted more.
@@ -208,6 +218,7 @@ async fn converse(hub: &Arc<Hub>, connection: Connection) -> LinkEnd {
         bytes_granted: Notify::new(),
         window: Mutex::new(ReceiveCredit::new(window)),
         credit: Mutex::new(SendCredit::new()),
+        turns: Turns::default(),
     });
     let outside = Outside { hub, signals: &place.signals, writing: &writing };
     let mut reader = connection.reader;

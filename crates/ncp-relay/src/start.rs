@@ -30,7 +30,7 @@ use ncp_transport::frame::IdleLimit;
 use ncp_transport::identity::PinLookup;
 use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -41,11 +41,12 @@ use crate::core::Relay;
 use crate::directory::{SharedDirectory, Trust, admission};
 use crate::hub::{Hub, Stopping};
 use crate::keys::{HubLog, Keys};
-use crate::limits::{DRAIN_TIMEOUT, STORE_STOP_TIMEOUT, WORKERS_MAX};
+use crate::limits::{DRAIN_TIMEOUT, STORE_STOP_TIMEOUT};
 use crate::link;
 use crate::links::Links;
 use crate::seldom::Seldom;
 use crate::timers;
+use crate::workers::Workers;
 
 /// Connections that wait to be served.
 const ARRIVALS_MAX: usize = 16;
@@ -258,7 +259,7 @@ fn hub(config: Config, keys: &Keys, store: StoreHandle<Relay>, folder: Folder) -
         ballast: watch::Sender::new(ballast),
         started: clock::now(),
         listening: OnceLock::new(),
-        workers: Arc::new(Semaphore::new(WORKERS_MAX)),
+        workers: Workers::default(),
         stopping: CancellationToken::new(),
         failure: OnceLock::new(),
         pulse: ncp_service::pulse::Pulse::default(),

@@ -45,7 +45,7 @@ pub(super) async fn verify_and_decide(link: Arc<Link>, envelope: SealedEnvelope)
     for _ in 0..VERIFICATIONS_MAX {
         let (directory, network, peer) = (hub.directory.load(), hub.network, link.peer);
         let arrived = Arc::clone(&envelope);
-        let verified = hub.work(move || verify(&directory, &network, peer, &arrived, clock::now())).await?;
+        let verified = link.work(move || verify(&directory, &network, peer, &arrived, clock::now())).await?;
         let verified = match verified {
             Ok(verified) => Arc::new(verified),
             Err(refused) => return Ok(Settled::Refused(refused)),

@@ -150,14 +150,15 @@ impl Pending {
     /// Verifies the whole body. Returns what waits for it with where it is now, or with why it is none.
     pub(super) async fn finish(
         self,
-        hub: &Hub,
+        link: &Link,
     ) -> Result<Result<(Vec<Arc<Verified>>, BodySource), (Vec<Arc<Verified>>, RejectCode)>, Stopping> {
         let Self { root, sink, waiting, drops, .. } = self;
+        let hub = &link.hub;
         let source = match sink {
             Sink::Memory(body) => {
                 let body: Arc<[u8]> = Arc::from(body);
                 let checked = Arc::clone(&body);
-                let found = hub.work(move || root_of_one(&checked)).await?;
+                let found = link.work(move || root_of_one(&checked)).await?;
                 if found == root { Ok(BodySource::Inline(body)) } else { Err(RejectCode::BodyRootMismatch) }
             }
             Sink::Store(upload) => match blocking(hub, move || upload.finish()).await? {
