@@ -37,8 +37,10 @@ impl Program {
     /// The crates that it is made of.
     fn crates(self) -> &'static [&'static str] {
         match self {
-            Self::Relay => &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-api", "ncp-relay"],
-            Self::Node => &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-policy", "ncp-api", "ncp-node"],
+            Self::Relay => &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-api", "ncp-service", "ncp-relay"],
+            Self::Node => {
+                &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-policy", "ncp-api", "ncp-service", "ncp-node"]
+            }
             Self::Ctl => &["ncp-protocol", "ncp-store", "ncp-api", "ncpctl"],
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use e2e::ctl::Ctl;
 use e2e::receipts::verified;
-use e2e::wire::Wire;
+use e2e::wire::{Way, Wire};
 use e2e::{Network, Node, Plan};
 use ncp_api::message::{Confirm, ConfirmStatus, MessageState};
 use ncp_api::timeline::ReceiptKind;
@@ -176,4 +176,19 @@ async fn on_a_path_of_500_bytes_a_second_urgent_mail_goes_first_and_the_rest_fol
     exchange(xa, xb, routine).await;
     assert_eq!(xb.inbox().await, [delayed, urgent, routine], "in this order");
     assert_eq!(wire.connections(), 1, "slow is not dead");
+}
+
+#[tokio::test]
+async fn a_link_is_made_and_carries_a_message_at_500_bytes_a_second() {
+    let network = Plan::of(&["XA", "XB"]).over_wires().start().await;
+    let (xa, xb, wire) = (network.node("XA"), network.node("XB"), network.wire("XA"));
+    let _ = xa.stop();
+    wire.slow(SLOW);
+    let before = (wire.passed(Way::Up), wire.passed(Way::Down), wire.connections());
+    xa.start();
+    xa.until_connected(true).await;
+    let after = (wire.passed(Way::Up), wire.passed(Way::Down), wire.connections());
+    e2e::tell(&format!("slow: {before:?} bytes up and down, connections; {after:?} when the link stands"));
+    let reference = xa.notice(&["XB"], "slowly", "but it arrives").await;
+    exchange(xa, xb, reference).await;
 }
