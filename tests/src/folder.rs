@@ -154,6 +154,15 @@ fn spellings(word: &str) -> Vec<Vec<u8>> {
 /// If none can be made.
 #[must_use]
 pub fn fresh() -> tempfile::TempDir {
+    fresh_in(&std::env::temp_dir())
+}
+
+/// The same in another folder.
+///
+/// # Panics
+/// If none can be made.
+#[must_use]
+pub fn fresh_in(above: &Path) -> tempfile::TempDir {
     let mode = fs::Permissions::from_mode(0o700);
-    tempfile::Builder::new().prefix("ncp-e2e-").permissions(mode).tempdir().expect("a folder can be made")
+    tempfile::Builder::new().prefix("ncp-e2e-").permissions(mode).tempdir_in(above).expect("a folder can be made")
 }

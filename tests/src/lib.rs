@@ -8,11 +8,15 @@
 
 pub mod authority;
 pub mod binaries;
+pub mod chance;
+pub mod checker;
 pub mod craft;
 pub mod ctl;
 pub mod folder;
 pub mod greedy;
+pub mod image;
 pub mod impostor;
+pub mod load;
 pub mod material;
 pub mod messages;
 pub mod network;

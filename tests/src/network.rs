@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -49,6 +49,7 @@ pub struct Plan {
     running: Vec<&'static str>,
     puppets: Vec<&'static str>,
     wires: Wires,
+    within: Option<PathBuf>,
 }
 
 /// How participants reach the hub.
@@ -80,6 +81,13 @@ impl Plan {
         self
     }
 
+    /// The same, with everything of it in this folder, which stays.
+    #[must_use]
+    pub fn within(mut self, folder: &Path) -> Self {
+        self.within = Some(folder.to_owned());
+        self
+    }
+
     /// Makes it and starts it.
     ///
     /// # Panics
@@ -103,7 +111,7 @@ pub struct Network {
 
 impl Network {
     fn make(plan: &Plan) -> Self {
-        let folder = crate::folder::fresh();
+        let folder = plan.within.as_deref().map_or_else(crate::folder::fresh, crate::folder::fresh_in);
         let relay = Relay::init(&folder.path().join("hub"), free_address());
         relay.start();
         let (mut nodes, mut wires) = (BTreeMap::new(), BTreeMap::new());

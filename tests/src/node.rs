@@ -19,7 +19,7 @@ use rustix::process::Signal;
 use crate::binaries::Program;
 use crate::ctl::{Ctl, text};
 use crate::network::{RULES, make_officer_key};
-use crate::process::{Daemon, Ended, Log};
+use crate::process::{Daemon, Ended, Log, Started};
 use crate::relay::Relay;
 use crate::{id, now, random};
 
@@ -201,6 +201,19 @@ impl Node {
             Ok(_) => panic!("the node starts"),
             Err(ended) => ended,
         }
+    }
+
+    /// Starts the daemon again, and kills it wherever it is if it is not ready within `limit`. Returns whether it runs.
+    ///
+    /// # Panics
+    /// If it ends by itself.
+    pub fn start_within(&self, limit: Duration) -> bool {
+        let started = Daemon::start_within(Program::Node, &self.config(), limit);
+        let started =
+            started.unwrap_or_else(|ended| panic!("node {} ended with {}:\n{}", self.name(), ended.status, ended.log));
+        let Started::Ready(daemon) = started else { return false };
+        *self.daemon() = Some(daemon);
+        true
     }
 
     /// Stops the daemon as systemd does.

@@ -4,10 +4,12 @@
 //! waits for the child sends `ENDED=1` there, so that a daemon that ends early is noticed at once.
 
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -105,6 +107,15 @@ impl Ended {
     }
 }
 
+/// What came of a start that had a limit.
+#[derive(Debug)]
+pub enum Started {
+    /// It is ready.
+    Ready(Daemon),
+    /// It was not ready in time, and was killed on its way.
+    Killed(Ended),
+}
+
 /// A running daemon. It is killed when dropped.
 #[derive(Debug)]
 pub struct Daemon {
@@ -134,16 +145,51 @@ impl Daemon {
     /// # Panics
     /// If it cannot be started or does neither in time.
     pub fn start_with(program: Program, config: &Path, environment: &[(&str, OsString)]) -> Result<Self, Ended> {
+        match Self::begin(program, config, environment, PATIENCE)? {
+            Started::Ready(daemon) => Ok(daemon),
+            Started::Killed(ended) => panic!("{} was not ready in time:\n{}", program.name(), ended.log),
+        }
+    }
+
+    /// Starts a daemon, and kills it wherever it is if it is not ready within `limit`.
+    ///
+    /// # Errors
+    /// How it ended, if it did so by itself before it was ready.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_within(program: Program, config: &Path, limit: Duration) -> Result<Started, Ended> {
+        Self::begin(program, config, &[], limit)
+    }
+
+    fn begin(
+        program: Program,
+        config: &Path,
+        environment: &[(&str, OsString)],
+        limit: Duration,
+    ) -> Result<Started, Ended> {
         // A path of its own for each start: the last word about an earlier daemon must not be taken for this one's.
         static STARTS: AtomicU32 = AtomicU32::new(0);
         need_little_room(config);
         let notify = config.with_extension(format!("ready{}", STARTS.fetch_add(1, Ordering::Relaxed)));
         let socket = UnixDatagram::bind(&notify).expect("the folder takes a socket");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let daemon = Self::spawn(program, config, notify.clone(), environment);
-        let ready = daemon.told_ready(&socket);
+        let ready = told_ready(&socket, limit);
         let _ = std::fs::remove_file(&notify);
-        if ready { Ok(daemon) } else { Err(daemon.ended()) }
+        match ready {
+            Some(true) => Ok(Started::Ready(daemon)),
+            Some(false) => Err(daemon.ended()),
+            None => {
+                daemon.signal(Signal::KILL);
+                let ended = daemon.ended();
+                // It may have ended by itself just before.
+                if ended.status.signal() == Some(Signal::KILL.as_raw()) {
+                    Ok(Started::Killed(ended))
+                } else {
+                    Err(ended)
+                }
+            }
+        }
     }
 
     /// Starts a daemon that tells the socket `notify` how it stands, with further variables in its environment.
@@ -172,23 +218,6 @@ impl Daemon {
             let _ = UnixDatagram::unbound().and_then(|socket| socket.send_to(b"ENDED=1", &notify));
         });
         Self { program, pid, log, exit }
-    }
-
-    fn told_ready(&self, socket: &UnixDatagram) -> bool {
-        let mut bytes = [0; 4096];
-        loop {
-            let received = socket.recv(&mut bytes);
-            let Ok(length) = received else {
-                panic!("{} was not ready in time:\n{}", self.program.name(), self.log.since(0).join("\n"));
-            };
-            let text = String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned();
-            if text.lines().any(|line| line == "READY=1") {
-                return true;
-            }
-            if text == "ENDED=1" {
-                return false;
-            }
-        }
     }
 
     /// Its log.
@@ -275,6 +304,24 @@ fn memory_kib(pid: u32, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the daemon runs");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the kernel says it");
     line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+/// Whether a daemon told that it is ready, or that it ended; neither within the limit is none.
+fn told_ready(socket: &UnixDatagram, limit: Duration) -> Option<bool> {
+    let begun = Instant::now();
+    let mut bytes = [0; 4096];
+    loop {
+        let left = limit.checked_sub(begun.elapsed()).filter(|left| !left.is_zero())?;
+        socket.set_read_timeout(Some(left)).expect("a timeout");
+        let Ok(length) = socket.recv(&mut bytes) else { continue };
+        let text = String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned();
+        if text.lines().any(|line| line == "READY=1") {
+            return Some(true);
+        }
+        if text == "ENDED=1" {
+            return Some(false);
+        }
+    }
 }
 
 impl Drop for Daemon {

@@ -1,6 +1,7 @@
 //! The hub of a test: its operator's folder and its daemon.
 
 use std::ffi::OsString;
+use core::time::Duration;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use ncp_protocol::ids::LogName;
 
 use crate::binaries::Program;
 use crate::ctl::{Ctl, text};
-use crate::process::{Daemon, Ended, Log};
+use crate::process::{Daemon, Ended, Log, Started};
 
 /// The hub.
 #[derive(Debug)]
@@ -49,6 +50,18 @@ impl Relay {
         let started = Daemon::start_with(Program::Relay, &self.config(), environment);
         let daemon = started.unwrap_or_else(|ended| panic!("the relay ended with {}:\n{}", ended.status, ended.log));
         *self.daemon() = Some(daemon);
+    }
+
+    /// Starts the daemon again, and kills it wherever it is if it is not ready within `limit`. Returns whether it runs.
+    ///
+    /// # Panics
+    /// If it ends by itself.
+    pub fn start_within(&self, limit: Duration) -> bool {
+        let started = Daemon::start_within(Program::Relay, &self.config(), limit);
+        let started = started.unwrap_or_else(|ended| panic!("the relay ended with {}:\n{}", ended.status, ended.log));
+        let Started::Ready(daemon) = started else { return false };
+        *self.daemon() = Some(daemon);
+        true
     }
 
     /// Stops the daemon as systemd does.

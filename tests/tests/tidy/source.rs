@@ -43,6 +43,25 @@ fn cores_and_protocol_are_pure() {
     report("no clock, file, socket, thread or chance in a core", named(sources.iter().filter(pure), IMPURE));
 }
 
+/// The auditor would believe the daemons' code if it shared any of it.
+#[test]
+fn the_auditor_knows_nothing_but_the_published_formats() {
+    let sources = rust();
+    let auditor = |source: &&Source| source.path.starts_with("tests/src/checker");
+    assert!(sources.iter().filter(auditor).count() > 8, "the auditor was found");
+    let mut findings = Vec::new();
+    for source in sources.iter().filter(auditor) {
+        for (number, line) in source.lines() {
+            let code = line.split("//").next().unwrap_or_default();
+            let others = code.split("ncp_").skip(1).any(|rest| !rest.starts_with("protocol::"));
+            if others || code.contains("crate::") {
+                findings.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    report("nothing of the daemons, nor of the harness, in the auditor", findings);
+}
+
 #[test]
 fn relay_never_names_opening() {
     let sources = rust();
