@@ -1,7 +1,7 @@
 //! The hub of a test: its operator's folder and its daemon.
 
-use std::ffi::OsString;
 use core::time::Duration;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
