@@ -8,6 +8,7 @@
 
 pub mod authority;
 pub mod binaries;
+pub mod calls;
 pub mod chance;
 pub mod checker;
 pub mod craft;

@@ -125,6 +125,15 @@ pub struct Daemon {
     exit: Arc<(Mutex<Option<ExitStatus>>, Condvar)>,
 }
 
+impl Started {
+    fn ready(self, program: Program) -> Result<Daemon, Ended> {
+        match self {
+            Self::Ready(daemon) => Ok(daemon),
+            Self::Killed(ended) => panic!("{} was not ready in time:\n{}", program.name(), ended.log),
+        }
+    }
+}
+
 impl Daemon {
     /// Starts a daemon and waits until it is ready.
     ///
@@ -145,10 +154,18 @@ impl Daemon {
     /// # Panics
     /// If it cannot be started or does neither in time.
     pub fn start_with(program: Program, config: &Path, environment: &[(&str, OsString)]) -> Result<Self, Ended> {
-        match Self::begin(program, config, environment, PATIENCE)? {
-            Started::Ready(daemon) => Ok(daemon),
-            Started::Killed(ended) => panic!("{} was not ready in time:\n{}", program.name(), ended.log),
-        }
+        Self::begin(&[], program, config, environment, PATIENCE)?.ready(program)
+    }
+
+    /// Starts a daemon through a launcher, which becomes the daemon, and waits until it is ready.
+    ///
+    /// # Errors
+    /// How it ended, if it did not become ready.
+    ///
+    /// # Panics
+    /// If it cannot be started or does neither in time.
+    pub fn start_through(launcher: &[OsString], program: Program, config: &Path) -> Result<Self, Ended> {
+        Self::begin(launcher, program, config, &[], PATIENCE)?.ready(program)
     }
 
     /// Starts a daemon, and kills it wherever it is if it is not ready within `limit`.
@@ -159,10 +176,11 @@ impl Daemon {
     /// # Panics
     /// If it cannot be started.
     pub fn start_within(program: Program, config: &Path, limit: Duration) -> Result<Started, Ended> {
-        Self::begin(program, config, &[], limit)
+        Self::begin(&[], program, config, &[], limit)
     }
 
     fn begin(
+        launcher: &[OsString],
         program: Program,
         config: &Path,
         environment: &[(&str, OsString)],
@@ -173,7 +191,7 @@ impl Daemon {
         need_little_room(config);
         let notify = config.with_extension(format!("ready{}", STARTS.fetch_add(1, Ordering::Relaxed)));
         let socket = UnixDatagram::bind(&notify).expect("the folder takes a socket");
-        let daemon = Self::spawn(program, config, notify.clone(), environment);
+        let daemon = Self::spawn(launcher, program, config, notify.clone(), environment);
         let ready = told_ready(&socket, limit);
         let _ = std::fs::remove_file(&notify);
         match ready {
@@ -193,8 +211,17 @@ impl Daemon {
     }
 
     /// Starts a daemon that tells the socket `notify` how it stands, with further variables in its environment.
-    pub(crate) fn spawn(program: Program, config: &Path, notify: PathBuf, environment: &[(&str, OsString)]) -> Self {
-        let mut child = Command::new(program.path())
+    pub(crate) fn spawn(
+        launcher: &[OsString],
+        program: Program,
+        config: &Path,
+        notify: PathBuf,
+        environment: &[(&str, OsString)],
+    ) -> Self {
+        let path = program.path().into_os_string();
+        let mut words = launcher.iter().chain([&path]);
+        let mut child = Command::new(words.next().expect("a program"))
+            .args(words)
             .arg("--config")
             .arg(config)
             .env("NOTIFY_SOCKET", &notify)

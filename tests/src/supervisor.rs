@@ -33,7 +33,7 @@ impl Supervised {
         static STARTS: AtomicU32 = AtomicU32::new(0);
         let path = config.with_extension(format!("notify{}", STARTS.fetch_add(1, Ordering::Relaxed)));
         let socket = UnixDatagram::bind(&path).expect("the folder takes a socket");
-        Self { daemon: Daemon::spawn(program, config, path, environment), socket }
+        Self { daemon: Daemon::spawn(&[], program, config, path, environment), socket }
     }
 
     /// The next datagram.

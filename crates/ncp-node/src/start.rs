@@ -119,9 +119,9 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         Err(fault) => {
             node.stopping.cancel();
             node.store.stop();
-            // Its outcome does not matter beside the fault that stops the start.
-            let _ = tokio::task::spawn_blocking(|| thread.join()).await;
-            Err(fault)
+            let ended = tokio::task::spawn_blocking(|| thread.join()).await;
+            // Whoever met the stopped store knew less.
+            Err(store_failure(&node, ended.ok()).unwrap_or(fault))
         }
     }
 }
@@ -171,20 +171,9 @@ impl Running {
             return Err(ErrorCode::StoreStopped.with("reason", "it did not end in time: the disk hangs"));
         };
         let _ = self.dispatch.await;
-        if let Ok(Ok(Err(fatal))) = &ended
-            && fatal.is_disk_full()
-        {
-            // Whoever met the stopped store knew less.
-            return Err(crate::space::none_to_start(&self.node.config.data_dir));
-        }
-        if let Some(fault) = self.node.failure.get() {
-            return Err(fault.clone());
-        }
-        match ended {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(fatal))) => Err(faults::unreadable(&fatal)),
-            Ok(Err(_)) | Err(_) => Err(ErrorCode::InternalFault.with("reason", "the committer panicked")),
-        }
+        // Whoever met the stopped store knew less.
+        let failure = store_failure(&self.node, ended.ok());
+        failure.or_else(|| self.node.failure.get().cloned()).map_or(Ok(()), Err)
     }
 
     /// Waits until every task has ended by itself.
@@ -194,6 +183,16 @@ impl Running {
                 self.node.stop_because(ErrorCode::InternalFault.with("reason", error));
             }
         }
+    }
+}
+
+/// Why the store ended, if it did not because it was told to. None stands for a thread that was not joined.
+fn store_failure(node: &Node, ended: Option<std::thread::Result<Result<(), Fatal>>>) -> Option<Fault> {
+    match ended {
+        Some(Ok(Ok(()))) => None,
+        Some(Ok(Err(fatal))) if fatal.is_disk_full() => Some(crate::space::none_to_start(&node.config.data_dir)),
+        Some(Ok(Err(fatal))) => Some(faults::unreadable(&fatal)),
+        Some(Err(_)) | None => Some(ErrorCode::InternalFault.with("reason", "the committer panicked")),
     }
 }
 
@@ -338,6 +337,7 @@ fn store_fault(folder: &Path, error: &StoreError) -> Fault {
     match error {
         StoreError::Lock(error) => lock_fault(folder, error),
         StoreError::Open(error) if error.is_disk_full() => crate::space::none_to_start(folder),
+        StoreError::Open(error) if error.is_failure() => faults::unreadable(error),
         StoreError::Open(error) => damaged(error),
     }
 }

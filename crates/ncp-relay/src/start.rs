@@ -113,17 +113,13 @@ impl Running {
             tracing::warn!("some links did not end in time");
         }
         self.tasks.shutdown().await;
-        timers::write_held(&self.hub).await;
+        let held = timers::write_held(&self.hub).await;
         self.hub.store.stop();
         let joined = tokio::time::timeout(STORE_STOP_TIMEOUT, join(self.committer)).await;
         let hangs = || Err(ErrorCode::StoreStopped.with("reason", "it did not end in time: the disk hangs"));
         let joined = joined.unwrap_or_else(|_| hangs());
-        match (joined, self.hub.failure.get()) {
-            // Whoever met the stopped store knew less.
-            (Err(fault), _) if fault.code == ErrorCode::DiskFull => Err(fault),
-            (_, Some(fault)) => Err(fault.clone()),
-            (joined, None) => joined,
-        }
+        // Whoever met the stopped store knew less.
+        joined.and(self.hub.failure.get().cloned().map_or(held, Err))
     }
 }
 
@@ -329,6 +325,7 @@ fn store_fault(path: &Path, error: &StoreError) -> Fault {
             error @ (LockError::Io(_) | LockError::OpenToOthers(_) | LockError::ForeignOwner(_) | LockError::Format(_)),
         ) => ErrorCode::DataFolderUnusable.with("folder", folder).with("reason", error),
         StoreError::Open(error) if error.is_disk_full() => full(folder),
+        StoreError::Open(error) if error.is_failure() => ErrorCode::StoreStopped.with("reason", error),
         StoreError::Open(error) => damaged(folder, error),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ncp_api::{ErrorCode, Fault};
 use ncp_store::ballast;
 use ncp_store::reader::Reader;
 use tokio::sync::mpsc::Receiver;
@@ -96,21 +97,28 @@ pub async fn keep_held(hub: Arc<Hub>) -> Result<(), Stopping> {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        write_held(&hub).await;
+        write_held(&hub).await.map_err(|fault| hub.fail_with(fault))?;
     }
 }
 
-/// Makes durable which checkpoints participants showed of their logs. What cannot be written now, on a full disk above
-/// all, is tried again at the next turn: nothing rests on it.
-pub async fn write_held(hub: &Arc<Hub>) {
+/// Makes durable which checkpoints participants showed of their logs. What a full disk does not take now is tried again at
+/// the next turn: nothing rests on it.
+///
+/// # Errors
+/// [`ErrorCode::StoreStopped`] for any other failure of the disk: the next sync of the folder could hide that one failed.
+pub async fn write_held(hub: &Arc<Hub>) -> Result<(), Fault> {
     let written = {
         let hub = Arc::clone(hub);
         tokio::task::spawn_blocking(move || hub.held.write()).await
     };
     match written {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the checkpoints of participants cannot be kept now"),
-        Err(panic) => drop(hub.fail(&panic)),
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::StorageFull => {
+            tracing::warn!(%error, "the checkpoints of participants cannot be kept now");
+            Ok(())
+        }
+        Ok(Err(error)) => Err(ErrorCode::StoreStopped.with("reason", error)),
+        Err(panic) => Err(ErrorCode::InternalFault.with("reason", panic)),
     }
 }
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::disk::{Disk, RealDisk, exists, read_file, replace_file};
+use crate::engine::is_full;
 use crate::limits::HELD_LEN_MAX;
 
 const FILE: &str = "held";
@@ -39,7 +40,7 @@ pub struct Held<D: Disk = RealDisk> {
     disk: D,
     notes: Mutex<Notes>,
     // Held while the file is written: one at a time.
-    writing: Mutex<()>,
+    writing: Mutex<Writing>,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +48,14 @@ struct Notes {
     // Origin line of a log to the text of its signed note.
     by_origin: BTreeMap<String, String>,
     is_written: bool,
+}
+
+/// Whether the file can still be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Writing {
+    #[default]
+    Works,
+    Failed,
 }
 
 /// What the file holds.
@@ -100,9 +109,13 @@ impl<D: Disk> Held<D> {
     /// file.
     ///
     /// # Errors
-    /// As the disk has it: what was durable before still is, and the next call writes a new file.
+    /// As the disk has it. After [`io::ErrorKind::StorageFull`] what was durable before still is, and the next call writes a
+    /// new file; any other error is fatal, and nothing more is written: another sync could hide that one failed.
     pub fn write(&self) -> io::Result<()> {
-        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *writing == Writing::Failed {
+            return Err(io::Error::other("the file `held` has failed before"));
+        }
         let bytes = {
             let mut notes = self.notes();
             if core::mem::replace(&mut notes.is_written, true) {
@@ -111,8 +124,11 @@ impl<D: Disk> Held<D> {
             encode(&notes.by_origin)
         };
         let written = replace_file(&self.disk, Path::new(FILE), &bytes);
-        if written.is_err() {
+        if let Err(error) = &written {
             self.notes().is_written = false;
+            if !is_full(error) {
+                *writing = Writing::Failed;
+            }
         }
         written
     }
@@ -193,14 +209,31 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_failed_is_made_good_by_the_next() {
+    fn a_write_for_which_there_was_no_room_is_made_good_by_the_next() {
         let disk = ModelDisk::new();
         let held = Held::open(disk.clone()).unwrap();
         held.keep("a", "1");
-        disk.fail_at(disk.operations(), Fault::Fail);
-        held.write().unwrap_err();
+        disk.set_capacity(0);
+        assert_eq!(held.write().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        disk.set_capacity(1 << 20);
         held.write().unwrap();
         assert_eq!(Held::open(disk.reopen(Cut::Lost)).unwrap().note("a").as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn nothing_is_written_after_a_write_that_failed() {
+        for operation in 0..5 {
+            let disk = ModelDisk::new();
+            let held = Held::open(disk.clone()).unwrap();
+            held.keep("a", "1");
+            disk.fail_at(operation, Fault::Fail);
+            held.write().unwrap_err();
+            let operations = disk.operations();
+            held.write().unwrap_err();
+            held.keep("a", "2");
+            held.write().unwrap_err();
+            assert_eq!(disk.operations(), operations, "after a failure of operation {operation}");
+        }
     }
 
     #[test]

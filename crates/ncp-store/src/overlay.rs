@@ -291,7 +291,8 @@ impl<I: Index> Projection<I> {
         outcome
     }
 
-    /// Applies groups as they come until [`close`](Self::close), and then those that still wait.
+    /// Applies groups as they come until [`close`](Self::close), and then those that still wait and are settled: nobody
+    /// settles the others any more, and the next start applies them.
     ///
     /// # Errors
     /// [`Unreadable`] if the index failed.
@@ -302,6 +303,7 @@ impl<I: Index> Projection<I> {
             loop {
                 match waiting.oldest() {
                     Some(number) if !waiting.held(number) => break,
+                    Some(number) if waiting.closed && number > waiting.settled => return waiting.check(),
                     None if waiting.closed => return waiting.check(),
                     Some(_) | None => waiting = self.wait(waiting),
                 }
@@ -358,7 +360,7 @@ impl<I: Index> Projection<I> {
         self.changed.notify_all();
     }
 
-    /// Lets [`run`](Self::run) return once nothing waits.
+    /// Lets [`run`](Self::run) return once nothing waits that is settled.
     pub fn close(&self) {
         self.waiting().closed = true;
         self.changed.notify_all();

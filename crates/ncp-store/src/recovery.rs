@@ -179,6 +179,27 @@ impl OpenError {
         Self::Spool(error.into())
     }
 
+    /// Whether a read, write or sync failed, or the index, which holds nothing of its own: nothing that was read says that
+    /// the store is damaged.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Disk { .. } | Self::Index(_) | Self::Commit(_) => true,
+            Self::Spool(cause) | Self::Journal(JournalError::Io(cause)) | Self::Signed(SignedError::Io(cause)) => {
+                !matches!(cause.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+            }
+            Self::Journal(_)
+            | Self::Signed(SignedError::Damaged)
+            | Self::JournalShort { .. }
+            | Self::JournalBehindIndex { .. }
+            | Self::SignedLost { .. }
+            | Self::Contradiction { .. }
+            | Self::RecordLost { .. }
+            | Self::OtherLog(_)
+            | Self::Forked { .. } => false,
+        }
+    }
+
     /// Whether the start stopped for want of room alone: nothing is damaged, and the next one goes on where this one was.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {

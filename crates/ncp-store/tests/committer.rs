@@ -11,9 +11,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use common::{Command, Toy, add, message};
-use ncp_protocol::ids::LogName;
+use ncp_protocol::ids::{Digest, LogName};
 use ncp_store::committer::{self, Running, Stopped, StoreHandle};
 use ncp_store::disk::model::{Cut, Fault, ModelDisk, ModelFile};
 use ncp_store::disk::{Disk, OpenMode};
@@ -23,6 +24,7 @@ use ncp_store::limits::{EFFECTS_WAITING_MAX, QUEUE_COMMANDS_PER_SOURCE_MAX};
 use ncp_store::queue::{Source, Urgency};
 use ncp_store::recovery::{self, Opened};
 use ncp_store::signed::Signed;
+use ncp_store::spool::BodyName;
 
 /// A model disk whose group syncs can be held up.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ struct Gate {
 #[derive(Default)]
 struct GateState {
     closed: bool,
+    // Syncs of folders fail.
+    fails: bool,
     // Syncs that stand before the gate.
     waiting: usize,
     // Syncs that returned.
@@ -97,6 +101,9 @@ impl Disk for GatedDisk {
         self.disk.remove(path)
     }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        if self.gate.state.lock().unwrap().fails {
+            return Err(io::Error::other("a folder cannot be synced"));
+        }
         self.disk.sync_dir(dir)
     }
     fn free_space(&self) -> io::Result<u64> {
@@ -347,6 +354,30 @@ fn failed_sync_stops_everything_and_is_not_tried_again() {
     assert_eq!(block_on(submit(&handle, Source::Local, add(1, b"d", 4))), Err(Stopped));
     let Running { handle, thread, .. } = network.restart(Cut::Lost);
     assert_eq!(block_on(submit(&handle, Source::Local, Command::Look { message: message(1) })), Ok(1));
+    handle.stop();
+    thread.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_failure_behind_the_reply_ends_the_store_too() {
+    let mut network = Network::new();
+    let Running { handle, thread, .. } = network.start();
+    assert_eq!(block_on(submit(&handle, Source::Local, add(1, b"a", 1))), Ok(1));
+    network.disk.gate.state.lock().unwrap().fails = true;
+    let body = BodyName { originator: "XA".parse().unwrap(), message: message(1), root: Digest([0; 32]) };
+    assert_eq!(block_on(submit(&handle, Source::Local, Command::Drop { body, salt: 2 })), Ok(1));
+    let (tell, told) = std::sync::mpsc::channel();
+    thread::spawn(move || tell.send(thread.join().unwrap()));
+    let ended = told.recv_timeout(Duration::from_secs(60)).expect("it ends");
+    assert!(matches!(ended, Err(Fatal::Disk { .. })), "{ended:?}");
+    assert_eq!(block_on(submit(&handle, Source::Local, add(1, b"b", 3))), Err(Stopped));
+    network.disk.gate.state.lock().unwrap().fails = false;
+    let Running { handle, thread, .. } = network.restart(Cut::Lost);
+    assert_eq!(
+        block_on(submit(&handle, Source::Local, add(1, b"b", 4))),
+        Ok(3),
+        "two stand, and what was refused does not"
+    );
     handle.stop();
     thread.join().unwrap().unwrap();
 }

@@ -226,9 +226,14 @@ impl Directory {
         let Stated { timestamp, membership } = stated;
         (self.held.timestamp, self.held.membership) = (Some(timestamp), Some(membership));
         let (held, disk) = (self.held.clone(), self.disk.clone());
-        if let Err(error) = self.desk.node.blocking(move |_| held.save(&disk)).await {
+        match self.desk.node.blocking(move |_| held.save(&disk)).await {
+            Ok(()) => {}
             // Losing them costs a download after the next start.
-            tracing::warn!(%error, "the hub's statements cannot be kept");
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                tracing::warn!(%error, "the hub's statements cannot be kept");
+            }
+            // The next sync of the folder could hide that one failed.
+            Err(error) => self.desk.node.stop_because(crate::faults::unreadable(&error)),
         }
         let node = &self.desk.node;
         let was = node.statements.load().timestamp.map(|timestamp| timestamp.freshness(clock::now()));

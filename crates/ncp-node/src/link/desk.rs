@@ -147,8 +147,9 @@ impl Desk {
     }
 }
 
-/// Makes durable which checkpoints the hub showed of its logs, a moment behind. What cannot be written now, on a full disk
-/// above all, is tried again at the next turn: nothing rests on it.
+/// Makes durable which checkpoints the hub showed of its logs, a moment behind. What a full disk does not take now is tried
+/// again at the next turn: nothing rests on it. Any other failure of the disk stops the daemon: the next sync of the folder
+/// could hide that one failed.
 pub(super) async fn keep_held(node: Arc<Node>, held: Arc<Held>) {
     let mut ticks = interval(HELD_EVERY);
     loop {
@@ -157,8 +158,12 @@ pub(super) async fn keep_held(node: Arc<Node>, held: Arc<Held>) {
             () = node.stopping.cancelled() => true,
         };
         let held = Arc::clone(&held);
-        if let Err(error) = node.blocking(move |_| held.write()).await {
-            tracing::warn!(%error, "the hub's checkpoints cannot be kept now");
+        match node.blocking(move |_| held.write()).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                tracing::warn!(%error, "the hub's checkpoints cannot be kept now");
+            }
+            Err(error) => return node.stop_because(crate::faults::unreadable(&error)),
         }
         if stops {
             return;

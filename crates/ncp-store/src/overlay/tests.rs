@@ -154,6 +154,20 @@ fn applier_applies_what_waits_and_ends_when_closed() {
     assert_eq!((projection.lag(), place.rows().len()), (0, 50));
 }
 
+#[test]
+fn applier_that_is_closed_waits_for_no_group_that_nobody_settles() {
+    let (place, projection) = projection();
+    projection.push(group(1, &[(&[40, 1], Some(b"a"))]));
+    projection.settle();
+    projection.push(group(2, &[(&[40, 2], Some(b"a"))]));
+    projection.close();
+    let (tell, told) = std::sync::mpsc::channel();
+    let applier = Arc::clone(&projection);
+    std::thread::spawn(move || tell.send(applier.run()));
+    assert_eq!(told.recv_timeout(std::time::Duration::from_secs(60)), Ok(Ok(())), "it ends");
+    assert_eq!((projection.lag(), place.rows().len()), (1, 2), "a row, the trust row, and nothing of the second group");
+}
+
 #[derive(Debug)]
 struct Broken;
 
