@@ -192,9 +192,10 @@ impl OpenError {
             | Self::Signed(SignedError::Damaged)
             | Self::JournalShort { .. }
             | Self::JournalBehindIndex { .. }
+            | Self::JournalBehindSnapshot { .. }
             | Self::SignedLost { .. }
             | Self::Contradiction { .. }
-            | Self::RecordLost { .. }
+            | Self::RecordsLost { .. }
             | Self::OtherLog(_)
             | Self::Forked { .. } => false,
         }
