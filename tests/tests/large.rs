@@ -79,10 +79,18 @@ fn kill_node(network: &Network, name: &str) {
     network.node(name).start();
 }
 
+/// On a terminal a transfer shows how far it is.
+fn has_bar(shown: &str) {
+    assert!(shown.contains(" MiB of ") || shown.contains(" GiB of "), "no bar: {shown:?}");
+}
+
 fn send(network: &Network, path: &Path) -> Reference {
     let node = network.node("XB");
     let ctl = node.ctl("send --kind notice --handling H0 --to XC --text attached --subject Large", node.officer(1));
-    e2e::ctl::text(&ctl.set("--attach", path).json(), "reference").parse().expect("a reference")
+    let shown = ctl.set("--attach", path).on_terminal().ok().stdout;
+    has_bar(&shown);
+    let mut words = shown.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-');
+    words.find_map(|word| word.parse().ok()).unwrap_or_else(|| panic!("no reference: {shown:?}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,8 +135,7 @@ async fn a_large_file_survives_kills_on_its_way_at_constant_memory_and_is_not_se
     let folder = network.folder().join("saved");
     fs::create_dir(&folder).expect("a folder");
     let saving = xc.ctl("save", xc.officer(1)).with(reference.to_string()).set("--to", &folder);
-    let shown = saving.on_terminal().ok().stdout;
-    assert!(shown.contains(" MiB of ") || shown.contains(" GiB of "), "a bar: {shown:?}");
+    has_bar(&saving.on_terminal().ok().stdout);
     assert_eq!(digest(&folder.join("large.bin")), digest(&file), "byte by byte");
     peaks.look(&network);
     let passed = [(Way::Up, up.passed(Way::Up) - before.0), (Way::Down, down.passed(Way::Down) - before.1)];
