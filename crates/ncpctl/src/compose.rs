@@ -21,7 +21,7 @@ use crate::message::record;
 use crate::output::{Facts, Report};
 use crate::style::{Tone, bytes, clean};
 
-pub(crate) use attach::{Attached, upload_all};
+pub(crate) use attach::{Attached, patient, upload_all};
 pub(crate) use document::{Document, read_text};
 pub(crate) use wait::WaitFor;
 
@@ -150,7 +150,7 @@ pub(crate) async fn create(
             .plain(checked.plain()));
     }
     let key = delivery.idempotency_key.clone().unwrap_or_else(random_key);
-    let view = client.create(&message, &key).await?;
+    let view = patient(&client).create(&message, &key).await?;
     created(context, &client, &view, checked, delivery).await
 }
 

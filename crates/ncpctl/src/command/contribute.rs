@@ -5,7 +5,7 @@ use ncp_api::message::{Contribute as Contribution, MessageName, MessageView};
 use ncp_api::{Client, ErrorCode};
 use std::path::PathBuf;
 
-use crate::compose::{read_text, upload_all};
+use crate::compose::{patient, read_text, upload_all};
 use crate::context::{Context, random_key};
 use crate::error::{Error, input_needed};
 use crate::message::record;
@@ -59,7 +59,7 @@ impl Contribute {
         let attachments = attached.into_iter().map(|attached| attached.attachment).collect();
         let contribution = Contribution { task, text, attachments };
         let key = self.idempotency_key.unwrap_or_else(random_key);
-        let view = client.contribute(&self.name, &contribution, &key).await?;
+        let view = patient(&client).contribute(&self.name, &contribution, &key).await?;
         let open = view.tasks.iter().filter(|task| task.contributions.is_empty()).count();
         let human = format!("entered  contribution to task {task} of {}; {open} tasks open\n", view.reference);
         let report = Report::object(crate::message::SCHEMA, &view)?.human(human).plain(record(&view));

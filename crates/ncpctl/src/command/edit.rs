@@ -56,7 +56,7 @@ impl Edit {
             attachments: kept(&view, &self.drop)?.into_iter().chain(attached).collect(),
             ..changed(&view, content, document, context.clock.now)?
         };
-        let edited = client.edit(&self.name, &message).await?;
+        let edited = compose::patient(&client).edit(&self.name, &message).await?;
         let report = compose::created(context, &client, &edited, Facts::default(), &Delivery::default()).await?;
         Ok(report
             .human(format!("edited   {}, revision {}; all approvals are void\n", edited.reference, edited.revision)))

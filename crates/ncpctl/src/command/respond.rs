@@ -82,7 +82,7 @@ impl Respond {
         let validation = client.validate(&message).await?;
         let lines = compose::checked_lines(&message, &attached, &validation);
         let key = self.delivery.idempotency_key.clone().unwrap_or_else(random_key);
-        let view = client.respond(&self.name, &to_response(message, self.status), &key).await?;
+        let view = compose::patient(&client).respond(&self.name, &to_response(message, self.status), &key).await?;
         compose::created(context, &client, &view, lines, &self.delivery).await
     }
 

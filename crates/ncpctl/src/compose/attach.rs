@@ -1,6 +1,7 @@
 //! Attachments: names and uploads.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ncp_api::attachment::{check_name, media_type_of};
 use ncp_api::message::Attachment;
@@ -10,6 +11,9 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::progress;
 
+/// How long the daemon may take to seal and sync a message of the largest size, on a slow disk under load.
+const COMPOSE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
 /// A file that was uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attached {
@@ -17,6 +21,11 @@ pub(crate) struct Attached {
     pub(crate) attachment: Attachment,
     /// Its length in bytes.
     pub(crate) length: u64,
+}
+
+/// The client for requests that have the daemon make a message of what was uploaded before it answers.
+pub(crate) fn patient(client: &Client) -> Client {
+    client.clone().with_timeout(COMPOSE_TIMEOUT)
 }
 
 /// Uploads the files of `--attach`, all names checked first.
