@@ -3,6 +3,7 @@
 mod assign;
 mod audit;
 mod bulletin;
+mod completion;
 mod config;
 mod contribute;
 mod demo;
@@ -16,6 +17,7 @@ mod hold;
 mod hub;
 mod inbox;
 mod keys;
+mod man;
 mod me;
 mod officers;
 mod outbox;
@@ -107,6 +109,10 @@ pub(crate) enum Command {
     Evidence(evidence::Evidence),
     /// Explain an error code, or the fields of a form
     Explain(explain::Explain),
+    /// Print what a shell needs to complete ncpctl's words
+    Completion(completion::Completion),
+    /// Write the manual pages of ncpctl, the daemons and their configurations
+    Man(man::Man),
     /// Play the whole job on this machine: hub, four nodes, real messages
     Demo(demo::Demo),
 }
@@ -140,6 +146,8 @@ impl Command {
             Self::Audit(audit) => audit.schema(),
             Self::Evidence(evidence) => evidence.schema(),
             Self::Explain(explain) => explain.schema(),
+            Self::Completion(_) => completion::SCHEMA,
+            Self::Man(_) => man::SCHEMA,
             Self::Demo(demo) => demo.schema(),
         }
     }
@@ -174,6 +182,8 @@ impl Command {
             Self::Audit(audit) => audit.run(context).await,
             Self::Evidence(evidence) => evidence.run(context).await,
             Self::Explain(explain) => explain.run(context),
+            Self::Completion(completion) => completion.run(),
+            Self::Man(man) => man.run(context),
             Self::Demo(demo) => demo.run(context).await,
         }
     }

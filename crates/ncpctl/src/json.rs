@@ -245,6 +245,8 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
     ("ncp.audit-event/1", &["log", "index", "sequence", "time", "actor", "event", "about", "leaf"]),
     ("ncp.evidence-file/1", &["reference", "file", "receipts"]),
     ("ncp.evidence/1", &["receipt", "log", "index", "time", "ok", "reason", "anchor"]),
+    ("ncp.completion/1", &["shell", "script"]),
+    ("ncp.man/1", &["page", "section", "file"]),
     ("ncp.demo/1", &["folder", "request", "answer", "bulletin", "survivor", "logs", "seconds"]),
     ("ncp.demo-down/1", &["folder", "daemons"]),
     ("ncp.error-code/1", &["code", "name", "title", "cause", "try", "exit", "status", "explanation"]),

@@ -14,6 +14,7 @@ mod demo;
 mod error;
 mod joining;
 mod json;
+mod manual;
 mod message;
 mod officer_key;
 mod output;
