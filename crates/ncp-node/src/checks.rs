@@ -187,7 +187,7 @@ fn ending(title: String, what: &str, until: UnixMillis, now: UnixMillis) -> Foun
 
 /// The files as they lie now: what was fine at the start may have been opened to others, damaged or replaced since.
 fn key_files(node: &Node) -> Found {
-    match crate::keys::load(&node.config.data_dir, node.participant()) {
+    match crate::keys::load(&node.config.data_dir, node.participant(), &node.keys.keyring) {
         Ok(_) => Found::Ok("key files closed to others, and those of the own entry".to_owned()),
         Err(fault) => Found::Fail("key files".to_owned(), fault),
     }

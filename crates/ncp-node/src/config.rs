@@ -39,6 +39,8 @@ pub struct Config {
     pub participant: ParticipantId,
     /// Where journal, spool, index and keys lie.
     pub data_dir: PathBuf,
+    /// The credential of systemd that holds the passphrase of the key files; none if they lie unprotected.
+    pub passphrase_credential: Option<String>,
     /// Where the local API listens.
     pub api_socket: PathBuf,
     /// The first officers: they count as long as the journal names none.

@@ -24,6 +24,7 @@ use ncp_protocol::ids::{Epoch, KeyId, LogName, LogOrigin, NetworkId, Participant
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::root::{NetworkClass, SignedRoot, TrustedRoot};
 use ncp_protocol::wrap::SealingKey;
+use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyFileError, KeyUse, Seed};
 use ncp_transport::tls::{SharedTls, TlsMaterial, TlsSettings};
 use zeroize::Zeroizing;
@@ -47,6 +48,8 @@ pub struct Keys {
     pub storage: Seed,
     /// Certificates, swapped as a whole.
     pub tls: SharedTls,
+    /// What opened the key files, for those that are read again.
+    pub keyring: Keyring,
 }
 
 impl Keys {
@@ -98,11 +101,21 @@ impl Network {
     }
 }
 
+/// What opens the key files: the passphrase is a credential, if the configuration names one.
+///
+/// # Errors
+/// [`ErrorCode::CredentialUnusable`], [`ErrorCode::KeysSealed`], [`ErrorCode::KeysPassphraseWrong`].
+pub fn keyring(folder: &Path, credential: Option<&str>) -> Result<Keyring, Fault> {
+    let passphrase = credential.map(ncp_service::credential::read).transpose()?;
+    Keyring::open(folder, passphrase.as_ref().map(|text| text.as_str())).map_err(|error| fault("key files", &error))
+}
+
 /// Reads all of it.
 ///
 /// # Errors
 /// A fault of group 2 or 7 that names the file; nothing is changed.
-pub fn load(folder: &Path, participant: ParticipantId) -> Result<(Keys, Network), Fault> {
+pub fn load(folder: &Path, participant: ParticipantId, keyring: &Keyring) -> Result<(Keys, Network), Fault> {
+    let keyring = keyring.clone();
     for part in [PathBuf::new(), PathBuf::from(keyfiles::KEYS)] {
         let part = folder.join(part);
         keyfiles::check_folder(&part).map_err(|error| folder_fault(&part, &error))?;
@@ -111,30 +124,34 @@ pub fn load(folder: &Path, participant: ParticipantId) -> Result<(Keys, Network)
     let entry = network.own_chain.entry();
     let epoch = network.origin().epoch;
     let signing = signing_key(
-        folder,
+        (folder, &keyring),
         &keyfiles::key_path(KeyUse::Signing),
         KeyUse::Signing,
         entry.keys.signing.map(|key| key.key.id()),
     )?;
     let log_id = entry.log_key(LogName::Node, epoch).map(ncp_protocol::keys::VerifyingKey::id);
-    let log = signing_key(folder, &keyfiles::log_key_path(LogName::Node, epoch), KeyUse::Log, log_id)?;
-    let witness =
-        signing_key(folder, &keyfiles::key_path(KeyUse::Witness), KeyUse::Witness, Some(entry.keys.witness.id()))?;
-    let sealing = sealing_keys(folder, entry)?;
-    let storage = read_key(&folder.join(keyfiles::key_path(KeyUse::Storage)), KeyUse::Storage)?;
-    let tls = SharedTls::new(load_tls(folder, &network)?);
-    Ok((Keys { signing, sealing, log, witness, storage, tls }, network))
+    let log = signing_key((folder, &keyring), &keyfiles::log_key_path(LogName::Node, epoch), KeyUse::Log, log_id)?;
+    let witness = signing_key(
+        (folder, &keyring),
+        &keyfiles::key_path(KeyUse::Witness),
+        KeyUse::Witness,
+        Some(entry.keys.witness.id()),
+    )?;
+    let sealing = sealing_keys(folder, &keyring, entry)?;
+    let storage = read_key(&keyring, &folder.join(keyfiles::key_path(KeyUse::Storage)), KeyUse::Storage)?;
+    let tls = SharedTls::new(load_tls(folder, &keyring, &network)?);
+    Ok((Keys { signing, sealing, log, witness, storage, tls, keyring }, network))
 }
 
 /// Reads certificates and TLS key, at the start and for a reload.
 ///
 /// # Errors
 /// A fault that names the file.
-pub fn load_tls(folder: &Path, network: &Network) -> Result<TlsSettings, Fault> {
+pub fn load_tls(folder: &Path, keyring: &Keyring, network: &Network) -> Result<TlsSettings, Fault> {
     let (chain, key) = (folder.join(keyfiles::TLS_CHAIN), folder.join(keyfiles::TLS_KEY));
     let material = TlsMaterial {
         certificate_chain: read_public(&chain, "certificate")?,
-        private_key: keyfiles::read_private(&key).map_err(|error| key_fault("TLS key", &error))?,
+        private_key: keyring.read_tls(&key).map_err(|error| key_fault("TLS key", &error))?,
         authorities: read_public(&folder.join(keyfiles::TLS_AUTHORITY), "certificate of the authority")?,
         revocation_lists: Vec::new(),
     };
@@ -228,9 +245,14 @@ fn versions<T, E: core::fmt::Display>(
     Ok(found)
 }
 
-fn signing_key(folder: &Path, place: &Path, key: KeyUse, expected: Option<KeyId>) -> Result<SigningKey, Fault> {
+fn signing_key(
+    (folder, keyring): (&Path, &Keyring),
+    place: &Path,
+    key: KeyUse,
+    expected: Option<KeyId>,
+) -> Result<SigningKey, Fault> {
     let path = folder.join(place);
-    let signing = SigningKey::from_seed(&*read_key(&path, key)?);
+    let signing = SigningKey::from_seed(&*read_key(keyring, &path, key)?);
     let found = signing.verifying_key().id();
     if expected == Some(found) {
         return Ok(signing);
@@ -239,11 +261,11 @@ fn signing_key(folder: &Path, place: &Path, key: KeyUse, expected: Option<KeyId>
     Err(not_of_entry(key.as_str(), &path, &found, &expected))
 }
 
-fn sealing_keys(folder: &Path, entry: &Entry) -> Result<Vec<SealingKey>, Fault> {
+fn sealing_keys(folder: &Path, keyring: &Keyring, entry: &Entry) -> Result<Vec<SealingKey>, Fault> {
     let mut keys = Vec::new();
     for number in 1..=SEALING_FILES_MAX {
         let path = folder.join(keyfiles::sealing_key_path(number));
-        match keyfiles::read_key(&path, KeyUse::Sealing) {
+        match keyring.read_key(&path, KeyUse::Sealing) {
             Ok(seed) => keys.push(SealingKey::from_seed(&seed)),
             Err(KeyFileError::Missing(_)) if number > 1 => break,
             Err(error) => return Err(key_fault(KeyUse::Sealing.as_str(), &error)),
@@ -260,8 +282,8 @@ fn sealing_keys(folder: &Path, entry: &Entry) -> Result<Vec<SealingKey>, Fault> 
     Ok(keys)
 }
 
-fn read_key(path: &Path, key: KeyUse) -> Result<Zeroizing<[u8; 32]>, Fault> {
-    keyfiles::read_key(path, key).map_err(|error| key_fault(key.as_str(), &error))
+fn read_key(keyring: &Keyring, path: &Path, key: KeyUse) -> Result<Zeroizing<[u8; 32]>, Fault> {
+    keyring.read_key(path, key).map_err(|error| key_fault(key.as_str(), &error))
 }
 
 fn read_public(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
@@ -306,6 +328,8 @@ pub(crate) fn fault(what: &str, error: &KeyFileError) -> Fault {
             .with("mode", format!("{mode:04o}"))
             .with("path", path.display()),
         KeyFileError::Damaged(path) => ErrorCode::KeyFileDamaged.with("what", what).with("file", path.display()),
+        KeyFileError::Sealed(path) => ErrorCode::KeysSealed.with("file", path.display()),
+        KeyFileError::PassphraseWrong(path) => ErrorCode::KeysPassphraseWrong.with("file", path.display()),
         KeyFileError::ForeignOwner { path, owner } => {
             ErrorCode::KeyFileForeign.with("what", what).with("file", path.display()).with("owner", owner)
         }
@@ -318,7 +342,11 @@ fn folder_fault(folder: &Path, error: &KeyFileError) -> Fault {
         KeyFileError::Missing(_) => "there is no such folder".to_owned(),
         KeyFileError::OpenToOthers { mode, .. } => format!("it has mode {mode:04o} and must be closed to others, 0700"),
         KeyFileError::Damaged(_) => "it is not a folder".to_owned(),
-        KeyFileError::Exists(_) | KeyFileError::ForeignOwner { .. } | KeyFileError::Io { .. } => error.to_string(),
+        KeyFileError::Exists(_)
+        | KeyFileError::ForeignOwner { .. }
+        | KeyFileError::Sealed(_)
+        | KeyFileError::PassphraseWrong(_)
+        | KeyFileError::Io { .. } => error.to_string(),
     };
     ErrorCode::DataFolderUnusable.with("folder", folder.display()).with("reason", reason)
 }

@@ -56,7 +56,7 @@ async fn read(node: &Arc<Node>, file: &Path) -> Result<(Config, TlsSettings), Ve
 
 /// Certificates that have changed must be good now; those in force may have expired meanwhile.
 fn certificates(node: &Node) -> Result<TlsSettings, Fault> {
-    let tls = keys::load_tls(&node.config.data_dir, &node.network)?;
+    let tls = keys::load_tls(&node.config.data_dir, &node.keys.keyring, &node.network)?;
     if tls.own() != node.keys.tls.load().own() {
         tls.check_own(clock::now()).map_err(|error| {
             let file = node.config.data_dir.join(keyfiles::TLS_CHAIN);
@@ -98,10 +98,20 @@ fn changed(old: &Settings, new: &Settings) -> Vec<&'static str> {
 
 /// Keys whose value differs and waits for a restart. Officers do not: after the first start the file's are never read.
 fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
-    let Config { file: _, participant, data_dir, api_socket, officers: _, log_format, settings: _ } = old;
+    let Config {
+        file: _,
+        participant,
+        data_dir,
+        passphrase_credential,
+        api_socket,
+        officers: _,
+        log_format,
+        settings: _,
+    } = old;
     let differs = [
         ("participant", *participant != new.participant),
         ("data-dir", *data_dir != new.data_dir),
+        ("passphrase-credential", *passphrase_credential != new.passphrase_credential),
         ("api-socket", *api_socket != new.api_socket),
         ("log-format", *log_format != new.log_format),
     ];

@@ -219,7 +219,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + S
 
 /// Everything that only reads files.
 fn read(config: &Config) -> Result<(Keys, Network), Fault> {
-    let (keys, network) = keys::load(&config.data_dir, config.participant)?;
+    let keyring = keys::keyring(&config.data_dir, config.passphrase_credential.as_deref())?;
+    let (keys, network) = keys::load(&config.data_dir, config.participant, &keyring)?;
     stay_on_this_machine(config, network.class())?;
     Ok((keys, network))
 }

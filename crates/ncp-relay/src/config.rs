@@ -41,6 +41,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Journal, spool, index and keys.
     pub data_dir: PathBuf,
+    /// The credential of systemd that holds the passphrase of the key files; none if they lie unprotected.
+    pub passphrase_credential: Option<String>,
     /// Where the local API listens.
     pub api_socket: PathBuf,
     /// How much may wait.
@@ -90,6 +92,7 @@ impl Config {
         let config = Self {
             listen: address(&mut document),
             data_dir: path(&mut document, "data-dir", "/var/lib/ncp-relay"),
+            passphrase_credential: credential(&mut document),
             api_socket: socket(&mut document),
             quotas: quotas(&mut document),
             connections_max: usize::try_from(document.number("connections-max", 8..=4_096, CONNECTIONS))
@@ -123,6 +126,16 @@ fn path(document: &mut Document<'_>, key: &'static str, default: &str) -> PathBu
         document.invalid(&found, "an absolute path");
     }
     path
+}
+
+/// The name of a credential; no path leads out of the folder of credentials.
+fn credential(document: &mut Document<'_>) -> Option<String> {
+    let found = document.text("passphrase-credential")?;
+    if !ncp_service::credential::is_name(&found.text) {
+        let expected = "the name of a credential, such as \"ncp-passphrase\": letters, digits, dots and dashes";
+        document.invalid(&found, expected);
+    }
+    Some(found.text)
 }
 
 fn socket(document: &mut Document<'_>) -> PathBuf {

@@ -53,6 +53,8 @@ pub struct Hub {
     pub trust: Mutex<Trust>,
     /// Certificates, swapped as a whole by a reload.
     pub tls: SharedTls,
+    /// What opens the key files that a reload reads again.
+    pub keyring: ncp_store::keyfiles::keyring::Keyring,
     /// The store.
     pub store: StoreHandle<Relay>,
     /// Newest checkpoints of the participants' logs.

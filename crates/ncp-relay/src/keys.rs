@@ -20,6 +20,7 @@ use ncp_protocol::directory::{Chain, Fingerprint, SignedEntry};
 use ncp_protocol::ids::{Epoch, KeyId, LogName, LogOrigin, NetworkId, ParticipantId};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::root::{SignedRoot, TrustedRoot};
+use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyFileError, KeyUse};
 use ncp_transport::tls::{SharedTls, TlsMaterial, TlsSettings};
 
@@ -53,6 +54,8 @@ pub struct Keys {
     pub timestamp: SigningKey,
     /// Certificates and TLS key.
     pub tls: SharedTls,
+    /// What opened the key files, for those that are read again.
+    pub keyring: Keyring,
 }
 
 impl core::fmt::Debug for Keys {
@@ -66,14 +69,15 @@ impl Keys {
     ///
     /// # Errors
     /// The first fault, with the file that it is in.
-    pub fn load(folder: &Path) -> Result<Self, Fault> {
+    pub fn load(folder: &Path, credential: Option<&str>) -> Result<Self, Fault> {
+        let keyring = keyring(folder, credential)?;
         for part in [folder.to_owned(), folder.join(keyfiles::KEYS)] {
             keyfiles::check_folder(&part).map_err(|error| folder_fault(&part, &error))?;
         }
         let (root, roots) = roots(folder)?;
         let chain = chain(folder, &root)?;
         let newest = chain.last().ok_or_else(|| lacks("hub's own entry", &folder.join(keyfiles::entry_path(0))))?;
-        let log = |name| hub_log(folder, &root, newest, name);
+        let log = |name| hub_log((folder, &keyring), &root, newest, name);
         let membership = match keyfiles::read_public(&folder.join(membership_path())) {
             Ok(bytes) => Some(bytes),
             Err(KeyFileError::Missing(_)) => None,
@@ -82,14 +86,22 @@ impl Keys {
         Ok(Self {
             traffic: log(LogName::Traffic)?,
             public: log(LogName::Public)?,
-            timestamp: timestamp_key(folder, newest)?,
-            tls: SharedTls::new(tls(folder, &root.network(), newest)?),
+            timestamp: timestamp_key((folder, &keyring), newest)?,
+            tls: SharedTls::new(tls((folder, &keyring), &root.network(), newest)?),
             entries: chain.iter().map(|entry| entry.signed().clone()).collect(),
             membership,
             root,
             roots,
+            keyring,
         })
     }
+}
+
+/// What opens the key files: the passphrase is a credential, if the configuration names one.
+fn keyring(folder: &Path, credential: Option<&str>) -> Result<Keyring, Fault> {
+    let passphrase = credential.map(ncp_service::credential::read).transpose()?;
+    let opened = Keyring::open(folder, passphrase.as_ref().map(|text| text.as_str()));
+    opened.map_err(|error| file_fault("key files", &error))
 }
 
 /// Where `hub init` puts the first membership statement.
@@ -138,23 +150,32 @@ fn chain(folder: &Path, root: &TrustedRoot) -> Result<Vec<Chain>, Fault> {
     Ok(chain)
 }
 
-fn hub_log(folder: &Path, root: &TrustedRoot, entry: &Chain, log: LogName) -> Result<HubLog, Fault> {
+/// Where keys lie, and what opens them.
+type KeyFolder<'a> = (&'a Path, &'a Keyring);
+
+fn hub_log((folder, keyring): KeyFolder<'_>, root: &TrustedRoot, entry: &Chain, log: LogName) -> Result<HubLog, Fault> {
     // Every entry of the hub names both logs: its own check holds it to that.
     let (epoch, expected) =
         entry.entry().newest_log_key(log).map_or((Epoch(1), None), |named| (named.epoch, Some(named.key.id())));
     let path = folder.join(keyfiles::log_key_path(log, epoch));
-    let key = signing_key(&path, KeyUse::Log, &format!("key of the log {log}"), expected)?;
+    let key = signing_key(keyring, &path, KeyUse::Log, &format!("key of the log {log}"), expected)?;
     Ok(HubLog { origin: LogOrigin { network: root.network(), participant: ParticipantId::HUB, log, epoch }, key })
 }
 
-fn timestamp_key(folder: &Path, entry: &Chain) -> Result<SigningKey, Fault> {
+fn timestamp_key((folder, keyring): KeyFolder<'_>, entry: &Chain) -> Result<SigningKey, Fault> {
     let path = folder.join(keyfiles::key_path(KeyUse::Timestamp));
     let expected = entry.entry().keys.timestamp.map(|key| key.id());
-    signing_key(&path, KeyUse::Timestamp, KeyUse::Timestamp.as_str(), expected)
+    signing_key(keyring, &path, KeyUse::Timestamp, KeyUse::Timestamp.as_str(), expected)
 }
 
-fn signing_key(path: &Path, key: KeyUse, what: &str, expected: Option<KeyId>) -> Result<SigningKey, Fault> {
-    let seed = keyfiles::read_key(path, key).map_err(|error| file_fault(what, &error))?;
+fn signing_key(
+    keyring: &Keyring,
+    path: &Path,
+    key: KeyUse,
+    what: &str,
+    expected: Option<KeyId>,
+) -> Result<SigningKey, Fault> {
+    let seed = keyring.read_key(path, key).map_err(|error| file_fault(what, &error))?;
     let key = SigningKey::from_seed(&seed);
     check_entry_names(what, path, key.verifying_key().id(), expected.as_slice())?;
     Ok(key)
@@ -173,19 +194,19 @@ fn check_entry_names(what: &str, path: &Path, found: KeyId, expected: &[KeyId]) 
 ///
 /// # Errors
 /// The first fault, with the file that it is in.
-pub fn load_tls(folder: &Path, network: &NetworkId) -> Result<TlsSettings, Fault> {
+pub fn load_tls(folder: &Path, keyring: &Keyring, network: &NetworkId) -> Result<TlsSettings, Fault> {
     let (root, _) = roots(folder)?;
     let chain = chain(folder, &root)?;
     let newest = chain.last().ok_or_else(|| lacks("hub's own entry", &folder.join(keyfiles::entry_path(0))))?;
-    tls(folder, network, newest)
+    tls((folder, keyring), network, newest)
 }
 
-fn tls(folder: &Path, network: &NetworkId, entry: &Chain) -> Result<TlsSettings, Fault> {
+fn tls((folder, keyring): KeyFolder<'_>, network: &NetworkId, entry: &Chain) -> Result<TlsSettings, Fault> {
     let public = |path: &str, what| keyfiles::read_public(&folder.join(path)).map_err(|error| file_fault(what, &error));
     let key_path = folder.join(keyfiles::TLS_KEY);
     let material = TlsMaterial {
         certificate_chain: public(keyfiles::TLS_CHAIN, "certificate")?,
-        private_key: keyfiles::read_private(&key_path).map_err(|error| file_fault("TLS key", &error))?,
+        private_key: keyring.read_tls(&key_path).map_err(|error| file_fault("TLS key", &error))?,
         authorities: public(keyfiles::TLS_AUTHORITY, "certificate of the authority")?,
         revocation_lists: Vec::new(),
     };
@@ -232,6 +253,8 @@ fn file_fault(what: &str, error: &KeyFileError) -> Fault {
             fault.with("mode", format!("{mode:04o}")).with("path", path.display())
         }
         KeyFileError::Damaged(path) => ErrorCode::KeyFileDamaged.with("what", what).with("file", path.display()),
+        KeyFileError::Sealed(path) => ErrorCode::KeysSealed.with("file", path.display()),
+        KeyFileError::PassphraseWrong(path) => ErrorCode::KeysPassphraseWrong.with("file", path.display()),
         KeyFileError::ForeignOwner { path, owner } => {
             ErrorCode::KeyFileForeign.with("what", what).with("file", path.display()).with("owner", owner)
         }
@@ -247,7 +270,11 @@ fn folder_fault(folder: &Path, error: &KeyFileError) -> Fault {
         KeyFileError::Missing(_) => "there is no such folder".to_owned(),
         KeyFileError::OpenToOthers { mode, .. } => format!("it has mode {mode:04o}, not 0700"),
         KeyFileError::Damaged(_) => "it is not a folder".to_owned(),
-        KeyFileError::Exists(_) | KeyFileError::ForeignOwner { .. } | KeyFileError::Io { .. } => error.to_string(),
+        KeyFileError::Exists(_)
+        | KeyFileError::ForeignOwner { .. }
+        | KeyFileError::Sealed(_)
+        | KeyFileError::PassphraseWrong(_)
+        | KeyFileError::Io { .. } => error.to_string(),
     };
     ErrorCode::DataFolderUnusable.with("folder", folder.display()).with("reason", reason)
 }

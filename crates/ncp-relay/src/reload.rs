@@ -41,7 +41,7 @@ fn read(hub: &Hub, file: &Path) -> Result<(Config, TlsSettings), Vec<Fault>> {
 
 /// A certificate that has changed must be good now; the one in force may have expired meanwhile.
 fn certificates(hub: &Hub) -> Result<TlsSettings, Fault> {
-    let tls = keys::load_tls(&hub.config.data_dir, &hub.network)?;
+    let tls = keys::load_tls(&hub.config.data_dir, &hub.keyring, &hub.network)?;
     if tls.own() != hub.tls.load().own() {
         tls.check_own(clock::now()).map_err(|error| {
             let file = hub.config.data_dir.join(keyfiles::TLS_CHAIN);
@@ -57,6 +57,7 @@ fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
     let Config {
         listen,
         data_dir,
+        passphrase_credential,
         api_socket,
         quotas,
         connections_max,
@@ -69,6 +70,7 @@ fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
     let differs = [
         ("listen", *listen != new.listen),
         ("data-dir", *data_dir != new.data_dir),
+        ("passphrase-credential", *passphrase_credential != new.passphrase_credential),
         ("api-socket", *api_socket != new.api_socket),
         ("quotas", *quotas != new.quotas),
         ("connections-max", *connections_max != new.connections_max),

@@ -139,7 +139,7 @@ struct Opened {
 }
 
 fn open(config: &Config) -> Result<Opened, Fault> {
-    let keys = Keys::load(&config.data_dir)?;
+    let keys = Keys::load(&config.data_dir, config.passphrase_credential.as_deref())?;
     if keys.root.root().class == NetworkClass::Test && !is_loopback(&config.listen) {
         return Err(ErrorCode::ConfigLoopbackOnly.with("key", "listen").with("address", config.listen));
     }
@@ -245,6 +245,7 @@ fn hub(config: Config, keys: &Keys, store: StoreHandle<Relay>, folder: Folder) -
         public_key: keys.public.key.verifying_key(),
         timestamp: keys.timestamp.clone(),
         tls: keys.tls.clone(),
+        keyring: keys.keyring.clone(),
         trust: Mutex::new(Trust { newest: keys.root.clone(), versions: keys.roots.clone() }),
         store,
         held,

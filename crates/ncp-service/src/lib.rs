@@ -1,7 +1,9 @@
 //! What both daemons are to the machine they run on: a process that signals stop and reload ([`life`]), a service that
-//! systemd starts and watches ([`pulse`]), a log ([`logging`]), and metrics ([`gauges`]). What a daemon does for the
+//! systemd starts and watches ([`pulse`]), a log ([`logging`]), secrets that it is given
+//! ([`credential`]), and metrics ([`gauges`]). What a daemon does for the
 //! network is its own; it says here only how it is asked.
 
+pub mod credential;
 pub mod gauges;
 pub mod life;
 pub mod logging;

@@ -13,10 +13,13 @@
 //! | `keys/witness.key`, `keys/timestamp.key` | cosigns; the hub's timestamp statements | `keys init`, `hub init` |
 //! | `keys/storage.key` | seals content at rest; in no entry | `keys init` |
 //! | `keys/tls.key` | private key of the certificate, PEM (PKCS #8) | `keys init`, `hub init` |
+//! | `keys/passphrase` | that the keys are sealed, and how their passphrase opens them ([`keyring`]) | `keys init`, `hub init` |
 //! | `network/tls.crt`, `network/ca.crt` | own certificate chain and the network's authority, PEM | `keys install`, `hub init` |
 //! | `network/root-<version>` | root of trust, signed, all versions from 1 | `keys install`, `hub init` |
 //! | `network/entry-<version>` | own signed directory entry | `keys init`, `hub init` |
 //! | `network/hub-entry` | the hub's signed entry of version 0 | `keys install` |
+
+pub mod keyring;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -25,9 +28,12 @@ use std::path::{Path, PathBuf};
 
 use ncp_protocol::codec::Prefix;
 use ncp_protocol::ids::{Epoch, LogName};
+use ncp_protocol::symmetric::AEAD_NONCE_LEN;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use self::keyring::Keyring;
 
 const PREFIX: Prefix = Prefix::new(b'K', 1);
 
@@ -72,6 +78,8 @@ pub enum KeyUse {
     Root,
     /// Signs membership statements.
     Membership,
+    /// Proves in TLS who the participant is.
+    Tls,
 }
 
 impl KeyUse {
@@ -89,6 +97,7 @@ impl KeyUse {
             Self::Storage => "storage key",
             Self::Root => "root key",
             Self::Membership => "membership key",
+            Self::Tls => "TLS key",
         }
     }
 }
@@ -152,6 +161,12 @@ pub enum KeyFileError {
         /// Whose it is.
         owner: u32,
     },
+    /// It is sealed, and no passphrase was given.
+    #[error("{} is sealed under a passphrase", .0.display())]
+    Sealed(PathBuf),
+    /// The passphrase is not that of the folder's keys.
+    #[error("the passphrase does not open {}", .0.display())]
+    PassphraseWrong(PathBuf),
     /// Not a key file, a damaged one, or the file of another key.
     #[error("{} is not the file of this key", .0.display())]
     Damaged(PathBuf),
@@ -179,25 +194,20 @@ impl KeyFileError {
     }
 }
 
-/// Reads the seed of a key.
+/// Reads the seed of a key that is not sealed.
 ///
 /// # Errors
 /// [`KeyFileError`].
 pub fn read_key(path: &Path, key: KeyUse) -> Result<Seed, KeyFileError> {
-    let bytes = read_private(path)?;
-    let (found, seed): (KeyUse, [u8; 32]) =
-        PREFIX.decode(&bytes, KEY_FILE_LEN).map_err(|_| KeyFileError::Damaged(path.to_owned()))?;
-    let seed = Zeroizing::new(seed);
-    if found == key { Ok(seed) } else { Err(KeyFileError::Damaged(path.to_owned())) }
+    Keyring::OPEN.read_key(path, key)
 }
 
-/// Makes the file of a key, synced.
+/// Makes the file of a key, synced and not sealed.
 ///
 /// # Errors
 /// [`KeyFileError::Exists`] if there is a file; it is not touched.
 pub fn create_key(path: &Path, key: KeyUse, seed: &[u8; 32]) -> Result<(), KeyFileError> {
-    let bytes = Zeroizing::new(PREFIX.encode(&(key, *seed)));
-    create_private(path, &bytes)
+    Keyring::OPEN.create_key(path, key, seed, [0; AEAD_NONCE_LEN])
 }
 
 /// Reads a file that only its owner may read.

@@ -67,7 +67,7 @@ pub(crate) struct Options {
     /// Your officer key
     #[arg(long, global = true, value_name = "PATH", env = "NCPCTL_OFFICER_KEY")]
     officer_key: Option<PathBuf>,
-    /// File with the passphrase of your officer key; - is standard input
+    /// File with the passphrase of your officer key, or of a data folder's keys; - is standard input
     #[arg(long, global = true, value_name = "PATH", env = "NCPCTL_PASSPHRASE_FILE")]
     passphrase_file: Option<PathBuf>,
 }

@@ -79,13 +79,15 @@ impl Context {
     }
 
     fn passphrase(&self, key: &SealedKey) -> Result<Passphrase, Error> {
+        let question = format!("Passphrase of officer {}:", key.officer());
+        self.secret(&question, "the passphrase of the officer key", "--passphrase-file PATH")
+    }
+
+    /// A passphrase: from its file, or asked for. `flag` is what takes its place where nobody can be asked.
+    pub(crate) fn secret(&self, question: &str, what: &str, flag: &str) -> Result<Passphrase, Error> {
         match &self.passphrase_file {
             Some(path) => read_passphrase(path),
-            None => self.asking.secret(
-                &format!("Passphrase of officer {}:", key.officer()),
-                "the passphrase of the officer key",
-                "--passphrase-file PATH",
-            ),
+            None => self.asking.secret(question, what, flag),
         }
     }
 }

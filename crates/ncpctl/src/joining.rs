@@ -6,8 +6,8 @@
 //! interrupted call left is used by the next call of the same command, which therefore ends with the same keys; a file that
 //! says something else stops it.
 //!
-//! Known gaps: keys are made on the machine that runs the command, in files without passphrase; the authority issues no
-//! revocation lists.
+//! Known gaps: keys are made on the machine that runs the command; those that are carried away and the authority's lie in
+//! files without passphrase; the authority issues no revocation lists.
 
 pub(crate) mod answer;
 pub(crate) mod authority;
@@ -17,6 +17,7 @@ pub(crate) mod folder;
 pub(crate) mod held;
 pub(crate) mod hub;
 pub(crate) mod membership;
+pub(crate) mod protection;
 pub(crate) mod request;
 pub(crate) mod root;
 

@@ -17,12 +17,12 @@
 
 use std::path::Path;
 
-use argon2::{Algorithm, Argon2, Params, Version};
 use base64ct::{Base64, Encoding as _};
 use ncp_api::ErrorCode;
 use ncp_protocol::ids::OfficerNumber;
 use ncp_protocol::keys::{SigningKey, VerifyingKey};
 use ncp_protocol::symmetric::{AEAD_NONCE_LEN, Aead};
+use ncp_store::keyfiles::keyring::{Cost, derive};
 use ncp_store::keyfiles::{self, KeyFileError};
 use zeroize::Zeroizing;
 
@@ -31,12 +31,6 @@ use crate::error::Error;
 const HEAD: &str = "ncp-officer-key/1";
 /// What messages call the file.
 const WHAT: &str = "officer key";
-/// RFC 9106, section 4, second recommended option: 64 MiB, 3 passes; one lane, as one thread computes it.
-const COST: (u32, u32, u32) = (64 << 10, 3, 1);
-/// Most memory that a file may ask for, in KiB: a changed file must not exhaust the machine.
-const MEMORY_MAX_KIB: u32 = 1 << 20;
-/// Most passes that a file may ask for.
-const PASSES_MAX: u32 = 64;
 const SALT_LEN: usize = 16;
 
 /// A passphrase. Wipes itself.
@@ -69,10 +63,10 @@ pub(crate) fn create(path: &Path, key: &OfficerKey, protection: &Protection<'_>)
             format!("{head}unprotected\nseed {}\n", Base64::encode_string(key.key.seed().as_slice()))
         }
         Protection::Passphrase(passphrase, salt) => {
-            let (memory, passes, lanes) = COST;
+            let Cost { memory, passes, lanes } = Cost::USUAL;
             let head = format!("{head}argon2id {memory} {passes} {lanes} {}\n", Base64::encode_string(salt));
-            let cipher =
-                cipher(passphrase, COST, salt).ok_or_else(|| ErrorCode::InternalFault.with("reason", "argon2"))?;
+            let cipher = cipher(passphrase, Cost::USUAL, salt)
+                .ok_or_else(|| ErrorCode::InternalFault.with("reason", "argon2"))?;
             let mut sealed = key.key.seed().to_vec();
             // One key seals once: the salt is fresh, and with it the key.
             cipher.seal([0; AEAD_NONCE_LEN], head.as_bytes(), &mut sealed);
@@ -92,7 +86,7 @@ pub(crate) struct SealedKey {
 }
 
 enum Body {
-    Sealed { cost: (u32, u32, u32), salt: [u8; SALT_LEN], sealed: Vec<u8> },
+    Sealed { cost: Cost, salt: [u8; SALT_LEN], sealed: Vec<u8> },
     Unprotected(Zeroizing<Vec<u8>>),
 }
 
@@ -162,21 +156,15 @@ impl SealedKey {
 fn parse_sealed(parameters: &str, secret: &str) -> Option<Body> {
     let mut fields = parameters.split(' ');
     let mut number = || fields.next()?.parse::<u32>().ok();
-    let cost = (number()?, number()?, number()?);
+    let cost = Cost { memory: number()?, passes: number()?, lanes: number()? };
     let salt = Base64::decode_vec(fields.next()?).ok()?.try_into().ok()?;
     let sealed = Base64::decode_vec(secret.strip_prefix("sealed ")?).ok()?;
-    let (memory, passes, lanes) = cost;
-    let bounded = memory <= MEMORY_MAX_KIB && passes <= PASSES_MAX && lanes <= 16 && fields.next().is_none();
-    bounded.then_some(Body::Sealed { cost, salt, sealed })
+    let whole = cost.is_bounded() && fields.next().is_none();
+    whole.then_some(Body::Sealed { cost, salt, sealed })
 }
 
-fn cipher(passphrase: &Passphrase, (memory, passes, lanes): (u32, u32, u32), salt: &[u8]) -> Option<Aead> {
-    let params = Params::new(memory, passes, lanes, Some(32)).ok()?;
-    let mut key = Zeroizing::new([0; 32]);
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(passphrase.as_bytes(), salt, key.as_mut())
-        .ok()?;
-    Some(Aead::new(&key))
+fn cipher(passphrase: &Passphrase, cost: Cost, salt: &[u8; SALT_LEN]) -> Option<Aead> {
+    derive(passphrase, cost, salt).map(|key| Aead::new(&key))
 }
 
 fn file_error(error: &KeyFileError) -> Error {
@@ -191,7 +179,10 @@ fn file_error(error: &KeyFileError) -> Error {
         KeyFileError::ForeignOwner { path, .. } | KeyFileError::Io { path, .. } => {
             ErrorCode::FileUnusable.with("file", path.display()).with("reason", error)
         }
-        KeyFileError::Damaged(path) => ErrorCode::KeyFileDamaged.with("what", WHAT).with("file", path.display()),
+        // An officer's key is text; what is sealed as a daemon's keys are is none.
+        KeyFileError::Damaged(path) | KeyFileError::Sealed(path) | KeyFileError::PassphraseWrong(path) => {
+            ErrorCode::KeyFileDamaged.with("what", WHAT).with("file", path.display())
+        }
     };
     fault.into()
 }

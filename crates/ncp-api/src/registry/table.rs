@@ -102,6 +102,9 @@ error_codes! {
     1109 ConfigLoopbackOnly Config 500 "a test network may use loopback addresses only"
         cause "the root of trust is of class test, and {key} = {address} is not a loopback address" try "use 127.0.0.1 or ::1, or join a network of class live"
         explain "Keys of a test network lie unprotected and its thresholds are low. So that a drill can never be mistaken for the real network, daemons under a test root refuse every address outside the machine.";
+    1110 CredentialUnusable Config 500 "a credential of the service cannot be used"
+        cause "{credential}: {reason}" try "look at LoadCredential= in  systemctl cat  of the unit; its source is a file of root's, mode 0600, with the passphrase in its first line"
+        explain "The configuration says that systemd hands a secret to the daemon. It does so by a file that the daemon alone can read, in a folder that it names to the daemon. ncpctl keys install writes the drop-in that asks for it. Without the secret the keys stay sealed and the daemon does not start.";
     1201 ListenAddressInUse Later 500 "the address is in use"
         cause "another process listens on {address}" try "stop that process, or change {key}"
         explain "Only one process can listen on an address. Often the daemon already runs under systemd and was started a second time by hand.";
@@ -170,6 +173,12 @@ error_codes! {
     2110 KeyFileForeign Config 500 "the {what} belongs to another user"
         cause "{file} belongs to uid {owner}, and this program runs as another user" try "chown it to the user that runs the daemon, as the other files of that folder"
         explain "Whoever owns a file can read and replace it. A key file belongs to the user that runs the program, or to root, and to nobody else. If another user had it, think about who could have read it.";
+    2111 KeysSealed Config 500 "the keys are sealed under a passphrase"
+        cause "{file} says so, and no passphrase was given" try "set passphrase-credential in the configuration and LoadCredential= in the unit; for a command, --passphrase-file"
+        explain "Whoever made these keys protected them: without the passphrase nobody opens them, and no daemon starts with them. The daemon takes it from a credential of systemd, never from its environment.";
+    2112 KeysPassphraseWrong Config 500 "the passphrase does not open the keys"
+        cause "{file} was made with another passphrase" try "put the passphrase that  keys init  or  hub init  was given into the file that LoadCredential= names"
+        explain "The passphrase that was given is not the one under which the keys were made. There is no way around a lost passphrase; a backup of the same folder has the same one.";
     2201 OfficerKeyMissing Config 400 "your officer key is missing"
         cause "there is no file {file}" try "ncpctl keys init --officer, or name the file with --officer-key"
         explain "What an officer drafts, edits, approves, rejects, holds or withdraws is signed with the officer's own key. The private half never reaches the node; the public half is entered by ncpctl officers add.";

@@ -33,6 +33,7 @@ const FREE_MIN_MIB: u64 = 256;
 pub(super) fn config(root: Section<'_>) -> Option<Config> {
     let participant = root.required("participant").and_then(|item| participant(&item));
     let data_dir = path(root.item("data-dir"), DATA_DIR);
+    let passphrase_credential = credential(root.item("passphrase-credential"));
     let api_socket = socket(root.item("api-socket"));
     let hub_addresses = root.required("hub-addresses").map(|item| {
         let addresses = item.list("a list of host:port");
@@ -54,6 +55,7 @@ pub(super) fn config(root: Section<'_>) -> Option<Config> {
         file: None,
         participant: participant?,
         data_dir: data_dir?,
+        passphrase_credential: passphrase_credential?,
         api_socket: api_socket?,
         officers,
         log_format: log_format?,
@@ -87,6 +89,17 @@ fn path(item: Option<Item<'_>>, default: &str) -> Option<PathBuf> {
         return Some(path);
     }
     item.invalid("an absolute path");
+    None
+}
+
+/// The name of a credential; no path leads out of the folder of credentials.
+fn credential(item: Option<Item<'_>>) -> Option<Option<String>> {
+    let Some(item) = item else { return Some(None) };
+    let name = item.text()?;
+    if ncp_service::credential::is_name(name) {
+        return Some(Some(name.to_owned()));
+    }
+    item.invalid("the name of a credential, such as \"ncp-passphrase\": letters, digits, dots and dashes");
     None
 }
 

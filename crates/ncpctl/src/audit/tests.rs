@@ -12,6 +12,7 @@ use ncp_protocol::keys::{SigningKey, sha256};
 use ncp_protocol::proof::LogProof;
 use ncp_protocol::root::NetworkClass;
 use ncp_store::committer::Running;
+use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyUse};
 use ncp_store::queue::{Source, Urgency};
 use ncp_store::recovery::LogKey;
@@ -70,6 +71,7 @@ impl World {
         let hub = HubFolder::new(&folder.path().join("hub"), None);
         let class = NetworkClass::Test;
         let made = make_network(&Plan {
+            keyring: Keyring::OPEN,
             folder: hub.clone(),
             class,
             listen: "127.0.0.1:7400".to_owned(),
@@ -88,7 +90,14 @@ impl World {
         let (data, offline) = (self.node(), self.node().join("offline"));
         make_data_folders(&data).expect("folders");
         make_folder(&offline).expect("folder");
-        let maker = Maker { data: &data, offline: &offline, network: self.network, participant: xa(), now: NOW };
+        let maker = Maker {
+            data: &data,
+            keyring: &Keyring::OPEN,
+            offline: &offline,
+            network: self.network,
+            participant: xa(),
+            now: NOW,
+        };
         let made = maker.node().expect("keys");
         let (request, answer) = (self.folder.path().join("request"), self.folder.path().join("answer"));
         Request::write(&request, &made).expect("written");

@@ -14,6 +14,7 @@ use ncp_protocol::directory::Fingerprint;
 use ncp_protocol::ids::{NetworkId, ParticipantId};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::root::NetworkClass;
+use ncp_store::keyfiles::keyring::Keyring;
 
 use super::cast::{self, Player, Role};
 use super::daemon::{Daemon, Program};
@@ -119,6 +120,7 @@ impl Network {
         let address = free_address()?;
         let size = RoleSize::of_root(NetworkClass::Test);
         let made = hub::make_network(&Plan {
+            keyring: Keyring::OPEN,
             folder: hub.clone(),
             class: NetworkClass::Test,
             listen: address.clone(),
@@ -177,7 +179,7 @@ impl Network {
         let answer = desk.folder.join("answer.json");
         admitted.answer.write(&answer)?;
         let read = crate::joining::answer::Answer::read(&answer, system_now())?;
-        read.check_node(&answer, &desk.data(), None, system_now())?;
+        read.check_node(&answer, (&desk.data(), &Keyring::OPEN), None, system_now())?;
         read.install(&desk.data())?;
         Ok(())
     }
@@ -268,7 +270,8 @@ fn make_desk(folder: &Path, player: Player, network: NetworkId, hub: &str) -> Re
         make_folder(folder)?;
     }
     make_data_folders(&data)?;
-    let maker = Maker { data: &data, offline: &offline, network, participant: id, now: system_now() };
+    let maker =
+        Maker { data: &data, keyring: &Keyring::OPEN, offline: &offline, network, participant: id, now: system_now() };
     let made: Made = maker.node()?;
     Request::write(&own.join("joining.json"), &made)?;
     let key = || fresh_seed().map(|seed| SigningKey::from_seed(&seed));

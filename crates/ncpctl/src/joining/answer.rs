@@ -21,6 +21,7 @@ use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Fingerprint, Member, SignedEntry, SignedMembership};
 use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
 use ncp_store::keyfiles;
+use ncp_store::keyfiles::keyring::Keyring;
 use serde::{Deserialize, Serialize};
 
 use super::authority::{self, Subject};
@@ -134,7 +135,7 @@ impl Answer {
     pub(crate) fn check_node(
         &self,
         path: &Path,
-        data: &Path,
+        (data, keyring): (&Path, &Keyring),
         told: Option<NetworkId>,
         now: UnixMillis,
     ) -> Result<Member, Fault> {
@@ -170,7 +171,7 @@ impl Answer {
         if !entry.pins(&certificate.key) {
             return Err(for_another(&"another TLS key", &"the holder of the TLS key in this folder"));
         }
-        check_keys(data, entry)?;
+        check_keys(data, keyring, entry)?;
         Ok(member.clone())
     }
 

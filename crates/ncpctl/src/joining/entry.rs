@@ -8,10 +8,11 @@ use ncp_protocol::ids::{Epoch, LogName, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::limits::{DAY_MS, OPEN_AFTER_SEAL_MS, SEAL_PERIOD_MAX_MS};
 use ncp_protocol::wrap::SealingKey;
+use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyUse};
 
 use super::authority;
-use super::files::{create_private, make_folder, make_key, make_signing_key, put_public, read_private, read_public};
+use super::files::{file_fault, fresh, make_folder, make_key, make_signing_key, put_public, read_public, read_tls};
 use super::held::{OfflineKeys, check_keys, check_offline, entry_gone};
 
 /// How long a signing key may sign.
@@ -27,7 +28,9 @@ const STORE_FORMAT: &str = "format";
 pub(crate) struct Maker<'a> {
     /// The data folder.
     pub(crate) data: &'a Path,
-    /// The folder whose files are carried away.
+    /// What seals the keys in it and opens them.
+    pub(crate) keyring: &'a Keyring,
+    /// The folder whose files are carried away; the keys in it are not sealed.
     pub(crate) offline: &'a Path,
     /// In which network.
     pub(crate) network: NetworkId,
@@ -67,9 +70,9 @@ impl Maker<'_> {
     /// [`ErrorCode::KeyFileMissing`] if a key or the entry itself was there and is gone.
     pub(crate) fn node(&self) -> Result<Made, Fault> {
         self.make(|maker| {
-            let seed = make_key(&maker.path(&keyfiles::sealing_key_path(1)), KeyUse::Sealing)?;
+            let seed = make_key(maker.keyring, &maker.path(&keyfiles::sealing_key_path(1)), KeyUse::Sealing)?;
             let sealing = SealingKey::from_seed(&seed);
-            make_key(&maker.path(&keyfiles::key_path(KeyUse::Storage)), KeyUse::Storage)?;
+            make_key(maker.keyring, &maker.path(&keyfiles::key_path(KeyUse::Storage)), KeyUse::Storage)?;
             let seal_until = maker.now.plus_millis(SEAL_PERIOD_MAX_MS);
             Ok(Part {
                 signing: Some(ValidKey {
@@ -106,14 +109,14 @@ impl Maker<'_> {
 
     fn make(&self, part: impl FnOnce(&Self) -> Result<Part, Fault>) -> Result<Made, Fault> {
         if let Some(entry) = self.made_before()? {
-            let tls = check_keys(self.data, entry.unverified())?;
+            let tls = check_keys(self.data, self.keyring, entry.unverified())?;
             let offline = check_offline(self.offline, entry.unverified())?;
             return Ok(Made { entry, tls, offline });
         }
         self.check_unused()?;
         make_folder(self.offline)?;
-        let identity = make_signing_key(&offline_path(self.offline, KeyUse::Identity), KeyUse::Identity)?;
-        let recovery = make_signing_key(&offline_path(self.offline, KeyUse::Recovery), KeyUse::Recovery)?;
+        let carried = |key| make_signing_key(&Keyring::OPEN, &offline_path(self.offline, key), key);
+        let (identity, recovery) = (carried(KeyUse::Identity)?, carried(KeyUse::Recovery)?);
         let tls = self.tls_key()?;
         let pin =
             authority::key_id(&authority::read_key(tls.as_bytes(), &self.data.join(keyfiles::TLS_KEY).display())?);
@@ -174,11 +177,12 @@ impl Maker<'_> {
     fn tls_key(&self) -> Result<zeroize::Zeroizing<String>, Fault> {
         let path = self.path(Path::new(keyfiles::TLS_KEY));
         let damaged = || ErrorCode::KeyFileDamaged.with("what", "TLS key").with("file", path.display());
-        if let Some(bytes) = read_private(&path, "TLS key")? {
+        if let Some(bytes) = read_tls(self.keyring, &path)? {
             return String::from_utf8(bytes.to_vec()).map(Into::into).map_err(|_| damaged());
         }
         let pem = authority::fresh_key()?;
-        create_private(&path, pem.as_bytes(), "TLS key")?;
+        let created = self.keyring.create_tls(&path, pem.as_bytes(), fresh()?);
+        created.map_err(|error| file_fault("TLS key", &error))?;
         Ok(pem)
     }
 
@@ -188,7 +192,7 @@ impl Maker<'_> {
     }
 
     fn signing(&self, path: &Path, key: KeyUse) -> Result<SigningKey, Fault> {
-        make_signing_key(&self.path(path), key)
+        make_signing_key(self.keyring, &self.path(path), key)
     }
 
     fn path(&self, path: &Path) -> PathBuf {

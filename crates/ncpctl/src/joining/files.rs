@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::keys::SigningKey;
+use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyFileError, KeyUse, Seed};
 use zeroize::Zeroizing;
 
@@ -17,15 +18,22 @@ pub(crate) fn fresh_seed() -> Result<Seed, Fault> {
     Ok(seed)
 }
 
+/// Bytes of the system's generator that are no secret: a salt, a nonce.
+pub(crate) fn fresh<const N: usize>() -> Result<[u8; N], Fault> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
+    Ok(bytes)
+}
+
 /// The key of a file, which is made if there is none.
 ///
 /// # Errors
 /// A fault that names the file.
-pub(crate) fn make_key(path: &Path, key: KeyUse) -> Result<Seed, Fault> {
-    match keyfiles::read_key(path, key) {
+pub(crate) fn make_key(keyring: &Keyring, path: &Path, key: KeyUse) -> Result<Seed, Fault> {
+    match keyring.read_key(path, key) {
         Err(KeyFileError::Missing(_)) => {
             let seed = fresh_seed()?;
-            keyfiles::create_key(path, key, &seed).map_err(|error| file_fault(key.as_str(), &error))?;
+            keyring.create_key(path, key, &seed, fresh()?).map_err(|error| file_fault(key.as_str(), &error))?;
             Ok(seed)
         }
         found => found.map_err(|error| file_fault(key.as_str(), &error)),
@@ -36,8 +44,8 @@ pub(crate) fn make_key(path: &Path, key: KeyUse) -> Result<Seed, Fault> {
 ///
 /// # Errors
 /// A fault that names the file.
-pub(crate) fn make_signing_key(path: &Path, key: KeyUse) -> Result<SigningKey, Fault> {
-    let seed = make_key(path, key)?;
+pub(crate) fn make_signing_key(keyring: &Keyring, path: &Path, key: KeyUse) -> Result<SigningKey, Fault> {
+    let seed = make_key(keyring, path, key)?;
     Ok(SigningKey::from_seed(&seed))
 }
 
@@ -62,6 +70,18 @@ pub(crate) fn read_private(path: &Path, what: &str) -> Result<Option<Zeroizing<V
         Ok(bytes) => Ok(Some(bytes)),
         Err(KeyFileError::Missing(_)) => Ok(None),
         Err(error) => Err(file_fault(what, &error)),
+    }
+}
+
+/// The private key of the certificate, PEM; `None` if there is none.
+///
+/// # Errors
+/// A fault that names the file.
+pub(crate) fn read_tls(keyring: &Keyring, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+    match keyring.read_tls(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(KeyFileError::Missing(_)) => Ok(None),
+        Err(error) => Err(file_fault("TLS key", &error)),
     }
 }
 
@@ -115,7 +135,11 @@ fn folder_fault(folder: &Path, error: &KeyFileError) -> Fault {
         KeyFileError::Missing(_) => "there is no such folder, or none that it could be made in".to_owned(),
         KeyFileError::OpenToOthers { mode, .. } => format!("it has mode {mode:04o} and must be closed to others, 0700"),
         KeyFileError::Damaged(_) => "it is not a folder".to_owned(),
-        KeyFileError::Exists(_) | KeyFileError::ForeignOwner { .. } | KeyFileError::Io { .. } => error.to_string(),
+        KeyFileError::Exists(_)
+        | KeyFileError::ForeignOwner { .. }
+        | KeyFileError::Sealed(_)
+        | KeyFileError::PassphraseWrong(_)
+        | KeyFileError::Io { .. } => error.to_string(),
     };
     ErrorCode::DataFolderUnusable.with("folder", folder.display()).with("reason", reason)
 }
@@ -133,6 +157,10 @@ pub(crate) fn file_fault(what: &str, error: &KeyFileError) -> Fault {
             .with("mode", format!("{mode:04o}"))
             .with("path", path.display()),
         KeyFileError::Damaged(path) => ErrorCode::KeyFileDamaged.with("what", what).with("file", path.display()),
+        KeyFileError::Sealed(path) => ErrorCode::KeysSealed.with("file", path.display()),
+        KeyFileError::PassphraseWrong(path) => {
+            ErrorCode::PassphraseWrong.with("what", "key files").with("file", path.display())
+        }
         KeyFileError::ForeignOwner { path, owner } => {
             ErrorCode::KeyFileForeign.with("what", what).with("file", path.display()).with("owner", owner)
         }

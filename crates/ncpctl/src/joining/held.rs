@@ -9,12 +9,13 @@ use ncp_protocol::directory::Entry;
 use ncp_protocol::ids::KeyId;
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::wrap::SealingKey;
+use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyUse};
 use zeroize::Zeroizing;
 
 use super::authority;
 use super::entry::offline_path;
-use super::files::{file_fault, read_private};
+use super::files::{file_fault, read_tls};
 
 /// What somebody is told whose key is gone.
 const PUT_BACK: &str =
@@ -33,15 +34,16 @@ pub(crate) enum OfflineKeys {
 ///
 /// # Errors
 /// [`ErrorCode::KeyFileMissing`] or [`ErrorCode::KeyNotOfEntry`] for the first that is not, and the faults of the files.
-pub(crate) fn check_keys(data: &Path, entry: &Entry) -> Result<Zeroizing<String>, Fault> {
+pub(crate) fn check_keys(data: &Path, keyring: &Keyring, entry: &Entry) -> Result<Zeroizing<String>, Fault> {
     let keys = &entry.keys;
+    let check_signing = |path: &Path, key, named: &KeyId| check_signing(keyring, path, key, named);
     if let Some(signing) = &keys.signing {
         check_signing(&data.join(keyfiles::key_path(KeyUse::Signing)), KeyUse::Signing, &signing.key.id())?;
-        seed(&data.join(keyfiles::key_path(KeyUse::Storage)), KeyUse::Storage)?;
+        seed(keyring, &data.join(keyfiles::key_path(KeyUse::Storage)), KeyUse::Storage)?;
     }
     for (number, sealing) in (1..).zip(&keys.sealing) {
         let path = data.join(keyfiles::sealing_key_path(number));
-        let found = SealingKey::from_seed(&*seed(&path, KeyUse::Sealing)?).public().id();
+        let found = SealingKey::from_seed(&*seed(keyring, &path, KeyUse::Sealing)?).public().id();
         fits(&path, KeyUse::Sealing.as_str(), &found, &[sealing.public.id()])?;
     }
     for log in &keys.logs {
@@ -52,7 +54,7 @@ pub(crate) fn check_keys(data: &Path, entry: &Entry) -> Result<Zeroizing<String>
         check_signing(&data.join(keyfiles::key_path(KeyUse::Timestamp)), KeyUse::Timestamp, &timestamp.id())?;
     }
     let path = data.join(keyfiles::TLS_KEY);
-    let pem = read_private(&path, "TLS key")?.ok_or_else(|| gone(&path, "TLS key"))?;
+    let pem = read_tls(keyring, &path)?.ok_or_else(|| gone(&path, "TLS key"))?;
     let found = authority::key_id(&authority::read_key(&pem, &path.display())?);
     fits(&path, "TLS key", &found, &keys.tls)?;
     let damaged = |_| ErrorCode::KeyFileDamaged.with("what", "TLS key").with("file", path.display());
@@ -69,7 +71,7 @@ pub(crate) fn check_offline(offline: &Path, entry: &Entry) -> Result<OfflineKeys
     for (key, named) in [(KeyUse::Identity, &entry.keys.identity), (KeyUse::Recovery, &entry.keys.recovery)] {
         let path = offline_path(offline, key);
         if path.exists() {
-            check_signing(&path, key, &named.id())?;
+            check_signing(&Keyring::OPEN, &path, key, &named.id())?;
             found = OfflineKeys::Here;
         }
     }
@@ -89,13 +91,13 @@ pub(crate) fn entry_gone(data: &Path, remedy: &str) -> Fault {
     fault.with("remedy", remedy)
 }
 
-fn check_signing(path: &Path, key: KeyUse, named: &KeyId) -> Result<(), Fault> {
-    let found = SigningKey::from_seed(&*seed(path, key)?).verifying_key().id();
+fn check_signing(keyring: &Keyring, path: &Path, key: KeyUse, named: &KeyId) -> Result<(), Fault> {
+    let found = SigningKey::from_seed(&*seed(keyring, path, key)?).verifying_key().id();
     fits(path, key.as_str(), &found, &[*named])
 }
 
-fn seed(path: &Path, key: KeyUse) -> Result<keyfiles::Seed, Fault> {
-    match keyfiles::read_key(path, key) {
+fn seed(keyring: &Keyring, path: &Path, key: KeyUse) -> Result<keyfiles::Seed, Fault> {
+    match keyring.read_key(path, key) {
         Err(keyfiles::KeyFileError::Missing(path)) => Err(gone(&path, key.as_str())),
         found => found.map_err(|error| file_fault(key.as_str(), &error)),
     }

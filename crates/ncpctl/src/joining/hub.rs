@@ -9,6 +9,7 @@ use ncp_protocol::directory::{Fingerprint, MembershipClass, SignedEntry, SignedM
 use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::root::{NetworkClass, Role, TrustedRoot};
+use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyUse};
 
 use super::answer::Answer;
@@ -18,6 +19,7 @@ use super::files::{create_private, make_signing_key, put_public, read_private, r
 use super::folder::HubFolder;
 use super::held::{OfflineKeys, entry_gone};
 use super::membership::{self, Admission, Next};
+use super::protection::CREDENTIAL;
 use super::request::{Request, invalid};
 use super::root::{InstalledRoot, RoleSize, RootPlan, keys_at_hand, make_role, make_root, read_roots};
 
@@ -26,6 +28,8 @@ use super::root::{InstalledRoot, RoleSize, RootPlan, keys_at_hand, make_role, ma
 pub(crate) struct Plan {
     /// The folder of the hub's operator.
     pub(crate) folder: HubFolder,
+    /// What seals the relay's keys and opens them.
+    pub(crate) keyring: Keyring,
     /// What the network is for.
     pub(crate) class: NetworkClass,
     /// Where the relay will listen.
@@ -70,8 +74,14 @@ pub(crate) fn make_network(plan: &Plan) -> Result<Network, Fault> {
     root.put(&folder.authority())?;
     let authority = make_or_open_authority(folder, network, plan.class, plan.now)?;
     let offline = folder.offline();
-    let maker =
-        Maker { data: folder.data(), offline: &offline, network, participant: ParticipantId::HUB, now: plan.now };
+    let maker = Maker {
+        data: folder.data(),
+        keyring: &plan.keyring,
+        offline: &offline,
+        network,
+        participant: ParticipantId::HUB,
+        now: plan.now,
+    };
     let made = maker.hub()?;
     put_public(&folder.authority().join(keyfiles::HUB_ENTRY), &made.entry.encode(), "entry of the hub")?;
     let subject = Subject { network, class: plan.class, participant: ParticipantId::HUB };
@@ -138,7 +148,8 @@ fn make_or_read_root(plan: &Plan) -> Result<InstalledRoot, Fault> {
     let offline = folder.offline();
     let keys = make_role(&offline, KeyUse::Root, plan.root)?;
     let membership = make_role(&offline, KeyUse::Membership, plan.membership)?;
-    let timestamp = make_signing_key(&folder.data().join(keyfiles::key_path(KeyUse::Timestamp)), KeyUse::Timestamp)?;
+    let timestamp = folder.data().join(keyfiles::key_path(KeyUse::Timestamp));
+    let timestamp = make_signing_key(&plan.keyring, &timestamp, KeyUse::Timestamp)?;
     let root_plan = RootPlan {
         class: plan.class,
         root_threshold: plan.root.threshold,
@@ -309,11 +320,16 @@ fn put_config(plan: &Plan) -> Result<(), Fault> {
         return Ok(());
     }
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let credential = if Keyring::is_protected(plan.folder.data()) {
+        format!("passphrase-credential = \"{CREDENTIAL}\"\n")
+    } else {
+        String::new()
+    };
     let text = format!(
         "# Written by ncpctl hub init. Every other key has its default; config/relay.toml of the distribution lists them.\n\
          listen = \"{}\"\n\
          data-dir = \"{}\"\n\
-         api-socket = \"{}\"\n",
+         api-socket = \"{}\"\n{credential}",
         quoted(&plan.listen),
         quoted(&data.to_string_lossy()),
         quoted(&socket.to_string_lossy()),

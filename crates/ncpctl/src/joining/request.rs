@@ -13,6 +13,7 @@ use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Fingerprint, SignedEntry};
 use ncp_protocol::ids::{NetworkId, ParticipantId};
 use ncp_store::keyfiles;
+use ncp_store::keyfiles::keyring::Keyring;
 use serde::{Deserialize, Serialize};
 
 use super::authority::{key_id, make_request, read_key, requested_key};
@@ -86,13 +87,13 @@ impl Request {
     ///
     /// # Errors
     /// [`ErrorCode::KeyFileMissing`] or [`ErrorCode::KeyNotOfEntry`] if it is not the entry of the keys in `data`.
-    pub(crate) fn restore_entry(path: &Path, data: &Path) -> Result<(), Fault> {
+    pub(crate) fn restore_entry(path: &Path, data: &Path, keyring: &Keyring) -> Result<(), Fault> {
         let entry = data.join(keyfiles::entry_path(0));
         if !path.exists() || entry.exists() {
             return Ok(());
         }
         let request = Self::read(path)?;
-        check_keys(data, request.entry.unverified())?;
+        check_keys(data, keyring, request.entry.unverified())?;
         put_public(&entry, &request.entry.encode(), "directory entry")
     }
 
@@ -137,9 +138,13 @@ fn missing(path: &Path, error: &ncp_store::keyfiles::KeyFileError) -> Fault {
     use ncp_store::keyfiles::KeyFileError as E;
     match error {
         E::Missing(_) => ErrorCode::FileMissing.with("file", path.display()),
-        E::Exists(_) | E::OpenToOthers { .. } | E::ForeignOwner { .. } | E::Damaged(_) | E::Io { .. } => {
-            file_fault("joining file", error)
-        }
+        E::Exists(_)
+        | E::OpenToOthers { .. }
+        | E::ForeignOwner { .. }
+        | E::Sealed(_)
+        | E::PassphraseWrong(_)
+        | E::Damaged(_)
+        | E::Io { .. } => file_fault("joining file", error),
     }
 }
 

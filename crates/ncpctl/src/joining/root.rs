@@ -12,6 +12,7 @@ use ncp_protocol::ids::{NetworkId, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey};
 use ncp_protocol::limits::{ROLE_KEYS_MAX, ROOT_LIFETIME_MAX_MS};
 use ncp_protocol::root::{NetworkClass, Role, Roles, RootOfTrust, SignedRoot, TrustedRoot};
+use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyFileError, KeyUse};
 
 use super::files::{file_fault, make_signing_key, put_public, read_public};
@@ -72,7 +73,7 @@ impl core::str::FromStr for RoleSize {
 /// # Errors
 /// A fault that names the file.
 pub(crate) fn make_role(offline: &Path, key: KeyUse, size: RoleSize) -> Result<Vec<SigningKey>, Fault> {
-    (1..=size.keys).map(|number| make_signing_key(&role_key_path(offline, key, number), key)).collect()
+    (1..=size.keys).map(|number| make_signing_key(&Keyring::OPEN, &role_key_path(offline, key, number), key)).collect()
 }
 
 /// Where a role's key lies.

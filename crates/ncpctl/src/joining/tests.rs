@@ -8,6 +8,7 @@ use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::limits::DAY_MS;
 use ncp_protocol::root::NetworkClass;
 use ncp_store::keyfiles;
+use ncp_store::keyfiles::keyring::Keyring;
 use tempfile::TempDir;
 
 use super::answer::{Answer, Installed};
@@ -40,6 +41,7 @@ impl World {
 
     fn plan(&self, class: NetworkClass) -> Plan {
         Plan {
+            keyring: Keyring::OPEN,
             folder: self.hub_folder(),
             class,
             listen: "127.0.0.1:7400".to_owned(),
@@ -62,7 +64,15 @@ impl World {
         let data = self.path(folder);
         let offline = data.join("offline");
         make_data_folders(&data)?;
-        Maker { data: &data, offline: &offline, network, participant: id(participant), now: NOW }.node()
+        Maker {
+            data: &data,
+            keyring: &Keyring::OPEN,
+            offline: &offline,
+            network,
+            participant: id(participant),
+            now: NOW,
+        }
+        .node()
     }
 
     fn request(&self, made: &Made) -> PathBuf {
@@ -256,7 +266,7 @@ fn joining_from_nothing() {
     let path = world.answer(&network);
     let answer = Answer::read(&path, NOW).expect("verifies");
     let data = world.path("XA");
-    let member = answer.check_node(&path, &data, None, NOW).expect("its own");
+    let member = answer.check_node(&path, (&data, &Keyring::OPEN), None, NOW).expect("its own");
     assert_eq!((member.participant, member.class), (id("XA"), MembershipClass::ParticipatingState));
     assert_eq!(answer.install(&data).expect("installed"), Installed::Now);
     for name in [keyfiles::HUB_ENTRY, keyfiles::TLS_AUTHORITY, keyfiles::TLS_CHAIN, "network/root-1"] {
@@ -296,7 +306,7 @@ fn another_networks_answer_installs_nothing() {
     let their_path = theirs.answer(&theirs.network(NetworkClass::Test));
     let data = ours.path("XA");
     let foreign = Answer::read(&their_path, NOW).expect("verifies by itself");
-    let refused = foreign.check_node(&their_path, &data, None, NOW).expect_err("foreign");
+    let refused = foreign.check_node(&their_path, (&data, &Keyring::OPEN), None, NOW).expect_err("foreign");
     assert_eq!(refused.code, ErrorCode::AnswerForAnother);
     Answer::read(&path, NOW).expect("own").install(&data).expect("installed");
     let before = contents(&data);
@@ -311,8 +321,12 @@ fn another_participants_answer_is_refused() {
     let path = world.answer(&network);
     world.node("XB", network.root.network());
     let answer = Answer::read(&path, NOW).expect("verifies");
-    let check =
-        |folder: &str| answer.check_node(&path, &world.path(folder), None, NOW).map(|_| ()).map_err(|fault| fault.code);
+    let check = |folder: &str| {
+        answer
+            .check_node(&path, (&world.path(folder), &Keyring::OPEN), None, NOW)
+            .map(|_| ())
+            .map_err(|fault| fault.code)
+    };
     assert_eq!(check("XB"), Err(ErrorCode::AnswerForAnother));
     // The same participant with keys made a second time.
     world.try_node("second", "XA", network.root.network()).expect("keys");
@@ -338,7 +352,7 @@ fn a_changed_answer_is_refused() {
         let path = world.path("changed.json");
         fs::write(&path, changed.to_string()).expect("written");
         Answer::read(&path, NOW)
-            .and_then(|answer| answer.check_node(&path, &data, None, NOW))
+            .and_then(|answer| answer.check_node(&path, (&data, &Keyring::OPEN), None, NOW))
             .map(|_| ())
             .map_err(|f| f.code)
     };
@@ -534,7 +548,7 @@ fn joined() -> (World, PathBuf, Network) {
 
 fn installs(path: &Path, data: &Path, told: Option<NetworkId>) -> Result<(), Fault> {
     let answer = Answer::read(path, NOW)?;
-    answer.check_node(path, data, told, NOW)?;
+    answer.check_node(path, (data, &Keyring::OPEN), told, NOW)?;
     answer.install(data).map(|_| ())
 }
 
@@ -625,12 +639,15 @@ fn an_entry_lost_before_the_answer_comes_back_from_the_request() {
     let (request, data) = (world.request(&made), world.path("XA"));
     let whole = contents(&data);
     fs::remove_file(data.join("network/entry-0")).expect("lost");
-    Request::restore_entry(&request, &data).expect("restored");
+    Request::restore_entry(&request, &data, &Keyring::OPEN).expect("restored");
     assert_eq!(contents(&data), whole);
     fs::remove_file(data.join("network/entry-0")).expect("lost");
     world.node("XB", network);
     fs::copy(world.path("XB/keys/signing.key"), data.join("keys/signing.key")).expect("copied");
-    assert_eq!(Request::restore_entry(&request, &data).expect_err("other keys").code, ErrorCode::KeyNotOfEntry);
+    assert_eq!(
+        Request::restore_entry(&request, &data, &Keyring::OPEN).expect_err("other keys").code,
+        ErrorCode::KeyNotOfEntry
+    );
 }
 
 #[test]

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ncp_api::directory::NetworkClass;
 use ncp_protocol::directory::Fingerprint;
-use ncp_protocol::ids::UnixMillis;
 use ncp_protocol::root::NetworkClass as Class;
 use serde::Serialize;
 
 use crate::context::{Context, blocking};
 use crate::error::{Error, usage};
+use crate::joining::files::make_folder;
 use crate::joining::fingerprint_lines;
 use crate::joining::folder::{HubFolder, LIVE_SOCKET};
 use crate::joining::held::OfflineKeys;
 use crate::joining::hub::{Network, Plan, make_network};
+use crate::joining::protection;
 use crate::joining::root::{RoleSize, network_fingerprint};
 use crate::output::{Facts, Report};
 
@@ -48,6 +49,9 @@ pub(crate) struct Init {
     /// The relay's API socket; DIR/api.sock in a test network, /run/ncp-relay/api.sock in a live one
     #[arg(long, value_name = "SOCKET")]
     api_socket: Option<PathBuf>,
+    /// Seal the relay's keys under a passphrase, which it gets as a credential of systemd
+    #[arg(long)]
+    protect: bool,
     /// Keys of the root role: how many must sign, of how many; 1/1 in a test network, 3/5 in a live one
     #[arg(long, value_name = "THRESHOLD/KEYS")]
     root_keys: Option<RoleSize>,
@@ -71,12 +75,21 @@ struct Made {
 impl Init {
     /// Does it.
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
-        let plan = self.plan(context.clock.now)?;
-        let (network, plan) = blocking(move || Ok((make_network(&plan)?, plan))).await?;
-        report(&network, &plan, context)
+        let plan = self.plan(context)?;
+        let (network, drop_in, plan) = blocking(move || {
+            let network = make_network(&plan)?;
+            let drop_in = protection::put_drop_in(plan.folder.data())?;
+            Ok((network, drop_in, plan))
+        })
+        .await?;
+        let mut report = report(&network, &plan, context)?;
+        for hint in drop_in.iter().flat_map(|path| protection::hints(path, "ncp-relay.service")) {
+            report = report.hint(hint);
+        }
+        Ok(report)
     }
 
-    fn plan(self, now: UnixMillis) -> Result<Plan, Error> {
+    fn plan(self, context: &Context) -> Result<Plan, Error> {
         let class = match self.class {
             NetworkClass::Test => Class::Test,
             NetworkClass::Live => Class::Live,
@@ -95,17 +108,24 @@ impl Init {
             }
         };
         let folder = HubFolder::new(&self.dir, self.data_dir.as_deref());
+        let keyring = if self.protect {
+            make_folder(&self.dir)?;
+            protection::protect(context, folder.data())?
+        } else {
+            protection::open(context, folder.data())?
+        };
         let socket = self.api_socket.unwrap_or_else(|| match class {
             Class::Test => folder.test_socket(),
             Class::Live => PathBuf::from(LIVE_SOCKET),
         });
         Ok(Plan {
+            keyring,
             class,
             listen,
             socket,
             root: self.root_keys.unwrap_or(RoleSize::of_root(class)),
             membership: self.membership_keys.unwrap_or(RoleSize::of_membership(class)),
-            now,
+            now: context.clock.now,
             folder,
         })
     }

@@ -15,6 +15,7 @@ use crate::joining::entry::{Made, Maker};
 use crate::joining::fingerprint_lines;
 use crate::joining::folder::make_data_folders;
 use crate::joining::held::OfflineKeys;
+use crate::joining::protection;
 use crate::joining::request::Request;
 use crate::output::{Facts, Report};
 
@@ -23,6 +24,7 @@ const SCHEMA: &str = "ncp.keys-init/1";
 const EXAMPLES: &str = "\
 Examples:
   ncpctl keys init --participant XA --dir /var/lib/ncp-node --network \"3f2a 91c0 77de 0b14 c6a8 52e9 1d3f 8807 b4c2 60fa 9e15 d733 2a8b 41f6 0c9d e587\"
+  ncpctl keys init --participant XA --dir /var/lib/ncp-node --protect
   ncpctl keys init --officer 12                      asks for a passphrase
   ncpctl keys init --officer 12 --officer-key /media/usb/officer.key --passphrase-file pass.txt
 
@@ -49,6 +51,9 @@ pub(crate) struct Init {
     /// The joining request; PARTICIPANT-request.json here unless named
     #[arg(long, value_name = "FILE", conflicts_with = "officer")]
     out: Option<PathBuf>,
+    /// Seal the keys in DIR under a passphrase, which the daemon gets as a credential of systemd
+    #[arg(long, conflicts_with = "officer")]
+    protect: bool,
     /// Make the key of the officer with this number instead
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     officer: Option<u16>,
@@ -90,6 +95,8 @@ impl Init {
         let offline = self.offline.clone().unwrap_or_else(|| data.join("offline"));
         let request = self.out.clone().unwrap_or_else(|| PathBuf::from(format!("{participant}-request.json")));
         let now = context.clock.now;
+        let keyring =
+            if self.protect { protection::protect(context, &data)? } else { protection::open(context, &data)? };
         let keys = Keys {
             participant: participant.to_string(),
             network: network.to_string(),
@@ -101,9 +108,9 @@ impl Init {
         };
         let made = blocking(move || {
             make_data_folders(&data)?;
-            Request::restore_entry(&request, &data)?;
+            Request::restore_entry(&request, &data, &keyring)?;
             let network = NetworkId(network.0);
-            let made = Maker { data: &data, offline: &offline, network, participant, now }.node()?;
+            let made = Maker { data: &data, keyring: &keyring, offline: &offline, network, participant, now }.node()?;
             Request::write(&request, &made)?;
             Ok(made)
         })

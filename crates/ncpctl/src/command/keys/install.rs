@@ -14,6 +14,7 @@ use crate::joining::answer::{Answer, Installed};
 use crate::joining::authority::parse_one;
 use crate::joining::files::check_folder;
 use crate::joining::fingerprint_lines;
+use crate::joining::protection;
 use crate::joining::root::network_fingerprint;
 use crate::output::{Facts, Report};
 
@@ -61,13 +62,15 @@ impl Install {
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
         let Self { file, dir, network } = self;
         let (now, data) = (context.clock.now, dir.clone());
-        let (answer, member, installed) = blocking(move || {
+        let keyring = protection::open(context, &data)?;
+        let (answer, member, installed, drop_in) = blocking(move || {
             check_folder(&data)?;
             let answer = Answer::read(&file, now)?;
             let told = network.map(|network| NetworkId(network.0));
-            let member = answer.check_node(&file, &data, told, now)?;
+            let member = answer.check_node(&file, (&data, &keyring), told, now)?;
             let installed = answer.install(&data)?;
-            Ok((answer, member, installed))
+            let drop_in = protection::put_drop_in(&data)?;
+            Ok((answer, member, installed, drop_in))
         })
         .await?;
         let fingerprint = network_fingerprint(answer.root.network());
@@ -97,9 +100,14 @@ impl Install {
         plain.add("network", joined.network.clone());
         plain.add("hub-fingerprint", joined.hub_fingerprint.clone());
         plain.add("data-dir", joined.data_dir.display().to_string());
-        Ok(Report::object(SCHEMA, &joined)?
-            .human(facts.render(context.output.style))
-            .plain(plain.plain())
-            .hint("start the node:  ncp-node --config node.toml"))
+        let mut report =
+            Report::object(SCHEMA, &joined)?.human(facts.render(context.output.style)).plain(plain.plain());
+        for hint in drop_in.iter().flat_map(|path| protection::hints(path, "ncp-node.service")) {
+            report = report.hint(hint);
+        }
+        if drop_in.is_some() {
+            report = report.hint(format!("in node.toml:  passphrase-credential = \"{}\"", protection::CREDENTIAL));
+        }
+        Ok(report.hint("start the node:  ncp-node --config node.toml"))
     }
 }

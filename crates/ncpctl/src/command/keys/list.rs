@@ -12,6 +12,7 @@ use crate::joining::entry::read_first_entry;
 use crate::joining::files::check_folder;
 use crate::joining::fingerprint_lines;
 use crate::joining::held::{check_keys, entry_gone};
+use crate::joining::protection;
 use crate::joining::root::network_fingerprint;
 use crate::output::{Facts, Report};
 
@@ -47,10 +48,11 @@ impl List {
     /// Does it.
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
         let data = self.dir.clone();
+        let keyring = protection::open(context, &data)?;
         let (entry, checked) = blocking(move || {
             check_folder(&data)?;
             let entry = read_first_entry(&data)?.ok_or_else(|| entry_gone(&data, "ncpctl keys init  makes one"))?;
-            let checked = check_keys(&data, entry.unverified()).map(|_| ());
+            let checked = check_keys(&data, &keyring, entry.unverified()).map(|_| ());
             Ok((entry, checked))
         })
         .await?;
