@@ -14,6 +14,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const DAEMONS: [Program; 2] = [Program::Node, Program::Relay];
 
+/// What timers start, once for each daemon.
+const JOBS: [&str; 2] = ["ncp-backup@", "ncp-audit-verify@"];
+
 fn unit(program: Program) -> PathBuf {
     top().join("packaging/systemd").join(format!("{}.service", program.name()))
 }
@@ -36,8 +39,8 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn exposure_is_at_most_one_and_a_half() {
-    for program in DAEMONS {
-        let file = unit(program);
+    let jobs = JOBS.iter().map(|job| top().join(format!("packaging/systemd/{job}.service")));
+    for file in DAEMONS.map(unit).into_iter().chain(jobs) {
         let arguments = ["security", "--offline=true", "--threshold=15", "--no-pager", &file.display().to_string()];
         let Some(checked) = installed("systemd-analyze", &arguments) else { return };
         assert!(checked.status.success(), "{}", text(&checked));
@@ -65,6 +68,29 @@ fn systemd_accepts_every_line() {
 }
 
 #[test]
+fn systemd_accepts_the_timers_and_what_they_start_are_commands() {
+    let folder = e2e::folder::fresh();
+    for job in JOBS {
+        for kind in ["service", "timer"] {
+            let lines = fs::read_to_string(top().join(format!("packaging/systemd/{job}.{kind}"))).expect("a unit");
+            // For one daemon, with the program that was built, and without the manual that is installed elsewhere.
+            let lines = lines.replace("/usr/bin/ncpctl", &Program::Ctl.path().display().to_string());
+            let lines: Vec<_> = lines.lines().filter(|line| !line.starts_with("Documentation=")).collect();
+            if let Some(words) = lines.iter().find_map(|line| line.strip_prefix("ExecStart=")) {
+                let asked = Command::new(Program::Ctl.path()).args(words.split(' ').skip(1)).output().expect("it runs");
+                assert_ne!(asked.status.code(), Some(2), "{words}: {}", text(&asked));
+            }
+            fs::write(folder.path().join(format!("{job}node.{kind}")), lines.join("\n")).expect("written");
+        }
+        let [service, timer] = ["service", "timer"].map(|kind| folder.path().join(format!("{job}node.{kind}")));
+        let arguments = ["verify", "--man=no", &service.display().to_string(), &timer.display().to_string()];
+        let Some(checked) = installed("systemd-analyze", &arguments) else { return };
+        let about = text(&checked);
+        assert!(checked.status.success() && !about.contains(job), "{about}");
+    }
+}
+
+#[test]
 fn what_breaks_peer_credentials_or_checks_twice_is_not_there() {
     for program in DAEMONS {
         let lines = fs::read_to_string(unit(program)).expect("the unit");
@@ -84,7 +110,7 @@ fn user_group_and_folders_are_made_from_nothing() {
     let root = e2e::folder::fresh();
     let root = root.path().display().to_string();
     let file = |name: &str| top().join("packaging").join(name).display().to_string();
-    for folder in ["etc", "var/lib", "var/spool"] {
+    for folder in ["etc", "var/lib", "var/spool", "var/backups"] {
         fs::create_dir_all(Path::new(&root).join(folder)).expect("a folder");
     }
     let arguments = [format!("--root={root}"), file("sysusers.d/ncp.conf")];
@@ -103,6 +129,8 @@ fn user_group_and_folders_are_made_from_nothing() {
     assert!(made.status.success(), "{}", text(&made));
     let spool = fs::metadata(Path::new(&root).join("var/spool/ncp")).expect("the spool of national systems");
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&spool.permissions()) & 0o7777, 0o750);
+    let backups = fs::metadata(Path::new(&root).join("var/backups/ncp")).expect("the place of backups");
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&backups.permissions()) & 0o7777, 0o700);
 }
 
 /// The system calls of a filter's group, and of the groups within it.

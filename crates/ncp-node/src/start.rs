@@ -352,6 +352,7 @@ fn lock_fault(folder: &Path, error: &LockError) -> Fault {
             let holder = holder(folder).map_or_else(|| "of another daemon".to_owned(), |pid| pid.to_string());
             ErrorCode::DataFolderInUse.with("folder", folder.display()).with("pid", holder)
         }
+        LockError::Restored => ErrorCode::DataFolderRestored.with("folder", folder.display()),
         LockError::Format(FormatError::Newer { found }) => ErrorCode::DataFolderNewer
             .with("folder", folder.display())
             .with("found", found)

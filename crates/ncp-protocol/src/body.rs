@@ -184,7 +184,8 @@ struct ChunkCipher {
     associated: Digest,
 }
 
-const NONCE_PREFIX_LEN: usize = 7;
+/// Bytes before the counter of a STREAM nonce.
+pub(crate) const NONCE_PREFIX_LEN: usize = 7;
 
 impl ChunkCipher {
     fn new(core: &BodyCore, cek: &ContentKey) -> Self {
@@ -200,10 +201,15 @@ impl ChunkCipher {
     /// The STREAM nonce of chunk `index` of `count`.
     fn nonce(&self, index: u64, count: u64) -> [u8; AEAD_NONCE_LEN] {
         let Ok(counter) = u32::try_from(index) else { unreachable!("a body has at most CHUNKS_MAX chunks") };
-        let [p0, p1, p2, p3, p4, p5, p6] = self.prefix;
-        let [c0, c1, c2, c3] = counter.to_be_bytes();
-        [p0, p1, p2, p3, p4, p5, p6, c0, c1, c2, c3, u8::from(index + 1 == count)]
+        stream_nonce(self.prefix, counter, index + 1 == count)
     }
+}
+
+/// The STREAM nonce of a chunk.
+pub(crate) fn stream_nonce(prefix: [u8; NONCE_PREFIX_LEN], counter: u32, last: bool) -> [u8; AEAD_NONCE_LEN] {
+    let [p0, p1, p2, p3, p4, p5, p6] = prefix;
+    let [c0, c1, c2, c3] = counter.to_be_bytes();
+    [p0, p1, p2, p3, p4, p5, p6, c0, c1, c2, c3, u8::from(last)]
 }
 
 /// Seals a body chunk by chunk, at constant memory: one chunk of plaintext.

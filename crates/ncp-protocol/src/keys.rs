@@ -42,6 +42,10 @@ pub enum Purpose {
     HeaderCore,
     /// A canary that is signed to show that the key works.
     Canary,
+    /// HPKE info of the wrap of a backup.
+    BackupWrap,
+    /// Key derivation for the content of a backup.
+    BackupKey,
 }
 
 impl Purpose {
@@ -62,6 +66,8 @@ impl Purpose {
             Self::BodyCore => "body-core",
             Self::HeaderCore => "header-core",
             Self::Canary => "canary",
+            Self::BackupWrap => "backup-wrap",
+            Self::BackupKey => "backup-key",
         }
     }
 

@@ -15,6 +15,7 @@
 //! | `Q` | officer request | `E` | event |
 
 pub mod approval;
+pub mod backup;
 pub mod body;
 pub mod checkpoint;
 pub mod codec;

@@ -189,22 +189,51 @@ pub fn seal_wrap(
     seed: &[u8; WRAP_SEED_LEN],
 ) -> Result<Wrap, ContentError> {
     let plain = content.encode()?;
+    let sealed = seal_to(public, &Purpose::Wrap.label(network), core_hash, plain.as_slice(), seed);
+    match Wrap::from_bytes(&sealed) {
+        Some(wrap) => Ok(wrap),
+        None => unreachable!("the content of a wrap has one length"),
+    }
+}
+
+/// Encapsulation, then the sealed content and its tag. `info` is a label of this purpose alone.
+pub(crate) fn seal_to(
+    public: &SealingPublicKey,
+    info: &[u8],
+    associated: &Digest,
+    plain: &[u8],
+    seed: &[u8; WRAP_SEED_LEN],
+) -> Vec<u8> {
     let sealed = hpke::single_shot_seal_with_rng::<HpkeAead, HpkeKdf, XWing>(
         &OpModeS::Base,
         &public.0,
-        &Purpose::Wrap.label(network),
-        plain.as_slice(),
-        &core_hash.0,
+        info,
+        plain,
+        &associated.0,
         &mut SeedRng::new(seed),
     );
     let Ok((encapsulation, ciphertext)) = sealed else {
         unreachable!("X-Wing encapsulates to every checked key, and the first sequence number seals");
     };
-    let mut bytes = Box::new([0; WRAP_LEN]);
-    let (head, tail) = bytes.split_at_mut(XWING_ENCAPSULATION);
-    encapsulation.write_exact(head);
-    tail.copy_from_slice(&ciphertext);
-    Ok(Wrap(bytes))
+    let mut bytes = vec![0; XWING_ENCAPSULATION];
+    encapsulation.write_exact(&mut bytes);
+    bytes.extend_from_slice(&ciphertext);
+    bytes
+}
+
+/// What [`seal_to`] sealed, `None` if it does not open.
+pub(crate) fn open_to(key: &SealingKey, info: &[u8], associated: &Digest, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (head, tail) = sealed.split_at_checked(XWING_ENCAPSULATION)?;
+    let encapsulation = EncappedKey::from_bytes(head).ok()?;
+    let opened = hpke::single_shot_open::<HpkeAead, HpkeKdf, XWing>(
+        &OpModeR::Base,
+        &key.0,
+        &encapsulation,
+        info,
+        tail,
+        &associated.0,
+    );
+    opened.ok().map(Zeroizing::new)
 }
 
 /// Opens a wrap.
@@ -217,19 +246,8 @@ pub fn open_wrap(
     core_hash: &Digest,
     wrap: &Wrap,
 ) -> Result<WrapContent, WrapError> {
-    let (head, tail) = wrap.0.split_at(XWING_ENCAPSULATION);
-    let encapsulation = EncappedKey::from_bytes(head).map_err(|_| WrapError::Sealed)?;
-    let plain = hpke::single_shot_open::<HpkeAead, HpkeKdf, XWing>(
-        &OpModeR::Base,
-        &key.0,
-        &encapsulation,
-        &Purpose::Wrap.label(network),
-        tail,
-        &core_hash.0,
-    )
-    .map(Zeroizing::new)
-    .map_err(|_| WrapError::Sealed)?;
-    Ok(WrapContent::decode(&plain)?)
+    let opened = open_to(key, &Purpose::Wrap.label(network), core_hash, wrap.0.as_slice());
+    Ok(WrapContent::decode(&opened.ok_or(WrapError::Sealed)?)?)
 }
 
 /// Hands out the caller's seed and nothing else.

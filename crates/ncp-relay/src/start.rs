@@ -318,6 +318,7 @@ fn store_fault(path: &Path, error: &StoreError) -> Fault {
             let holder = holder(path).map_or_else(|| "of another daemon".to_owned(), |pid| pid.to_string());
             ErrorCode::DataFolderInUse.with("folder", folder).with("pid", holder)
         }
+        StoreError::Lock(LockError::Restored) => ErrorCode::DataFolderRestored.with("folder", folder),
         StoreError::Lock(LockError::Format(FormatError::Newer { found })) => {
             let fault = ErrorCode::DataFolderNewer.with("folder", folder).with("found", found);
             fault.with("known", FORMAT).with("needed", format!("that knows format {found}"))

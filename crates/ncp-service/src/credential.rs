@@ -36,9 +36,9 @@ pub fn read(name: &str) -> Result<Zeroizing<String>, Fault> {
 }
 
 fn read_line(path: &Path) -> Result<Zeroizing<String>, String> {
-    let said = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        _ => error.to_string(),
+    let said = |error: io::Error| {
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        if missing { "there is no such file".to_owned() } else { error.to_string() }
     };
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(no_follow).open(path).map_err(said)?;

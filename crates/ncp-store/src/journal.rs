@@ -326,7 +326,7 @@ pub fn create<D: Disk>(disk: &D) -> io::Result<()> {
     disk.sync_dir(Path::new(""))
 }
 
-fn segment_path(first: u64) -> PathBuf {
+pub(crate) fn segment_path(first: u64) -> PathBuf {
     Path::new(FOLDER).join(format!("{first:016x}.seg"))
 }
 

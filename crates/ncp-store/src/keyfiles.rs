@@ -80,6 +80,8 @@ pub enum KeyUse {
     Membership,
     /// Proves in TLS who the participant is.
     Tls,
+    /// Opens backups.
+    Backup,
 }
 
 impl KeyUse {
@@ -98,6 +100,7 @@ impl KeyUse {
             Self::Root => "root key",
             Self::Membership => "membership key",
             Self::Tls => "TLS key",
+            Self::Backup => "backup key",
         }
     }
 }

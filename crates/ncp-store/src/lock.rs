@@ -14,6 +14,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::backup::RESTORED;
 use crate::disk::{Disk, OpenMode, RealDisk, exists, read_file, replace_file};
 use crate::journal;
 
@@ -39,6 +40,9 @@ pub enum LockError {
     /// Another process holds it.
     #[error("another process uses the data folder")]
     Held,
+    /// It came out of a backup: its log would go on where others have seen it pass.
+    #[error("the data folder was put back from a backup")]
+    Restored,
     /// Its layout is not this program's.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -104,6 +108,9 @@ impl DataFolder {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(LockError::Held),
             Err(error) => return Err(LockError::Io(error.into())),
+        }
+        if exists(&disk, Path::new(RESTORED))? {
+            return Err(LockError::Restored);
         }
         check_format(&disk)?;
         Ok(Self { disk, _lock: lock })
@@ -191,6 +198,16 @@ mod tests {
         assert_eq!(holder(folder.path()), Some(std::process::id()));
         drop(held);
         assert_eq!(holder(folder.path()), None);
+        DataFolder::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_came_out_of_a_backup_is_refused_and_nothing_in_it_changes() {
+        let folder = private_folder();
+        fs::write(folder.path().join(RESTORED), "").unwrap();
+        assert!(matches!(DataFolder::open(folder.path()), Err(LockError::Restored)));
+        assert!(!folder.path().join(FORMAT_FILE).exists());
+        fs::remove_file(folder.path().join(RESTORED)).unwrap();
         DataFolder::open(folder.path()).unwrap();
     }
 

@@ -16,7 +16,8 @@ use crate::disk::{Disk, DiskFile, OpenMode, exists, first_nonzero, read_exact_at
 use crate::journal::LogNote;
 use crate::limits::{GROUP_NOTES_MAX, OWN_NOTE_MAX, SIGNED_SLOT_LEN};
 
-const FILE: &str = "signed";
+/// Its name.
+pub(crate) const FILE: &str = "signed";
 const PREFIX: Prefix = Prefix::new(b'S', 1);
 const CRC_LEN: usize = 4;
 
@@ -162,6 +163,13 @@ pub fn read<D: Disk>(disk: &D) -> Result<Option<SignedState>, SignedError> {
     }
     let (_, stamped) = newest(read_slot(&file, Slot::First)?, read_slot(&file, Slot::Second)?)?;
     Ok(stamped.map(|stamped| stamped.state))
+}
+
+/// The file of a folder that states this and nothing before it, for a copy.
+pub(crate) fn file_of(state: &SignedState) -> Vec<u8> {
+    let mut bytes = encode(&Stamped { written: 1, state: state.clone() });
+    bytes.resize(2 * SIGNED_SLOT_LEN, 0);
+    bytes
 }
 
 /// Which slot is the newest, and what it states.

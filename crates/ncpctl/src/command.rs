@@ -2,6 +2,7 @@
 
 mod assign;
 mod audit;
+mod backup;
 mod bulletin;
 mod completion;
 mod config;
@@ -104,6 +105,9 @@ pub(crate) enum Command {
     /// Verify or print a data folder's logs, without the daemon or beside it
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Back up a data folder for a keeper, try the backup out, put it back
+    #[command(subcommand)]
+    Backup(backup::Backup),
     /// Write a message's receipts to a file; verify them without any daemon
     #[command(subcommand)]
     Evidence(evidence::Evidence),
@@ -144,6 +148,7 @@ impl Command {
             Self::Hub(hub) => hub.schema(),
             Self::Config(config) => config.schema(),
             Self::Audit(audit) => audit.schema(),
+            Self::Backup(backup) => backup.schema(),
             Self::Evidence(evidence) => evidence.schema(),
             Self::Explain(explain) => explain.schema(),
             Self::Completion(_) => completion::SCHEMA,
@@ -180,6 +185,7 @@ impl Command {
             Self::Hub(hub) => hub.run(context).await,
             Self::Config(config) => config.run(context).await,
             Self::Audit(audit) => audit.run(context).await,
+            Self::Backup(backup) => backup.run(context).await,
             Self::Evidence(evidence) => evidence.run(context).await,
             Self::Explain(explain) => explain.run(context),
             Self::Completion(completion) => completion.run(),

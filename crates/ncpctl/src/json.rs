@@ -245,6 +245,13 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
     ("ncp.audit-event/1", &["log", "index", "sequence", "time", "actor", "event", "about", "leaf"]),
     ("ncp.evidence-file/1", &["reference", "file", "receipts"]),
     ("ncp.evidence/1", &["receipt", "log", "index", "time", "ok", "reason", "anchor"]),
+    ("ncp.backup-key/1", &["key", "public", "protected"]),
+    ("ncp.backup/1", &["participant", "network", "created", "recipient", "next", "logs", "files", "length", "path"]),
+    ("ncp.backup-verify/1", &["participant", "network", "created", "next", "logs", "files", "bytes", "receipts", "ok"]),
+    (
+        "ncp.backup-restore/1",
+        &["participant", "network", "created", "next", "logs", "files", "bytes", "data_dir", "restored"],
+    ),
     ("ncp.completion/1", &["shell", "script"]),
     ("ncp.man/1", &["page", "section", "file"]),
     ("ncp.demo/1", &["folder", "request", "answer", "bulletin", "survivor", "logs", "seconds"]),

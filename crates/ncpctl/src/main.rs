@@ -5,6 +5,7 @@
 //! `command/`; every command returns a report, and `output` alone writes it.
 
 mod audit;
+mod backup;
 mod cli;
 mod clock;
 mod command;

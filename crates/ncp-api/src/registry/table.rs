@@ -129,6 +129,9 @@ error_codes! {
     1304 DataFolderForeign Config 500 "the data folder belongs to another participant or network"
         cause "{folder} was made for {found}, this daemon is {expected} by its configuration and its root of trust" try "correct the configuration, or name another data folder"
         explain "A data folder belongs to one participant in one network for ever: its log names both. Mixing two would make evidence void.";
+    1305 DataFolderRestored Config 500 "the data folder was put back from a backup"
+        cause "{folder} bears the mark of a restored folder" try "read it with  ncpctl audit show;  docs/OPERATING.md, section 6, says how to go on"
+        explain "Others may have seen more of this log than the backup holds. A daemon that went on from there would tell two histories of one log, which nobody could tell from fraud. The log needs a new epoch first, which this version cannot open. Until then the folder can be read and audited, and serves nobody.";
     1901 InputNeeded Usage 400 "an answer is needed and nobody can be asked"
         cause "{what} is missing, and there is no terminal or --no-input is set" try "give {flag}"
         explain "On a terminal ncpctl asks for what is missing. In a script it never does; each question has a flag that answers it.";
@@ -505,6 +508,9 @@ error_codes! {
     5108 DamageKept Io 500 "something damaged was moved aside"
         cause "{count} in {folder}, the first is {first}" try "read the log of the last starts; look what is lost:  ncpctl audit verify; remove them when you know"
         explain "A start found bytes that nobody wrote, or a torn end after a power cut, and kept a copy. Nothing reads it again, and nothing removes it: somebody has to look.";
+    5108 BackupUnusable Data 400 "the backup cannot be used"
+        cause "{file}: {reason}" try "take another backup; if none opens, look whether the keeper's key is the right one"
+        explain "A backup is sealed as a whole for one keeper. This file is none, was made for another key, was damaged or cut off, or does not hold what its head says. Nothing that came out of it may be believed.";
     5201 ShuttingDown Unavailable 503 "the daemon is stopping"
         cause "it was asked to stop" try "try again in a moment"
         explain "A stopping daemon finishes what it began and takes nothing new.";

@@ -4,15 +4,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::checkpoint::SignedCheckpoint;
 use ncp_protocol::directory::{Chain, Entry, Fingerprint, SignedEntry};
-use ncp_protocol::ids::{NetworkId, ParticipantId};
+use ncp_protocol::ids::{LogName, LogOrigin, NetworkId, ParticipantId};
 use ncp_protocol::root::TrustedRoot;
 use ncp_store::disk::RealDisk;
+use ncp_store::fsck::{LogIdentity, fsck};
+use ncp_store::journal::LogNote;
 use ncp_store::keyfiles;
 use ncp_store::lock::FORMAT;
 use ncp_store::signed::{self, SignedState};
 
-use crate::error::Error;
+use crate::error::{Error, file};
 use crate::joining::files::read_public;
 use crate::joining::root::read_roots;
 
@@ -68,6 +71,39 @@ impl Folder {
     /// The network.
     pub(crate) fn network(&self) -> NetworkId {
         self.root.network()
+    }
+
+    /// A checkpoint of one of the folder's logs, its signature verified.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StoreDamaged`].
+    pub(crate) fn checkpoint(&self, note: &LogNote) -> Result<(LogOrigin, SignedCheckpoint), Fault> {
+        let damaged = |reason: &dyn core::fmt::Display| {
+            ErrorCode::StoreDamaged.with("folder", self.path.display()).with("reason", reason)
+        };
+        let log =
+            self.log(note.log).ok_or_else(|| damaged(&"it is signed for a log that the own entry does not name"))?;
+        let signed = SignedCheckpoint::open(&note.note, &log.origin, &log.key);
+        Ok((log.origin, signed.map_err(|error| damaged(&error))?))
+    }
+
+    /// Judges journal and spool together, as the daemon's store does at a start: whether each record that an event rests on
+    /// is there. Returns what is lost first.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub(crate) fn check_store(&self) -> Result<Option<String>, Error> {
+        let logs: Vec<LogIdentity> =
+            [LogName::Node, LogName::Traffic, LogName::Public].into_iter().filter_map(|log| self.log(log)).collect();
+        let report = fsck(&self.disk, &logs, None).map_err(|error| file(&self.path, &error))?;
+        Ok(report.findings.iter().find(|finding| finding.is_loss()).map(|finding| format!("{finding:?}")))
+    }
+
+    /// A log of this folder as the newest entry names it.
+    fn log(&self, log: LogName) -> Option<LogIdentity> {
+        let named = self.entry().newest_log_key(log)?;
+        let (network, participant) = (self.network(), self.participant());
+        Some(LogIdentity { origin: LogOrigin { network, participant, log, epoch: named.epoch }, key: named.key })
     }
 
     pub(super) fn entry(&self) -> &Entry {

@@ -70,6 +70,21 @@ fn every_command_says_what_it_does_and_shows_an_example_that_parses() {
 }
 
 #[test]
+fn the_operating_page_lists_every_command() {
+    let page = include_str!("../../../../docs/OPERATING.md");
+    let about = |tree: &Tree| tree.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut rows: Vec<String> = leaves().iter().map(|(path, tree)| format!("| `{path}` | {} |", about(tree))).collect();
+    // It acts by itself, although another command stands below it.
+    let demo = Cli::command().find_subcommand("demo").map(about).unwrap_or_default();
+    rows.push(format!("| `ncpctl demo` | {demo} |"));
+    let missing: Vec<_> = rows.iter().filter(|row| !page.contains(row.as_str())).cloned().collect();
+    assert!(missing.is_empty(), "docs/OPERATING.md lacks\n{}", missing.join("\n"));
+    let listed: Vec<&str> = page.lines().filter(|line| line.starts_with("| `ncpctl ")).collect();
+    let gone: Vec<_> = listed.into_iter().filter(|line| !rows.iter().any(|row| row == line)).collect();
+    assert!(gone.is_empty(), "docs/OPERATING.md lists what is not there\n{}", gone.join("\n"));
+}
+
+#[test]
 fn examples_of_the_whole_parse() {
     for example in examples(EXAMPLES) {
         assert!(Cli::try_parse_from(words(&example)).is_ok(), "{example}");

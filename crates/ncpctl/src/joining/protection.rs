@@ -40,7 +40,9 @@ pub(crate) fn protect(context: &Context, data: &Path) -> Result<Keyring, Error> 
     if Keyring::is_protected(data) {
         return open(context, data);
     }
-    if data.join(keyfiles::TLS_KEY).exists() {
+    let keys = data.join(keyfiles::KEYS);
+    let listed = std::fs::read_dir(&keys).map_err(|error| crate::error::file(&keys, &error))?;
+    if listed.count() > 0 {
         let reason = format!("keys lie unprotected in {} already", data.display());
         return Err(usage(reason, "leave --protect out, or name an empty folder"));
     }
