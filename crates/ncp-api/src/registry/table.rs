@@ -508,7 +508,7 @@ error_codes! {
     5108 DamageKept Io 500 "something damaged was moved aside"
         cause "{count} in {folder}, the first is {first}" try "read the log of the last starts; look what is lost:  ncpctl audit verify; remove them when you know"
         explain "A start found bytes that nobody wrote, or a torn end after a power cut, and kept a copy. Nothing reads it again, and nothing removes it: somebody has to look.";
-    5108 BackupUnusable Data 400 "the backup cannot be used"
+    5109 BackupUnusable Data 400 "the backup cannot be used"
         cause "{file}: {reason}" try "take another backup; if none opens, look whether the keeper's key is the right one"
         explain "A backup is sealed as a whole for one keeper. This file is none, was made for another key, was damaged or cut off, or does not hold what its head says. Nothing that came out of it may be believed.";
     5201 ShuttingDown Unavailable 503 "the daemon is stopping"
