@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ncp-relay", &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-api", "ncp-service"]),
     ("ncp-node", &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-policy", "ncp-api", "ncp-service"]),
     ("ncpctl", &["ncp-protocol", "ncp-api", "ncp-store"]),
+    ("ncp-bench", &["ncp-protocol", "ncp-api", "ncp-transport"]),
     ("e2e", &["ncp-protocol", "ncp-api", "ncp-transport"]),
 ];
 
