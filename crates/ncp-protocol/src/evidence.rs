@@ -10,7 +10,7 @@ mod tests;
 
 use thiserror::Error;
 
-use crate::checkpoint::SignedCheckpoint;
+use crate::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::codec::DecodeError;
 use crate::event::{Change, Claim, EnvelopeKey, Event, EvidenceKind, Outcome};
 use crate::ids::{Digest, LogName, LogOrigin, ParticipantId, UnixMillis};
@@ -69,7 +69,45 @@ pub struct VerifiedEvidence {
 /// # Errors
 /// [`EvidenceError`].
 pub fn verify(proof: &LogProof, origin: &LogOrigin, log_key: &VerifyingKey) -> Result<VerifiedEvidence, EvidenceError> {
-    let checkpoint = proof.verify(origin, log_key)?;
+    verify_next(proof, origin, log_key, &mut NewestCheckpoint::default())
+}
+
+/// The checkpoint that was verified last, with the log and the key for which it was. Proofs that come one behind the other
+/// mostly stand under the same one: its signature is then verified once.
+#[derive(Debug, Clone, Default)]
+pub struct NewestCheckpoint(Option<(LogOrigin, VerifyingKey, SignedCheckpoint)>);
+
+impl NewestCheckpoint {
+    /// The checkpoint of a note, byte for byte the last one or verified now.
+    fn open(
+        &mut self,
+        note: &str,
+        origin: &LogOrigin,
+        log_key: &VerifyingKey,
+    ) -> Result<SignedCheckpoint, CheckpointError> {
+        if let Some((known_origin, known_key, known)) = &self.0
+            && (known_origin, known_key, known.note()) == (origin, log_key, note)
+        {
+            return Ok(known.clone());
+        }
+        let opened = SignedCheckpoint::open(note, origin, log_key)?;
+        self.0 = Some((*origin, *log_key, opened.clone()));
+        Ok(opened)
+    }
+}
+
+/// As [`verify`], for one proof of several.
+///
+/// # Errors
+/// [`EvidenceError`].
+pub fn verify_next(
+    proof: &LogProof,
+    origin: &LogOrigin,
+    log_key: &VerifyingKey,
+    newest: &mut NewestCheckpoint,
+) -> Result<VerifiedEvidence, EvidenceError> {
+    let checkpoint = newest.open(&proof.checkpoint_note, origin, log_key).map_err(ProofError::from)?;
+    proof.verify_under(checkpoint.checkpoint()).map_err(ProofError::from)?;
     let event = Event::decode(&proof.event)?;
     let Change::Evidence(claim) = event.change else {
         return Err(EvidenceError::NotAClaim);

@@ -111,9 +111,16 @@ impl LogProof {
     /// [`ProofError`].
     pub fn verify(&self, origin: &LogOrigin, log_key: &VerifyingKey) -> Result<SignedCheckpoint, ProofError> {
         let signed = SignedCheckpoint::open(&self.checkpoint_note, origin, log_key)?;
-        let checkpoint = signed.checkpoint();
-        verify_inclusion(&leaf_hash(&self.event), self.index, checkpoint.size, &self.hashes, &checkpoint.root)?;
+        self.verify_under(signed.checkpoint())?;
         Ok(signed)
+    }
+
+    /// Verifies that the event stands in the log of which `checkpoint` was verified.
+    ///
+    /// # Errors
+    /// [`merkle::ProofError`].
+    pub(crate) fn verify_under(&self, checkpoint: &Checkpoint) -> Result<(), merkle::ProofError> {
+        verify_inclusion(&leaf_hash(&self.event), self.index, checkpoint.size, &self.hashes, &checkpoint.root)
     }
 }
 

@@ -11,7 +11,7 @@ use core::task::Poll;
 use std::sync::Arc;
 
 use ncp_protocol::event::Claim;
-use ncp_protocol::evidence::{self, EvidenceError};
+use ncp_protocol::evidence::{self, EvidenceError, NewestCheckpoint};
 use ncp_protocol::frame::{Cursor, Receipts, ReceiptsStored};
 use ncp_protocol::ids::{LogName, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::proof::LogProof;
@@ -123,7 +123,8 @@ fn verify_all(
     peer: ParticipantId,
     proofs: &[LogProof],
 ) -> Result<Vec<Piece>, EvidenceError> {
-    proofs.iter().map(|proof| verify(directory, network, peer, proof)).collect()
+    let mut newest = NewestCheckpoint::default();
+    proofs.iter().map(|proof| verify(directory, network, peer, proof, &mut newest)).collect()
 }
 
 fn verify(
@@ -131,11 +132,12 @@ fn verify(
     network: NetworkId,
     peer: ParticipantId,
     proof: &LogProof,
+    newest: &mut NewestCheckpoint,
 ) -> Result<Piece, EvidenceError> {
     let origin = evidence::unverified_claim(proof)?.origin;
     let own = origin.participant == peer && origin.network == network && origin.log == LogName::Node;
     let key = directory.entry(peer).filter(|_| own).and_then(|entry| entry.log_key(LogName::Node, origin.epoch));
-    let verified = evidence::verify(proof, &origin, key.ok_or(EvidenceError::Origin)?)?;
+    let verified = evidence::verify_next(proof, &origin, key.ok_or(EvidenceError::Origin)?, newest)?;
     Ok(Piece {
         claim: *verified.claim(),
         index: verified.index(),

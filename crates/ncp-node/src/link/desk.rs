@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use ncp_protocol::checkpoint::{Checkpoint, SignedCheckpoint};
+use ncp_protocol::evidence::NewestCheckpoint;
 use ncp_protocol::frame::Cursor;
 use ncp_protocol::ids::Epoch;
 use ncp_protocol::limits::LOG_KEYS_MAX;
@@ -35,6 +36,8 @@ pub(crate) struct Desk {
     pub(crate) directory_news: Notify,
     /// Workers for what is not urgent, and for what is.
     pub(crate) workers: [Arc<Semaphore>; 2],
+    /// The checkpoint of the hub's that was verified last: deliveries come in the order in which the hub accepted them.
+    pub(crate) newest: Mutex<NewestCheckpoint>,
     compared: AtomicBool,
     outbox: Mutex<Option<mpsc::UnboundedSender<Note>>>,
     held: Arc<Held>,
@@ -55,6 +58,7 @@ impl Desk {
             refresh: Notify::new(),
             directory_news: Notify::new(),
             workers: [Arc::new(Semaphore::new(WORKERS_MAX)), Arc::new(Semaphore::new(WORKERS_MAX))],
+            newest: Mutex::default(),
             compared: AtomicBool::new(false),
             outbox: Mutex::new(None),
             held,

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ncp_api::Fault;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::{Actor, Claim, EnvelopeKey};
-use ncp_protocol::evidence::{EvidenceError, EvidenceMismatch, unverified_claim, verify};
+use ncp_protocol::evidence::{EvidenceError, EvidenceMismatch, NewestCheckpoint, unverified_claim, verify_next};
 use ncp_protocol::frame::{Cursor, Frame, Receipts, ReceiptsStored};
 use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
 use ncp_protocol::keys::sha256;
@@ -151,7 +151,12 @@ type Numbered = Vec<(u64, LogProof)>;
 /// Verifies proofs and has them stored; returns those whose key is not known, or nothing if the store has stopped.
 async fn take(desk: &Arc<Desk>, proofs: Numbered) -> Result<Option<Numbered>, ReadError> {
     let seen = desk.node.blocking(move |node| -> Result<Vec<_>, ReadError> {
-        proofs.into_iter().map(|(number, proof)| see(node, &proof).map(|seen| (number, proof, seen))).collect()
+        let mut newest = NewestCheckpoint::default();
+        let seen = proofs.into_iter().map(|(number, proof)| {
+            let seen = see(node, &proof, &mut newest)?;
+            Ok((number, proof, seen))
+        });
+        seen.collect()
     });
     let (mut commits, mut keyless) = (JoinSet::new(), Vec::new());
     for (number, proof, seen) in seen.await? {
@@ -190,7 +195,7 @@ async fn commit(desk: Arc<Desk>, noted: Noted) -> bool {
 }
 
 /// Blocks on the disk.
-fn see(node: &Node, proof: &LogProof) -> Result<Seen, ReadError> {
+fn see(node: &Node, proof: &LogProof, newest: &mut NewestCheckpoint) -> Result<Seen, ReadError> {
     let claim = match unverified_claim(proof) {
         Ok(claim) => claim,
         Err(error) => return Ok(Seen::Bad(error.into())),
@@ -204,7 +209,7 @@ fn see(node: &Node, proof: &LogProof) -> Result<Seen, ReadError> {
     }
     let directory = node.directory.load();
     let Some(key) = directory.log_key(&claim.origin) else { return Ok(Seen::KeyUnknown) };
-    let verified = match verify(proof, &claim.origin, key) {
+    let verified = match verify_next(proof, &claim.origin, key, newest) {
         Ok(verified) => verified,
         Err(error) => return Ok(Seen::Bad(error.into())),
     };

@@ -3,9 +3,11 @@
 //! The key is the one that the originator's pinned chain named when the hub accepted the envelope: the newest entry's, or
 //! that of an older version if R1 is older than the admission of the next. Both times are the hub's.
 
+use std::sync::PoisonError;
+
 use ncp_protocol::envelope::{VerifiedEnvelope, VerifyError};
 use ncp_protocol::event::{Claim, EnvelopeKey, EvidenceKind, Outcome};
-use ncp_protocol::evidence::{EvidenceError, EvidenceMismatch, VerifiedEvidence, unverified_claim, verify};
+use ncp_protocol::evidence::{EvidenceError, EvidenceMismatch, VerifiedEvidence, unverified_claim, verify_next};
 use ncp_protocol::frame::Deliver;
 use ncp_protocol::header::{Header, HeaderError, TimeError};
 use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
@@ -93,7 +95,7 @@ pub(super) fn judge(desk: &Desk, deliver: &Deliver) -> Result<Judged, ReadError>
     }
     let digest = deliver.envelope.header_digest();
     let key = key_of(&header);
-    let acceptance = match acceptance(node, deliver, &header, digest) {
+    let acceptance = match acceptance(desk, deliver, &header, digest) {
         Ok(acceptance) => acceptance,
         Err(fault) => return Ok(Judged::HubAtFault(fault)),
     };
@@ -148,14 +150,17 @@ pub(super) fn key_of(header: &Header) -> EnvelopeKey {
 }
 
 /// R1, under the hub's traffic log key, about exactly this envelope.
-fn acceptance(node: &Node, deliver: &Deliver, header: &Header, digest: Digest) -> Result<VerifiedEvidence, HubFault> {
+fn acceptance(desk: &Desk, deliver: &Deliver, header: &Header, digest: Digest) -> Result<VerifiedEvidence, HubFault> {
     let Claim { origin, kind, outcome, .. } = unverified_claim(&deliver.acceptance)?;
     if origin.participant != ParticipantId::HUB || kind != EvidenceKind::RelayAcceptance || outcome != Outcome::Done {
         return Err(HubFault::NoAcceptance);
     }
-    let directory = node.directory.load();
+    let directory = desk.node.directory.load();
     let key = directory.log_key(&origin).ok_or(HubFault::Key)?;
-    let verified = verify(&deliver.acceptance, &origin, key)?;
+    let verified = {
+        let mut newest = desk.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        verify_next(&deliver.acceptance, &origin, key, &mut newest)?
+    };
     verified.matches(&key_of(header), &digest, header.not_after)?;
     Ok(verified)
 }

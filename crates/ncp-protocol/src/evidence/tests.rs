@@ -165,6 +165,30 @@ fn proof_of_no_claim_or_no_event_or_by_another_key_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_known_for_one_log_and_key_serves_no_other() {
+    let traffic = origin("HUB", LogName::Traffic);
+    let proof = prove(&traffic, claim(traffic, EvidenceKind::RelayAcceptance, Outcome::Done));
+    let (log_key, stranger) = (key().verifying_key(), SigningKey::from_seed(&[2; 32]).verifying_key());
+    let mut newest = NewestCheckpoint::default();
+    let mut next = |proof: &LogProof, origin, log_key| verify_next(proof, &origin, &log_key, &mut newest);
+    let expected = verify(&proof, &traffic, &log_key);
+    assert!(expected.is_ok());
+    for _ in 0..2 {
+        assert_eq!(next(&proof, traffic, log_key), expected);
+    }
+    assert!(matches!(next(&proof, traffic, stranger), Err(EvidenceError::Proof(_))));
+    assert!(matches!(next(&proof, origin("HUB", LogName::Public), log_key), Err(EvidenceError::Proof(_))));
+    let mut altered = proof.clone();
+    altered.checkpoint_note = proof.checkpoint_note.replace("\n2\n", "\n3\n");
+    assert_ne!(altered, proof);
+    assert!(matches!(next(&altered, traffic, log_key), Err(EvidenceError::Proof(_))));
+    let mut moved = proof.clone();
+    moved.index = 0;
+    assert!(matches!(next(&moved, traffic, log_key), Err(EvidenceError::Proof(ProofError::Inclusion(_)))));
+    assert_eq!(next(&proof, traffic, log_key), expected);
+}
+
+#[test]
 fn evidence_matches_one_envelope_and_header() {
     let evidence = verified(origin("HUB", LogName::Traffic), EvidenceKind::RelayAcceptance, Outcome::Done);
     let check = |expected: EnvelopeKey, header: Digest, result| {
