@@ -12,7 +12,7 @@ pub mod model;
 mod real;
 mod verbs;
 
-pub use real::RealDisk;
+pub use real::{RealDisk, RealFile};
 pub(crate) use verbs::{
     NEW, create_afresh, exists, first_nonzero, io_damaged, last_nonzero, parent, read_exact_at, remove_unfinished,
     with_suffix,

@@ -5,7 +5,6 @@
 //! closed to others. Nothing is retried: a folder that is held is an error at once.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -15,7 +14,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::backup::RESTORED;
-use crate::disk::{Disk, OpenMode, RealDisk, exists, read_file, replace_file};
+use crate::disk::{Disk, OpenMode, RealDisk, RealFile, exists, read_file, replace_file};
 use crate::journal;
 
 /// The layout that this program reads and writes.
@@ -86,7 +85,7 @@ pub fn holder(folder: &Path) -> Option<u32> {
 /// A data folder that this process holds. Dropping it lets go.
 pub struct DataFolder {
     disk: RealDisk,
-    _lock: File,
+    _lock: RealFile,
 }
 
 impl fmt::Debug for DataFolder {
@@ -135,7 +134,7 @@ fn check_access(disk: &RealDisk) -> Result<(), LockError> {
 }
 
 /// Opens the file `lock`, making it if there is none. Its name need not be durable: it holds nothing.
-fn lock_file(disk: &RealDisk) -> io::Result<File> {
+fn lock_file(disk: &RealDisk) -> io::Result<RealFile> {
     let path = Path::new(LOCK);
     match disk.open(path, OpenMode::Write) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

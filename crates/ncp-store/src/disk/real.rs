@@ -1,11 +1,15 @@
 //! The operating system's disk. Files are created 0600, folders 0700; links are never followed below the data folder.
+//!
+//! Several files are synced at the same time by threads that stay: each group syncs, and a thread for each sync would cost
+//! more than a fast disk does.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -20,10 +24,31 @@ const FOLDER_MODE: Mode = Mode::from_raw_mode(0o700);
 /// How long to wait for a descriptor before the next attempt.
 const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(50);
 
+/// Threads that sync files beside the one that asks: as many as a group has files, less one.
+const SYNCERS: usize = 3;
+
 /// A data folder on the operating system's disk.
 #[derive(Debug, Clone)]
 pub struct RealDisk {
     root: Arc<File>,
+    // Where files wait to be synced; begun with the first, ends with the last clone of the disk.
+    syncers: Arc<OnceLock<Sender<Waiting>>>,
+}
+
+/// An open file. Clones share it.
+#[derive(Debug, Clone)]
+pub struct RealFile(Arc<File>);
+
+impl AsFd for RealFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A file that waits to be synced, and who wants to know.
+struct Waiting {
+    file: RealFile,
+    done: Sender<io::Result<()>>,
 }
 
 impl RealDisk {
@@ -34,7 +59,7 @@ impl RealDisk {
     pub fn open(root: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, root, flags, Mode::empty())?;
-        Ok(Self { root: Arc::new(File::from(root)) })
+        Ok(Self { root: Arc::new(File::from(root)), syncers: Arc::default() })
     }
 
     /// The data folder's own handle.
@@ -77,9 +102,9 @@ fn inside(path: &Path) -> io::Result<PathBuf> {
 }
 
 impl Disk for RealDisk {
-    type File = File;
+    type File = RealFile;
 
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<File> {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<RealFile> {
         let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let flags = flags
             | match mode {
@@ -88,7 +113,7 @@ impl Disk for RealDisk {
                 OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
             };
         let path = inside(path)?;
-        opened(|| rustix::fs::openat(&self.root, &path, flags, FILE_MODE))
+        opened(|| rustix::fs::openat(&self.root, &path, flags, FILE_MODE)).map(|file| RealFile(Arc::new(file)))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -130,24 +155,54 @@ impl Disk for RealDisk {
         Ok(system.f_bavail.saturating_mul(system.f_frsize))
     }
 
-    fn sync_all(&self, files: &[&File]) -> io::Result<()> {
+    fn sync_all(&self, files: &[&RealFile]) -> io::Result<()> {
         let Some((first, others)) = files.split_first() else { return Ok(()) };
-        thread::scope(|scope| {
-            let others: Vec<_> = others.iter().map(|file| scope.spawn(|| file.sync_data())).collect();
-            let first = first.sync_data();
-            others.into_iter().fold(first, |result, other| {
-                let other = other.join().unwrap_or_else(|_| Err(io::Error::other("a sync panicked")));
-                result.and(other)
-            })
-        })
+        let (done, results) = channel();
+        let mut outcomes = Vec::with_capacity(files.len());
+        for file in others {
+            let waiting = Waiting { file: (*file).clone(), done: done.clone() };
+            if let Err(back) = self.syncers.get_or_init(start_syncers).send(waiting) {
+                // No thread could be had: it is synced here.
+                outcomes.push(back.0.file.sync_data());
+            }
+        }
+        drop(done);
+        outcomes.push(first.sync_data());
+        // Ends when each of them was synced or let go of.
+        outcomes.extend(results);
+        if outcomes.len() < files.len() {
+            outcomes.push(Err(io::Error::other("a sync panicked")));
+        }
+        outcomes.into_iter().collect()
     }
 }
 
-impl DiskFile for File {
+/// Threads that sync what waits, and tell.
+fn start_syncers() -> Sender<Waiting> {
+    let (sender, files) = channel();
+    let files = Arc::new(Mutex::new(files));
+    for _ in 0..SYNCERS {
+        let files = Arc::clone(&files);
+        // Fewer threads are slower and no less right; without any the channel is closed.
+        let _ = thread::Builder::new().name("sync".to_owned()).spawn(move || sync_waiting(&files));
+    }
+    sender
+}
+
+fn sync_waiting(files: &Mutex<Receiver<Waiting>>) {
+    loop {
+        let next = files.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Waiting { file, done }) = next else { return };
+        // Whoever asked waits for it.
+        let _ = done.send(file.sync_data());
+    }
+}
+
+impl DiskFile for RealFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match std::os::unix::fs::FileExt::read_at(self, rest, offset + filled as u64) {
+            match self.0.read_at(rest, offset + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -158,15 +213,15 @@ impl DiskFile for File {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
+        self.0.write_all_at(bytes, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        File::sync_data(self)
+        self.0.sync_data()
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.0.metadata()?.len())
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
@@ -175,7 +230,7 @@ impl DiskFile for File {
         if end >= len {
             return Ok(());
         }
-        match rustix::fs::fallocate(self, FallocateFlags::empty(), end, len - end) {
+        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), end, len - end) {
             // A file system without the call gets its blocks from the zeros alone.
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
             Err(error) => return Err(error.into()),
@@ -183,7 +238,7 @@ impl DiskFile for File {
         // Blocks that are reserved but never written are marked at their first write, and each sync would carry the mark.
         while end < len {
             let part = usize::try_from(len - end).unwrap_or(usize::MAX).min(ZEROS.len());
-            self.write_all_at(ZEROS.get(..part).unwrap_or(&ZEROS), end)?;
+            self.0.write_all_at(ZEROS.get(..part).unwrap_or(&ZEROS), end)?;
             end += part as u64;
         }
         Ok(())
@@ -197,6 +252,6 @@ impl DiskFile for File {
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        self.set_len(len)
+        self.0.set_len(len)
     }
 }

@@ -113,6 +113,24 @@ fn real_files_are_private_and_links_are_refused() {
     assert!(disk.open(path("link"), OpenMode::Write).is_err());
 }
 
+#[test]
+fn a_real_sync_of_several_files_tells_the_failure_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = RealDisk::open(folder.path()).unwrap();
+    let good: Vec<_> =
+        ["a", "b", "c"].map(|name| disk.open(path(name), OpenMode::CreateNew).unwrap()).into_iter().collect();
+    // What cannot be synced: fdatasync(2) refuses a pipe.
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("p"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let bad = disk.open(path("p"), OpenMode::Write).unwrap();
+    for at in 0..=good.len() {
+        let mut files: Vec<_> = good.iter().collect();
+        disk.sync_all(&files).unwrap();
+        files.insert(at, &bad);
+        assert_eq!(disk.sync_all(&files).unwrap_err().kind(), ErrorKind::InvalidInput, "at {at}");
+    }
+}
+
 fn file_with(disk: &ModelDisk, name: &str, bytes: &[u8]) -> super::model::ModelFile {
     let file = disk.open(path(name), OpenMode::CreateNew).unwrap();
     file.write_at(bytes, 0).unwrap();
