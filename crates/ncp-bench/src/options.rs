@@ -66,7 +66,7 @@ pub(crate) struct Relay {
     /// Bytes of each message's text.
     #[arg(long, default_value_t = 2_048, value_parser = clap::value_parser!(u32).range(1..=SIZE_MAX as i64))]
     pub(crate) size: u32,
-    /// Envelopes that wait at the relay. More than 100,000 exceed its default quotas.
+    /// Envelopes that wait at the relay.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) waiting: u32,
     /// Envelopes in flight at once, from the originator and to the recipient.
