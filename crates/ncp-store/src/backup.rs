@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::disk::{Disk, DiskFile, OpenMode, RealDisk, exists, io_damaged, last_nonzero, read_exact_at};
+use crate::disk::{Disk, DiskFile, OpenMode, RealDisk, RealFile, exists, io_damaged, last_nonzero, read_exact_at};
 use crate::journal::{self, JournalError, JournalReader, LogNote};
 use crate::keyfiles::{KEYS, NETWORK};
 use crate::signed::{self, SignedError, SignedState};
@@ -225,7 +225,7 @@ pub struct Restoring {
 
 /// A file of it.
 pub struct RestoredFile {
-    file: std::fs::File,
+    file: RealFile,
     length: u64,
     at: u64,
 }

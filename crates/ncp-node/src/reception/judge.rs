@@ -22,7 +22,6 @@ use crate::core::command::Noted;
 use crate::core::tables::{IN, REFUSED};
 use crate::entries::KnownEntry;
 use crate::link::Desk;
-use crate::node::Node;
 use crate::receipts::evidence_record;
 
 /// An envelope whose outside is verified.
