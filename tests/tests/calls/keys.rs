@@ -15,7 +15,7 @@ use crate::life::World;
 use crate::sweep::{in_turn, ways};
 
 /// Hits of a run of the gate.
-const IN_GATE: usize = 24;
+const IN_GATE: usize = 16;
 
 pub(crate) fn sweep(world: &World) -> Vec<String> {
     let keys = Keys { launcher: &world.launcher, network: world.network_fingerprint() };

@@ -19,7 +19,7 @@ use life::{Life, Role, World};
 use sweep::{Hit, Tally, hits, in_turn};
 
 /// Hits that chance picks for a run of the gate.
-const IN_GATE: usize = 14;
+const IN_GATE: usize = 10;
 
 /// `None` where no program can be looked on: then the test has not run, and says so.
 async fn world() -> Option<Arc<World>> {

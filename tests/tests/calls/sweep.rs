@@ -210,10 +210,10 @@ impl Tally {
 
 /// How a daemon that a call failed ended, in its own words.
 fn end(seen: &Seen) -> String {
-    if !seen.early {
+    if !seen.early && seen.ended.status.success() {
         return "went on".to_owned();
     }
-    let words = seen.ended.log.split("error[NCP-").nth(1).and_then(|words| words.split("  try").next());
+    let words = seen.ended.log.rsplit_once("error[NCP-").and_then(|(_, words)| words.split("  try").next());
     format!("ended {:?} {}", seen.ended.code(), words.unwrap_or_default().replace('\n', " "))
 }
 
