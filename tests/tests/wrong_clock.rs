@@ -1,6 +1,8 @@
-//! Wrong wall clocks at node and hub, a day and ten years off either way, while they run: nothing is lost, nothing expires,
-//! it is said, and when the clock is right again everything goes on by itself.
+//! Wrong wall clocks at node and hub, a day and ten years off either way, while they run, and a node's at its start: nothing is
+//! lost, nothing expires, it is said, and when the clock is right again everything goes on by itself.
 #![cfg(test)]
+
+use core::time::Duration;
 
 use e2e::messages::{is_accepted, is_delivered, until};
 use e2e::shim::WallClock;
@@ -11,6 +13,8 @@ use ncp_protocol::ids::Reference;
 
 const DAY: i64 = 24 * 60 * 60;
 const YEAR: i64 = 365 * DAY;
+/// Several rounds of the clock, which goes round each second.
+const ROUNDS: Duration = Duration::from_secs(3);
 const STEPS: [i64; 4] = [DAY, -DAY, 10 * YEAR, -10 * YEAR];
 
 /// How a message stands at its node, by the programs on that machine, whose clock is the node's.
@@ -55,6 +59,36 @@ async fn a_nodes_clock_that_steps_expires_nothing_and_everything_leaves_when_it_
         assert_eq!(state(xa, reference, &clock), MessageState::Queued.to_string(), "{ahead} s ahead");
         clock.set_ahead(0);
         wire.clear();
+        xb.until_received(reference).await;
+        xa.until_state(reference, is_delivered).await;
+        sent.push(reference);
+    }
+    once(xb, sent).await;
+}
+
+#[tokio::test]
+async fn a_node_that_starts_with_a_wrong_clock_expires_nothing() {
+    let network = Plan::of(&["XA", "XB"]).over_wires().start().await;
+    let clock = WallClock::new(network.folder());
+    let (xa, xb, wire) = (network.node("XA"), network.node("XB"), network.wire("XA"));
+    let mut sent = Vec::new();
+    for ahead in STEPS {
+        wire.close();
+        let reference = xa.notice(&["XB"], "before the start", &ahead.to_string()).await;
+        let _ = xa.stop();
+        clock.set_ahead(ahead);
+        xa.start_with(&clock.environment());
+        let begun = std::time::Instant::now();
+        until(&xb.client(1), "several rounds of the clock", || async {
+            let now = state(xa, reference, &clock);
+            assert_eq!(now, MessageState::Queued.to_string(), "{ahead} s ahead");
+            (begun.elapsed() > ROUNDS).then_some(())
+        })
+        .await;
+        let _ = xa.stop();
+        clock.set_ahead(0);
+        wire.clear();
+        xa.start_with(&clock.environment());
         xb.until_received(reference).await;
         xa.until_state(reference, is_delivered).await;
         sent.push(reference);
