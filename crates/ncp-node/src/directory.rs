@@ -15,5 +15,5 @@ mod held;
 mod public;
 mod refresh;
 
-pub(crate) use self::public::Admissions;
+pub use self::public::Admissions;
 pub(crate) use self::refresh::{Answer, Directory, Line};

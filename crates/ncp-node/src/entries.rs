@@ -10,6 +10,8 @@ use std::ops::ControlFlow;
 use ncp_protocol::directory::{Chain, Entry, Fingerprint, Membership, MembershipClass, SignedEntry, Timestamp};
 use ncp_protocol::ids::{Digest, KeyId, LogOrigin, NetworkId, ParticipantId};
 use ncp_protocol::keys::VerifyingKey;
+use ncp_store::disk::Disk;
+use ncp_store::index::Index;
 use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
 
@@ -57,7 +59,7 @@ impl DirectoryView {
     ///
     /// # Errors
     /// [`ReadError`]; fatal, like every one.
-    pub fn load(reader: &Reader, network: &NetworkId) -> Result<Self, ReadError> {
+    pub fn load<D: Disk, I: Index>(reader: &Reader<D, I>, network: &NetworkId) -> Result<Self, ReadError> {
         let mut rows = Vec::new();
         ENTRY.scan(&reader.view(), &(), |participant, row| {
             rows.push((participant, row));
@@ -124,7 +126,7 @@ impl Statements {
 }
 
 /// The signed entries up to the one with this digest, oldest first; fewer if a record is missing.
-fn read_chain(reader: &Reader, newest: Digest) -> Result<Vec<SignedEntry>, ReadError> {
+fn read_chain<D: Disk, I: Index>(reader: &Reader<D, I>, newest: Digest) -> Result<Vec<SignedEntry>, ReadError> {
     let mut signed = Vec::new();
     let mut next = Some(newest);
     while let Some(digest) = next {

@@ -24,6 +24,7 @@ use ncp_store::queue::{Source, Urgency};
 use ncp_store::reader::{ReadError, Reader};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::config::{Config, Settings};
@@ -32,6 +33,7 @@ use crate::core::command::{Ask, Command, Effect, Identity, Reply};
 use crate::entries::{DirectoryView, Statements};
 use crate::hub_clock::Difference;
 use crate::keys::{Keys, Network};
+use crate::means::Means;
 use crate::officer_auth::SeenKeys;
 use crate::references::References;
 use crate::vault::Vault;
@@ -192,6 +194,25 @@ impl Node {
     #[must_use]
     pub fn reader(&self) -> &Reader {
         self.store.reader()
+    }
+
+    /// What one job of a worker has at hand: fresh ones for each.
+    #[must_use]
+    pub fn means(&self) -> Means<'_> {
+        Means {
+            participant: self.participant(),
+            network: self.network.id(),
+            reader: self.reader(),
+            directory: self.directory.load_full(),
+            statements: self.statements.load_full(),
+            signing: &self.keys.signing,
+            signing_valid: self.network.own_chain.entry().keys.signing,
+            sealing: &self.keys.sealing,
+            vault: &self.vault,
+            now: clock::now(),
+            wrap_seed: Zeroizing::new(clock::random()),
+            nonce: clock::random(),
+        }
     }
 
     /// The settings in force.

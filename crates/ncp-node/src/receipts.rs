@@ -16,15 +16,17 @@ use ncp_protocol::frame::{Cursor, Receipts};
 use ncp_protocol::ids::LogName;
 use ncp_protocol::limits::RECEIPTS_PER_FRAME_MAX;
 use ncp_protocol::proof::LogProof;
-use ncp_store::reader::ReadError;
+use ncp_store::disk::Disk;
+use ncp_store::index::Index;
+use ncp_store::reader::{ReadError, Reader};
 use tokio::sync::mpsc;
 
+pub use self::incoming::{BadEvidence, Seen, see};
 pub(crate) use self::incoming::{evidence_record, store};
 pub(crate) use self::progress::Progress;
 use crate::core::tables::{RECEIPT, RECEIPT_LAST};
 use crate::link::limits::RECEIPT_FRAMES_AHEAD;
 use crate::link::{Desk, Outbound};
-use crate::node::Node;
 
 /// The stream of this node's evidence on one link.
 pub(crate) struct Outgoing {
@@ -92,7 +94,7 @@ impl Outgoing {
                 continue;
             }
             let from = self.next;
-            let proofs = self.desk.node.blocking(move |node| proofs(node, from)).await?;
+            let proofs = self.desk.node.blocking(move |node| proofs(node.reader(), from)).await?;
             let Some(receipts) = Receipts::fill(epoch, from, proofs) else { return Ok(()) };
             self.next = from.saturating_add(receipts.proofs.len() as u64);
             self.send(receipts);
@@ -104,7 +106,7 @@ impl Outgoing {
     /// Anything later leaves with the stream of this link.
     async fn repeat(&mut self, leaf: u64) -> Result<(), ReadError> {
         let epoch = self.desk.node.identity.origin.epoch;
-        let found = self.desk.node.blocking(move |node| numbered(node, leaf)).await?;
+        let found = self.desk.node.blocking(move |node| numbered(node.reader(), leaf)).await?;
         if let Some((number, proof)) = found.filter(|(number, _)| *number <= self.stored) {
             self.send(Receipts { epoch, first: number, proofs: vec![proof] });
         }
@@ -119,9 +121,12 @@ impl Outgoing {
 }
 
 /// The proofs from number `from` on that one frame may hold. Blocks on the disk.
-fn proofs(node: &Node, from: u64) -> Result<Vec<LogProof>, ReadError> {
+///
+/// # Errors
+/// [`ReadError`].
+pub fn proofs<D: Disk, I: Index>(reader: &Reader<D, I>, from: u64) -> Result<Vec<LogProof>, ReadError> {
     let mut leaves = Vec::new();
-    RECEIPT.scan_from(&node.reader().view(), &(), &from, |number, leaf| {
+    RECEIPT.scan_from(&reader.view(), &(), &from, |number, leaf| {
         let follows = number == from.saturating_add(leaves.len() as u64);
         if follows {
             leaves.push(leaf);
@@ -135,15 +140,18 @@ fn proofs(node: &Node, from: u64) -> Result<Vec<LogProof>, ReadError> {
     let mut proofs = Vec::with_capacity(leaves.len());
     for index in leaves {
         let log = LogName::Node;
-        proofs.push(node.reader().evidence(log, index)?.ok_or(ReadError::Disagree { log, index })?);
+        proofs.push(reader.evidence(log, index)?.ok_or(ReadError::Disagree { log, index })?);
     }
     Ok(proofs)
 }
 
 /// The number of the receipt whose leaf this is, with its proof. Leaves rise with their numbers.
-fn numbered(node: &Node, leaf: u64) -> Result<Option<(u64, LogProof)>, ReadError> {
+///
+/// # Errors
+/// [`ReadError`].
+pub fn numbered<D: Disk, I: Index>(reader: &Reader<D, I>, leaf: u64) -> Result<Option<(u64, LogProof)>, ReadError> {
     let number = {
-        let view = node.reader().view();
+        let view = reader.view();
         let (mut low, mut high) = (1, RECEIPT_LAST.row(&view, &())?.unwrap_or(0));
         let mut found = None;
         while low <= high && found.is_none() {
@@ -157,5 +165,5 @@ fn numbered(node: &Node, leaf: u64) -> Result<Option<(u64, LogProof)>, ReadError
         found
     };
     let Some(number) = number else { return Ok(None) };
-    Ok(node.reader().evidence(LogName::Node, leaf)?.map(|proof| (number, proof)))
+    Ok(reader.evidence(LogName::Node, leaf)?.map(|proof| (number, proof)))
 }

@@ -10,10 +10,10 @@
 //! Nothing of a delivery reaches the disk in the clear: the body stays sealed, key and manifest go under the storage key.
 //! The credit of a delivery returns when it is committed, refused or left.
 
-mod body;
-mod judge;
+pub mod body;
+pub mod judge;
 pub(crate) mod leftovers;
-mod open;
+pub mod open;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -277,7 +277,12 @@ impl Shared {
             return Ok(Outcome::Cut);
         }
         let (desk, offered) = (Arc::clone(&self.desk), deliver.clone());
-        let verified = match self.desk.node.blocking(move |_| judge::judge(&desk, &offered)).await? {
+        let verified = match self
+            .desk
+            .node
+            .blocking(move |node| judge::judge(&node.means(), &desk.admissions.load(), &desk.newest, &offered))
+            .await?
+        {
             Judged::Good(verified) => verified,
             Judged::Refused { envelope, header, code } => return Ok(self.refuse(envelope, header, code).await),
             Judged::StatedBefore(leaf) => return Ok(Outcome::StatedBefore(leaf)),
@@ -315,7 +320,7 @@ impl Shared {
         let precedence = verified.envelope.header().precedence;
         let weight = usize::try_from(verified.envelope.header().body_length).unwrap_or(usize::MAX);
         let _worker = self.desk.workers[lane(precedence)].acquire().await;
-        let opened = self.desk.node.blocking(move |node| open::open(node, verified, &body)).await?;
+        let opened = self.desk.node.blocking(move |node| open::open(&node.means(), verified, &body)).await?;
         let consigned = match opened {
             Opened::Good(consigned) => consigned,
             Opened::Refused(code) => return Ok(self.refuse(key, header, code).await),

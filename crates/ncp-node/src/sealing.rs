@@ -19,6 +19,8 @@ use ncp_protocol::event::{Actor, EnvelopeKey, Lane};
 use ncp_protocol::ids::{Digest, MessageId, PairSequence, ParticipantId, SealNumber};
 use ncp_protocol::limits::VOIDED_MAX;
 use ncp_protocol::wrap::WrapContent;
+use ncp_store::disk::Disk;
+use ncp_store::index::Index;
 use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::Record;
 use ncp_store::state::{Unreadable, View};
@@ -27,13 +29,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::clock;
 use crate::core::command::{Ask, Refusal, Sealed, content_record, envelope_record};
 use crate::core::tables::{
     ENVELOPE, EnvelopeRow, EnvelopeStage, OUT, OutRow, OutState, PAIR_OPEN, PAIR_VOIDED, lane_byte, queue_key,
 };
 use crate::link::Desk;
 use crate::link::limits::{SEAL_AGAIN_EVERY, SEALS_PER_BATCH, VOIDED_LOOKBACK};
+use crate::means::Means;
 use crate::node::{EnvelopeHint, Node, Submission};
 use crate::submission::{Note, QueueKey, read_queue, sealed_key_changed};
 
@@ -42,7 +44,7 @@ type Job = (MessageId, ParticipantId);
 
 /// Why an envelope is not sealed now.
 #[derive(Debug, Error)]
-enum NotYet {
+pub enum NotYet {
     /// The hub's newest timestamp is too old, or there was none yet.
     #[error("the directory is stale")]
     Stale,
@@ -58,7 +60,7 @@ enum NotYet {
 }
 
 /// What a worker made of a job.
-enum Made {
+pub enum Made {
     /// Bytes for the core.
     Sealed(Box<Sealed>, QueueKey),
     /// It is sealed already, or needs no seal any more.
@@ -104,7 +106,7 @@ pub(crate) async fn run(desk: Arc<Desk>, mut hints: UnboundedReceiver<EnvelopeHi
 async fn seal(desk: &Arc<Desk>, batch: Vec<Job>) -> Result<Vec<Job>, ReadError> {
     let node = &desk.node;
     let made = node.blocking(move |node| -> Result<Vec<(Job, Made)>, ReadError> {
-        batch.into_iter().map(|job| Ok((job, make(node, job)?))).collect()
+        batch.into_iter().map(|job| Ok((job, make(&node.means(), job)?))).collect()
     });
     let mut waiting = Vec::new();
     let mut commits = JoinSet::new();
@@ -160,7 +162,7 @@ async fn commit(desk: &Desk, sealed: Sealed, place: QueueKey) -> Commit {
 fn unsealed(node: &Node) -> Result<BTreeSet<Job>, ReadError> {
     let (mut jobs, mut last) = (BTreeSet::new(), None);
     loop {
-        let page = read_queue(node, last)?;
+        let page = read_queue(node.reader(), last)?;
         let Some(end) = page.last().copied() else { return Ok(jobs) };
         let view = node.reader().view();
         for (_, _, message, recipient) in page {
@@ -174,31 +176,33 @@ fn unsealed(node: &Node) -> Result<BTreeSet<Job>, ReadError> {
 }
 
 /// Makes the bytes of an envelope, if they are to be made now. Blocks.
-fn make(node: &Node, job: Job) -> Result<Made, ReadError> {
+///
+/// # Errors
+/// [`ReadError`]; fatal, like every one.
+pub fn make<D: Disk, I: Index>(means: &Means<'_, D, I>, job: (MessageId, ParticipantId)) -> Result<Made, ReadError> {
     let (message, recipient) = job;
     let rows = {
-        let view = node.reader().view();
+        let view = means.reader.view();
         (OUT.row(&view, &message)?, ENVELOPE.row(&view, &job)?)
     };
     let (Some(out), Some(row)) = rows else { return Ok(Made::Nothing) };
-    if out.state != OutState::Released || !is_due(node, job, &row)? {
+    if out.state != OutState::Released || !is_due(means, job, &row)? {
         return Ok(Made::Nothing);
     }
-    let now = clock::now();
-    let timestamp = node.statements.load().timestamp;
+    let now = means.now;
+    let timestamp = means.statements.timestamp;
     let Some(timestamp) = timestamp.filter(|timestamp| timestamp.freshness(now) != Freshness::Stale) else {
         return Ok(Made::NotYet(NotYet::Stale));
     };
-    let directory = node.directory.load();
-    let Some(known) = directory.entry(recipient).filter(|known| known.is_usable()) else {
+    let Some(known) = means.directory.entry(recipient).filter(|known| known.is_usable()) else {
         return Ok(Made::NotYet(NotYet::Entry));
     };
     let Some(key) = known.newest().sealing_key(now) else { return Ok(Made::NotYet(NotYet::Key)) };
     let terms = Terms { out: &out, row: &row, key, public: (timestamp.public_size, timestamp.public_root) };
-    match bytes(node, job, &terms)? {
+    match bytes(means, job, &terms)? {
         Ok((header, recipient_key, record)) => {
             let seal = SealNumber(row.seal.0.saturating_add(1));
-            let envelope = EnvelopeKey { originator: node.participant(), message, recipient, seal };
+            let envelope = EnvelopeKey { originator: means.participant, message, recipient, seal };
             let entry = known.row.entry;
             let sealed = Sealed { envelope, header, recipient_key, entry, sequence: row.sequence, record };
             let released = out.released.unwrap_or(out.created);
@@ -209,10 +213,14 @@ fn make(node: &Node, job: Job) -> Result<Made, ReadError> {
 }
 
 /// Whether the envelope has no bytes yet, or bytes under keys that have changed.
-fn is_due(node: &Node, (message, recipient): Job, row: &EnvelopeRow) -> Result<bool, ReadError> {
+fn is_due<D: Disk, I: Index>(
+    means: &Means<'_, D, I>,
+    (message, recipient): Job,
+    row: &EnvelopeRow,
+) -> Result<bool, ReadError> {
     match row.stage {
         EnvelopeStage::Released => Ok(true),
-        EnvelopeStage::Sealed | EnvelopeStage::Accepted => sealed_key_changed(node, message, recipient),
+        EnvelopeStage::Sealed | EnvelopeStage::Accepted => sealed_key_changed(means, message, recipient),
         EnvelopeStage::Delivered
         | EnvelopeStage::HandedOver
         | EnvelopeStage::Failed(_)
@@ -231,13 +239,17 @@ struct Terms<'a> {
 
 type Bytes = (Digest, ncp_protocol::ids::KeyId, Record);
 
-fn bytes(node: &Node, (message, recipient): Job, terms: &Terms<'_>) -> Result<Result<Bytes, NotYet>, ReadError> {
+fn bytes<D: Disk, I: Index>(
+    means: &Means<'_, D, I>,
+    (message, recipient): Job,
+    terms: &Terms<'_>,
+) -> Result<Result<Bytes, NotYet>, ReadError> {
     let draft = &terms.out.draft;
-    let name = content_record(node.participant(), message, draft.revision);
-    let Some(record) = unless_lost(node.reader().record(&name))? else {
+    let name = content_record(means.participant, message, draft.revision);
+    let Some(record) = unless_lost(means.reader.record(&name))? else {
         return Ok(Err(NotYet::Content("its record is missing".to_owned())));
     };
-    let content = match node.vault.open_content(&name, &record) {
+    let content = match means.vault.open_content(&name, &record) {
         Ok(content) => content,
         Err(error) => return Ok(Err(NotYet::Content(error.to_string()))),
     };
@@ -246,7 +258,7 @@ fn bytes(node: &Node, (message, recipient): Job, terms: &Terms<'_>) -> Result<Re
         Ok(_) => return Ok(Err(NotYet::Content("another commitment".to_owned()))),
         Err(error) => return Ok(Err(NotYet::Content(error.to_string()))),
     };
-    let (floor, voided) = numbers(&node.reader().view(), recipient, terms)?;
+    let (floor, voided) = numbers(&means.reader.view(), recipient, terms)?;
     let (public_size, public_root) = terms.public;
     let wrap = WrapContent {
         cek: content.cek.clone(),
@@ -267,7 +279,7 @@ fn bytes(node: &Node, (message, recipient): Job, terms: &Terms<'_>) -> Result<Re
         wrap: &wrap,
     };
     let body = BodyDigest { root: draft.root, length: draft.body_length };
-    Ok(match frozen.seal_for(&body, &to, &node.keys.signing, &clock::random()) {
+    Ok(match frozen.seal_for(&body, &to, means.signing, &means.wrap_seed) {
         Ok(envelope) => {
             let header = envelope.header_digest();
             let record = Record { name: envelope_record(header), bytes: envelope.encode() };

@@ -28,8 +28,9 @@ use ncp_transport::backoff;
 use ncp_transport::credit::{Credit as Amount, CreditViolation, SendCredit, Spend};
 use tokio::time::Instant;
 
-use self::rows::{Look, is_credible, is_held, look, open_body, pending_recalls};
-pub(crate) use self::rows::{read_queue, sealed_key_changed};
+use self::rows::open_body;
+pub(crate) use self::rows::sealed_key_changed;
+pub use self::rows::{Look, is_credible, is_held, look, pending_recalls, read_queue};
 use crate::bodies_out::Sent;
 use crate::clock;
 use crate::core::command::Ask;
@@ -39,7 +40,7 @@ use crate::link::limits::QUEUE_PAGE;
 use crate::node::{Node, Submission};
 
 /// Place of an envelope in the queue: rank, time of release, message, recipient.
-pub(crate) type QueueKey = (u8, u64, MessageId, ParticipantId);
+pub type QueueKey = (u8, u64, MessageId, ParticipantId);
 
 /// Out of this many chunks one goes to the next body in turn even while one of a higher precedence flows.
 const ANY_RANK_EVERY: u64 = 4;
@@ -193,7 +194,7 @@ impl Outbox {
     async fn candidate(&mut self) -> Result<Option<QueueKey>, Fault> {
         while self.candidates.is_empty() {
             let Position::Behind(last) = self.position else { return Ok(None) };
-            let page = self.blocking(move |node| read_queue(node, last)).await?;
+            let page = self.blocking(move |node| read_queue(node.reader(), last)).await?;
             let more = page.len() == QUEUE_PAGE;
             self.position = if more { Position::Behind(page.last().copied()) } else { Position::End };
             let known: BTreeSet<QueueKey> = self.in_flight.values().map(|flight| flight.place).collect();
@@ -203,7 +204,7 @@ impl Outbox {
     }
 
     async fn look(&self, place: QueueKey) -> Result<Look, Fault> {
-        let looked = self.blocking(move |node| look(node, place)).await?;
+        let looked = self.blocking(move |node| look(&node.means(), place)).await?;
         let on_its_way = matches!(&looked, Look::Submit { key, .. } if self.in_flight.contains_key(key));
         Ok(if on_its_way { Look::Gone } else { looked })
     }
@@ -272,7 +273,7 @@ impl Outbox {
             return self.defer(flight.place, code);
         }
         let node = &self.desk.node;
-        match is_credible(node, &envelope, code) {
+        match is_credible(&node.means(), &envelope, code) {
             Ok(true) => self.tell_core(envelope, code),
             Ok(false) => {
                 self.desk.refresh.notify_one();
@@ -323,7 +324,7 @@ impl Outbox {
             return Ok(());
         }
         self.recalls_read = true;
-        let recalls = self.blocking(pending_recalls).await?;
+        let recalls = self.blocking(|node| pending_recalls(node.reader())).await?;
         self.recalls.extend(recalls);
         Ok(())
     }
@@ -365,7 +366,7 @@ impl Outbox {
             let read = move |node: &Node| -> Result<Chunk, ReadError> {
                 let Some(bytes) = body.chunk(index)? else { return Ok(Chunk::End) };
                 // Behind the read, so that the look is the last thing before the chunk is written.
-                if is_held(node, &recipients)? { Ok(Chunk::Held) } else { Ok(Chunk::Next(bytes)) }
+                if is_held(node.reader(), &recipients)? { Ok(Chunk::Held) } else { Ok(Chunk::Next(bytes)) }
             };
             match self.blocking(read).await? {
                 Chunk::End => drop(self.flows.remove(place)),

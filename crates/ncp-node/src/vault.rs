@@ -55,7 +55,11 @@ impl Vault {
     /// Seals `plain` as the record `name`.
     #[must_use]
     pub fn seal(&self, name: RecordName, plain: &[u8]) -> Record {
-        let nonce: [u8; AEAD_NONCE_LEN] = random();
+        self.seal_under(random(), name, plain)
+    }
+
+    /// Seals `plain` as the record `name` under a fresh random nonce.
+    fn seal_under(&self, nonce: [u8; AEAD_NONCE_LEN], name: RecordName, plain: &[u8]) -> Record {
         // With room for the tag, so that sealing in place leaves no copy of the plaintext behind.
         let mut sealed = Vec::with_capacity(plain.len() + 64);
         sealed.extend_from_slice(plain);
@@ -79,7 +83,13 @@ impl Vault {
     /// Seals a message's content.
     #[must_use]
     pub fn seal_content(&self, name: RecordName, content: &StoredContent) -> Record {
-        self.seal(name, &Zeroizing::new(CONTENT.encode(content)))
+        self.seal_content_under(random(), name, content)
+    }
+
+    /// Seals a message's content under a nonce that is random and was never used.
+    #[must_use]
+    pub fn seal_content_under(&self, nonce: [u8; AEAD_NONCE_LEN], name: RecordName, content: &StoredContent) -> Record {
+        self.seal_under(nonce, name, &Zeroizing::new(CONTENT.encode(content)))
     }
 
     /// Opens a message's content.

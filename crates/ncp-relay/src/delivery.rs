@@ -11,6 +11,8 @@ use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::frame::{Deliver, Refused};
 use ncp_protocol::ids::LogName;
+use ncp_store::disk::Disk;
+use ncp_store::index::Index;
 use ncp_store::queue::Urgency;
 use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
@@ -146,7 +148,10 @@ fn lost(link: &Link) -> Stopping {
 
 /// Envelopes with their acceptance. One that ended since it was offered is left out, its record is gone; so is one whose
 /// record is lost.
-fn load(reader: &Reader, offered: &[EnvelopeKey]) -> Result<Vec<Deliver>, ReadError> {
+///
+/// # Errors
+/// [`ReadError`].
+pub fn load<D: Disk, I: Index>(reader: &Reader<D, I>, offered: &[EnvelopeKey]) -> Result<Vec<Deliver>, ReadError> {
     let mut frames = Vec::with_capacity(offered.len());
     for key in offered {
         let row = query::envelope(&reader.view(), key)?;

@@ -19,6 +19,8 @@ use ncp_protocol::directory::{
 use ncp_protocol::ids::{Digest, KeyId, LogName, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::reject::RejectCode;
 use ncp_protocol::root::{StatementError, TrustedRoot};
+use ncp_store::disk::Disk;
+use ncp_store::index::Index;
 use ncp_store::reader::{ReadError, Reader};
 use ncp_store::spool::{RecordKind, RecordName};
 use ncp_store::state::Unreadable;
@@ -108,7 +110,11 @@ impl Directory {
         }
     }
 
-    fn load(reader: &Reader, network: NetworkId) -> Result<Self, LoadError> {
+    /// Reads the directory from what is synced, without the hub's statement about it. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load<D: Disk, I: Index>(reader: &Reader<D, I>, network: NetworkId) -> Result<Self, LoadError> {
         let DirectoryState { membership, entries, suspended, recorded } = query::directory(&reader.view())?;
         let membership = match membership {
             // Without it the hub serves those whose entries it has, and nodes admit nobody new.
@@ -132,7 +138,12 @@ impl Directory {
 }
 
 /// All entries of a participant from the first to the one named `newest`.
-fn chain(reader: &Reader, network: NetworkId, participant: ParticipantId, newest: Digest) -> Result<Chain, LoadError> {
+fn chain<D: Disk, I: Index>(
+    reader: &Reader<D, I>,
+    network: NetworkId,
+    participant: ParticipantId,
+    newest: Digest,
+) -> Result<Chain, LoadError> {
     let mut entries = Vec::new();
     let mut wanted = Some(newest);
     while let Some(digest) = wanted {
@@ -150,7 +161,7 @@ fn chain(reader: &Reader, network: NetworkId, participant: ParticipantId, newest
     Ok(chain)
 }
 
-fn record(reader: &Reader, id: Digest) -> Result<Vec<u8>, LoadError> {
+fn record<D: Disk, I: Index>(reader: &Reader<D, I>, id: Digest) -> Result<Vec<u8>, LoadError> {
     reader.record(&RecordName { kind: RecordKind::Entry, id })?.ok_or(LoadError::Missing(id))
 }
 

@@ -109,15 +109,25 @@ async fn take(link: &Arc<Link>, pieces: &[Piece], odd: &mut Seldom) -> Result<Ta
 }
 
 /// Evidence that verified, with the text that is stored.
-struct Piece {
-    claim: Claim,
-    index: u64,
-    stated: UnixMillis,
-    text: String,
-    checkpoint: String,
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// What it claims.
+    pub claim: Claim,
+    /// Its leaf index in the peer's log.
+    pub index: u64,
+    /// When the peer decided it.
+    pub stated: UnixMillis,
+    /// The proof.
+    pub text: String,
+    /// The note under which it is proved.
+    pub checkpoint: String,
 }
 
-fn verify_all(
+/// Verifies evidence of `peer` under the log key of its entry.
+///
+/// # Errors
+/// [`EvidenceError`]: an honest node cannot send it.
+pub fn verify_all(
     directory: &Directory,
     network: NetworkId,
     peer: ParticipantId,

@@ -5,7 +5,7 @@
 //! link: each has its own tasks, bounded channels and its own turn at the committer. A link that ends is never fatal.
 
 mod dispatch;
-mod hello;
+pub mod hello;
 mod pulse;
 mod writer;
 

@@ -7,6 +7,8 @@ use ncp_protocol::frame::Receipts;
 use ncp_protocol::ids::{Digest, LogName, ParticipantId};
 use ncp_protocol::limits::RECEIPTS_PER_FRAME_MAX;
 use ncp_protocol::proof::LogProof;
+use ncp_store::disk::Disk;
+use ncp_store::index::Index;
 use ncp_store::reader::{ReadError, Reader};
 use ncp_store::spool::{RecordKind, RecordName};
 use thiserror::Error;
@@ -18,13 +20,17 @@ use crate::link::{Link, LinkEnd, TaskEnd};
 
 /// Why a receipt that the index names cannot be sent. Fatal: it was durable when the index named it.
 #[derive(Debug, Error)]
-enum LoadError {
+pub enum LoadError {
+    /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The index cannot be read.
     #[error(transparent)]
     Index(#[from] ncp_store::state::Unreadable),
+    /// Its own log lacks it.
     #[error("leaf {0} of the log traffic is missing")]
     Leaf(u64),
+    /// The spool lacks it.
     #[error("the evidence record {0} is missing or damaged")]
     Record(Digest),
 }
@@ -52,7 +58,14 @@ pub(crate) async fn run(link: Arc<Link>, after: u64) -> TaskEnd {
 }
 
 /// The next receipts, with the number of the first. Numbers before it are forgotten, or their events are lost.
-fn load(reader: &Reader, peer: ParticipantId, after: u64) -> Result<(u64, Vec<LogProof>), LoadError> {
+///
+/// # Errors
+/// [`LoadError`].
+pub fn load<D: Disk, I: Index>(
+    reader: &Reader<D, I>,
+    peer: ParticipantId,
+    after: u64,
+) -> Result<(u64, Vec<LogProof>), LoadError> {
     let rows = query::receipts(&reader.view(), peer, after, RECEIPTS_PER_FRAME_MAX)?;
     let (mut first, mut proofs) = (0, Vec::new());
     for (number, row) in rows {
@@ -74,7 +87,7 @@ fn load(reader: &Reader, peer: ParticipantId, after: u64) -> Result<(u64, Vec<Lo
     Ok((first, proofs))
 }
 
-fn proof(reader: &Reader, row: &ReceiptRow) -> Result<LogProof, LoadError> {
+fn proof<D: Disk, I: Index>(reader: &Reader<D, I>, row: &ReceiptRow) -> Result<LogProof, LoadError> {
     match *row {
         ReceiptRow::Own(index) => reader.evidence(LogName::Traffic, index)?.ok_or(LoadError::Leaf(index)),
         ReceiptRow::Foreign(id) => {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_store::ballast;
+use ncp_store::disk::Disk;
+use ncp_store::index::Index;
 use ncp_store::reader::Reader;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval};
@@ -135,7 +137,7 @@ fn discard_leftovers(reader: &Reader) -> std::io::Result<()> {
 ///
 /// # Errors
 /// As the disk or the index has it.
-pub fn discard_strays(reader: &Reader) -> Result<usize, ncp_store::reader::ReadError> {
+pub fn discard_strays<D: Disk, I: Index>(reader: &Reader<D, I>) -> Result<usize, ncp_store::reader::ReadError> {
     let uploads = reader.uploads();
     let mut strays = 0;
     for body in uploads.list()? {

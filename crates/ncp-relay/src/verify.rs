@@ -9,9 +9,11 @@ use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::header::{Header, HeaderError};
 use ncp_protocol::ids::{Digest, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::reject::RejectCode;
+use ncp_store::state::{Unreadable, View};
 
-use crate::clock;
-use crate::core::command::{AcceptSubmission, BodySource};
+use crate::core::command::{AcceptSubmission, BodySource, Stamp};
+use crate::core::query;
+use crate::core::tables::ReceiptPlace;
 use crate::directory::Directory;
 
 /// An envelope that is what its originator signed.
@@ -35,7 +37,7 @@ impl Verified {
 
     /// What the core is asked about it.
     #[must_use]
-    pub fn submission(&self, peer: ParticipantId, body: BodySource) -> AcceptSubmission {
+    pub fn submission(&self, peer: ParticipantId, body: BodySource, stamp: Stamp) -> AcceptSubmission {
         AcceptSubmission {
             peer,
             header: self.header.clone(),
@@ -44,7 +46,7 @@ impl Verified {
             originator_entry: self.originator_entry,
             recipient_entry: self.recipient_entry,
             body,
-            stamp: clock::stamp(),
+            stamp,
         }
     }
 
@@ -69,6 +71,24 @@ pub enum Refusal {
 pub fn key(header: &Header) -> EnvelopeKey {
     let Header { originator, message, recipient, seal, .. } = *header;
     EnvelopeKey { originator, message, recipient, seal }
+}
+
+/// R1 of an envelope that was accepted from this peer before. It is looked for first: keys and entries that changed since
+/// must not turn the same bytes into a refusal. Another wrap beside a known header is judged as anything new.
+///
+/// # Errors
+/// [`Unreadable`] if the view cannot be read.
+pub fn known(
+    view: &dyn View,
+    peer: ParticipantId,
+    envelope: &SealedEnvelope,
+) -> Result<Option<ReceiptPlace>, Unreadable> {
+    let Ok(header) = envelope.unverified_header() else { return Ok(None) };
+    if header.originator != peer || header.wrap_digest != envelope.wrap.digest() {
+        return Ok(None);
+    }
+    let row = query::envelope(view, &key(&header))?.filter(|row| row.header == envelope.header_digest());
+    Ok(row.and_then(|row| row.acceptance))
 }
 
 /// Verifies an envelope that `peer` submits.

@@ -7,7 +7,7 @@ use ncp_protocol::event::Change;
 use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
 
 /// When the hub admitted each version of an entry, by the hub's clock: R1 is judged by it.
-pub(crate) type Admissions = BTreeMap<(ParticipantId, u32), UnixMillis>;
+pub type Admissions = BTreeMap<(ParticipantId, u32), UnixMillis>;
 
 /// The reading with what else its leaves say.
 #[derive(Debug, Clone, Default)]

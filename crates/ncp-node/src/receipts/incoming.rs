@@ -18,8 +18,10 @@ use ncp_protocol::frame::{Cursor, Frame, Receipts, ReceiptsStored};
 use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
 use ncp_protocol::keys::sha256;
 use ncp_protocol::proof::LogProof;
+use ncp_store::disk::Disk;
+use ncp_store::index::Index;
 use ncp_store::queue::Source;
-use ncp_store::reader::{ReadError, unless_lost};
+use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::{Record, RecordKind, RecordName};
 use thiserror::Error;
 use tokio::sync::mpsc::Receiver;
@@ -30,12 +32,13 @@ use crate::core::command::{Ask, Noted, envelope_record};
 use crate::core::tables::{ENVELOPE, EVIDENCE, OUT, RECEIPTS_STORED};
 use crate::link::limits::RECEIPTS_NOTED_EVERY;
 use crate::link::{Desk, Outbound};
+use crate::means::Means;
 use crate::node::{Node, Submission};
 use crate::submission::Note;
 
 /// Why evidence is passed over.
 #[derive(Debug, Error)]
-pub(crate) enum BadEvidence {
+pub enum BadEvidence {
     /// It proves nothing.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
@@ -48,7 +51,7 @@ pub(crate) enum BadEvidence {
 }
 
 /// What a proof turned out to be.
-enum Seen {
+pub enum Seen {
     /// Stored before, byte for byte.
     Known(EnvelopeKey),
     /// To be stored.
@@ -151,9 +154,9 @@ type Numbered = Vec<(u64, LogProof)>;
 /// Verifies proofs and has them stored; returns those whose key is not known, or nothing if the store has stopped.
 async fn take(desk: &Arc<Desk>, proofs: Numbered) -> Result<Option<Numbered>, ReadError> {
     let seen = desk.node.blocking(move |node| -> Result<Vec<_>, ReadError> {
-        let mut newest = NewestCheckpoint::default();
+        let (means, mut newest) = (node.means(), NewestCheckpoint::default());
         let seen = proofs.into_iter().map(|(number, proof)| {
-            let seen = see(node, &proof, &mut newest)?;
+            let seen = see(&means, &mut newest, &proof)?;
             Ok((number, proof, seen))
         });
         seen.collect()
@@ -194,26 +197,32 @@ async fn commit(desk: Arc<Desk>, noted: Noted) -> bool {
     true
 }
 
-/// Blocks on the disk.
-fn see(node: &Node, proof: &LogProof, newest: &mut NewestCheckpoint) -> Result<Seen, ReadError> {
+/// Looks at another party's evidence; `newest` is the checkpoint that was verified before it. Blocks on the disk.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn see<D: Disk, I: Index>(
+    means: &Means<'_, D, I>,
+    newest: &mut NewestCheckpoint,
+    proof: &LogProof,
+) -> Result<Seen, ReadError> {
     let claim = match unverified_claim(proof) {
         Ok(claim) => claim,
         Err(error) => return Ok(Seen::Bad(error.into())),
     };
-    if claim.envelope.originator != node.participant() {
+    if claim.envelope.originator != means.participant {
         return Ok(Seen::Bad(BadEvidence::Originator(claim.envelope.originator)));
     }
     let record = evidence_record(proof);
-    if is_stored(node, &claim, record.name.id)? {
+    if is_stored(means.reader, &claim, record.name.id)? {
         return Ok(Seen::Known(claim.envelope));
     }
-    let directory = node.directory.load();
-    let Some(key) = directory.log_key(&claim.origin) else { return Ok(Seen::KeyUnknown) };
+    let Some(key) = means.directory.log_key(&claim.origin) else { return Ok(Seen::KeyUnknown) };
     let verified = match verify_next(proof, &claim.origin, key, newest) {
         Ok(verified) => verified,
         Err(error) => return Ok(Seen::Bad(error.into())),
     };
-    match sent(node, &claim)? {
+    match sent(means.reader, &claim)? {
         Sent::So(envelope, not_after) => {
             if let Err(error) = verified.matches(&envelope, &claim.header, not_after) {
                 return Ok(Seen::Bad(error.into()));
@@ -233,10 +242,10 @@ pub(crate) fn evidence_record(proof: &LogProof) -> Record {
     Record { name: RecordName { kind: RecordKind::Evidence, id: sha256(&bytes) }, bytes }
 }
 
-fn is_stored(node: &Node, claim: &Claim, record: Digest) -> Result<bool, ReadError> {
+fn is_stored<D: Disk, I: Index>(reader: &Reader<D, I>, claim: &Claim, record: Digest) -> Result<bool, ReadError> {
     let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
     let mut stored = false;
-    EVIDENCE.scan(&node.reader().view(), &(originator, message, recipient), |_, row| {
+    EVIDENCE.scan(&reader.view(), &(originator, message, recipient), |_, row| {
         stored |= row.record == record;
         if stored { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
@@ -253,18 +262,18 @@ enum Sent {
     Forgotten,
 }
 
-fn sent(node: &Node, claim: &Claim) -> Result<Sent, ReadError> {
+fn sent<D: Disk, I: Index>(reader: &Reader<D, I>, claim: &Claim) -> Result<Sent, ReadError> {
     let EnvelopeKey { originator, message, recipient, .. } = claim.envelope;
-    let row = ENVELOPE.row(&node.reader().view(), &(message, recipient))?;
+    let row = ENVELOPE.row(&reader.view(), &(message, recipient))?;
     let Some(row) = row else { return Ok(Sent::Forgotten) };
-    let bytes = unless_lost(node.reader().record(&envelope_record(claim.header)))?;
+    let bytes = unless_lost(reader.record(&envelope_record(claim.header)))?;
     let header = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()?.unverified_header().ok());
     if let Some(header) = header {
         let envelope =
             EnvelopeKey { originator, message: header.message, recipient: header.recipient, seal: header.seal };
         return Ok(Sent::So(envelope, header.not_after));
     }
-    let out = OUT.row(&node.reader().view(), &message)?;
+    let out = OUT.row(&reader.view(), &message)?;
     Ok(match out.filter(|_| row.header == Some(claim.header)) {
         Some(out) => Sent::So(row.key(originator, message, recipient), out.draft.not_after),
         None => Sent::Otherwise,

@@ -12,7 +12,7 @@ use ncp_protocol::ids::{Digest, ParticipantId};
 use ncp_protocol::limits::CHUNK_SEALED;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::{Begun, BodyReader, Expect, Start, Upload, UploadError, UploadRequest};
-use ncp_store::disk::RealDisk;
+use ncp_store::disk::{Disk, RealDisk};
 use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::BodyName;
 use thiserror::Error;
@@ -25,11 +25,11 @@ use crate::node::Node;
 use crate::space;
 
 /// A body that is whole.
-pub(super) enum Body {
+pub enum Body<D: Disk = RealDisk> {
     /// One chunk, not on the disk yet.
     Inline(Vec<u8>),
     /// On the disk.
-    Stored(BodyReader<RealDisk>),
+    Stored(BodyReader<D>),
 }
 
 /// Why a body is not here.

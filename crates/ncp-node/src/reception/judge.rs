@@ -3,43 +3,56 @@
 //! The key is the one that the originator's pinned chain named when the hub accepted the envelope: the newest entry's, or
 //! that of an older version if R1 is older than the admission of the next. Both times are the hub's.
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 use ncp_protocol::envelope::{VerifiedEnvelope, VerifyError};
 use ncp_protocol::event::{Claim, EnvelopeKey, EvidenceKind, Outcome};
-use ncp_protocol::evidence::{EvidenceError, EvidenceMismatch, VerifiedEvidence, unverified_claim, verify_next};
+use ncp_protocol::evidence::{
+    EvidenceError, EvidenceMismatch, NewestCheckpoint, VerifiedEvidence, unverified_claim, verify_next,
+};
 use ncp_protocol::frame::Deliver;
 use ncp_protocol::header::{Header, HeaderError, TimeError};
 use ncp_protocol::ids::{Digest, ParticipantId, UnixMillis};
 use ncp_protocol::keys::VerifyingKey;
 use ncp_protocol::limits::CLOCK_SKEW_MAX_MS;
 use ncp_protocol::reject::RejectCode;
+use ncp_store::disk::Disk;
+use ncp_store::index::Index;
 use ncp_store::reader::ReadError;
 use thiserror::Error;
 
-use crate::clock;
 use crate::core::command::Noted;
 use crate::core::tables::{IN, REFUSED};
+use crate::directory::Admissions;
 use crate::entries::KnownEntry;
-use crate::link::Desk;
+use crate::means::Means;
 use crate::receipts::evidence_record;
 
 /// An envelope whose outside is verified.
-pub(super) struct Verified {
-    pub(super) key: EnvelopeKey,
-    pub(super) envelope: VerifiedEnvelope,
+pub struct Verified {
+    /// Its identity.
+    pub key: EnvelopeKey,
+    /// Header, signature and wrap.
+    pub envelope: VerifiedEnvelope,
     /// As it travelled, for the spool.
-    pub(super) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// R1.
-    pub(super) acceptance: Noted,
+    pub acceptance: Noted,
 }
 
 /// What a delivery turned out to be.
-pub(super) enum Judged {
+pub enum Judged {
     /// To be opened.
     Good(Box<Verified>),
     /// Refused, with evidence.
-    Refused { envelope: EnvelopeKey, header: Digest, code: RejectCode },
+    Refused {
+        /// Which envelope.
+        envelope: EnvelopeKey,
+        /// Its header.
+        header: Digest,
+        /// Why.
+        code: RejectCode,
+    },
     /// This node stated its outcome before, at this leaf.
     StatedBefore(u64),
     /// Later.
@@ -50,15 +63,20 @@ pub(super) enum Judged {
 
 /// Why a delivery cannot be judged yet.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(super) enum NotYet {
+pub enum NotYet {
+    /// No entry.
     #[error("the originator {0} is not in the directory")]
     Unknown(ParticipantId),
+    /// Nobody compared its fingerprint.
     #[error("the entry of the originator {0} is not pinned")]
     NotPinned(ParticipantId),
+    /// By the Secretariat.
     #[error("the originator {0} is suspended")]
     Suspended(ParticipantId),
+    /// Its newer keys come.
     #[error("the directory here is behind the one that the hub accepted it under")]
     DirectoryBehind,
+    /// Or one clock is wrong.
     #[error("created in the future: the clocks disagree")]
     Future,
     #[error("expired by a clock that is not believed")]
@@ -67,58 +85,71 @@ pub(super) enum NotYet {
 
 /// Why the hub should not have delivered it, or not so.
 #[derive(Debug, Error)]
-pub(super) enum HubFault {
+pub enum HubFault {
+    /// Another layout.
     #[error("the header cannot be read: {0}")]
     Header(#[from] HeaderError),
+    /// Not this node.
     #[error("for another recipient")]
     Recipient,
+    /// No R1.
     #[error("without evidence of the hub's acceptance: {0}")]
     Evidence(#[from] EvidenceError),
+    /// R1 of something else.
     #[error("the evidence of acceptance does not fit: {0}")]
     Mismatch(#[from] EvidenceMismatch),
+    /// Another claim of the hub.
     #[error("the evidence is no acceptance")]
     NoAcceptance,
+    /// Under another key.
     #[error("the hub's entry does not name the key of that log")]
     Key,
 }
 
-/// Judges a delivery. Blocks on the disk.
-pub(super) fn judge(desk: &Desk, deliver: &Deliver) -> Result<Judged, ReadError> {
-    let node = &desk.node;
+/// Judges a delivery; `admissions` says when the hub admitted entries, as far as `public` was read, and `newest` is the hub's
+/// checkpoint that was verified before. Blocks on the disk.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn judge<D: Disk, I: Index>(
+    means: &Means<'_, D, I>,
+    admissions: &Admissions,
+    newest: &Mutex<NewestCheckpoint>,
+    deliver: &Deliver,
+) -> Result<Judged, ReadError> {
     let header = match deliver.envelope.unverified_header() {
         Ok(header) => header,
         Err(error) => return Ok(Judged::HubAtFault(error.into())),
     };
-    if header.recipient != node.participant() {
+    if header.recipient != means.participant {
         return Ok(Judged::HubAtFault(HubFault::Recipient));
     }
     let digest = deliver.envelope.header_digest();
     let key = key_of(&header);
-    let acceptance = match acceptance(desk, deliver, &header, digest) {
+    let acceptance = match acceptance(means, newest, deliver, &header, digest) {
         Ok(acceptance) => acceptance,
         Err(fault) => return Ok(Judged::HubAtFault(fault)),
     };
     let refused = |code| Ok(Judged::Refused { envelope: key, header: digest, code });
-    if let Some(leaf) = REFUSED.row(&node.reader().view(), &digest.0)? {
+    if let Some(leaf) = REFUSED.row(&means.reader.view(), &digest.0)? {
         return Ok(Judged::StatedBefore(leaf));
     }
-    let directory = node.directory.load();
-    let known = match directory.entry(header.originator) {
+    let known = match means.directory.entry(header.originator) {
         None => return Ok(Judged::NotYet(NotYet::Unknown(header.originator))),
         Some(known) if known.row.suspended => return Ok(Judged::NotYet(NotYet::Suspended(header.originator))),
         Some(known) if !known.is_usable() => return Ok(Judged::NotYet(NotYet::NotPinned(header.originator))),
         Some(known) => known,
     };
-    let verifying = match signing_key(desk, known, &header, acceptance.time()) {
+    let verifying = match signing_key(admissions, known, &header, acceptance.time()) {
         Key::Valid(key) => key,
         Key::NotYet => return Ok(Judged::NotYet(NotYet::DirectoryBehind)),
         Key::Unknown => return refused(RejectCode::OriginatorKeyUnknown),
     };
-    let envelope = match deliver.envelope.verify(&node.network.id(), &header.originator, &verifying) {
+    let envelope = match deliver.envelope.verify(&means.network, &header.originator, &verifying) {
         Ok(envelope) => envelope,
         Err(error) => return refused(code_of(&error)),
     };
-    match times(&header, clock::now()) {
+    match times(&header, means.now) {
         Times::Good => {}
         Times::NotYet => return Ok(Judged::NotYet(NotYet::Future)),
         // A refusal is signed and final: it takes a clock that is believed.
@@ -126,7 +157,7 @@ pub(super) fn judge(desk: &Desk, deliver: &Deliver) -> Result<Judged, ReadError>
         Times::Expired => return refused(RejectCode::Expired),
         Times::Lifetime => return refused(RejectCode::LifetimeOutOfRange),
     }
-    if let Some(row) = IN.row(&node.reader().view(), &(header.originator, header.message))? {
+    if let Some(row) = IN.row(&means.reader.view(), &(header.originator, header.message))? {
         if row.received.header == digest {
             return Ok(Judged::StatedBefore(row.consignment));
         }
@@ -149,15 +180,20 @@ pub(super) fn key_of(header: &Header) -> EnvelopeKey {
 }
 
 /// R1, under the hub's traffic log key, about exactly this envelope.
-fn acceptance(desk: &Desk, deliver: &Deliver, header: &Header, digest: Digest) -> Result<VerifiedEvidence, HubFault> {
+fn acceptance<D: Disk, I: Index>(
+    means: &Means<'_, D, I>,
+    newest: &Mutex<NewestCheckpoint>,
+    deliver: &Deliver,
+    header: &Header,
+    digest: Digest,
+) -> Result<VerifiedEvidence, HubFault> {
     let Claim { origin, kind, outcome, .. } = unverified_claim(&deliver.acceptance)?;
     if origin.participant != ParticipantId::HUB || kind != EvidenceKind::RelayAcceptance || outcome != Outcome::Done {
         return Err(HubFault::NoAcceptance);
     }
-    let directory = desk.node.directory.load();
-    let key = directory.log_key(&origin).ok_or(HubFault::Key)?;
+    let key = means.directory.log_key(&origin).ok_or(HubFault::Key)?;
     let verified = {
-        let mut newest = desk.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest = newest.lock().unwrap_or_else(PoisonError::into_inner);
         verify_next(&deliver.acceptance, &origin, key, &mut newest)?
     };
     verified.matches(&key_of(header), &digest, header.not_after)?;
@@ -171,8 +207,7 @@ enum Key {
 }
 
 /// The key that the header names, if it was the originator's when the hub accepted the envelope.
-fn signing_key(desk: &Desk, known: &KnownEntry, header: &Header, accepted: UnixMillis) -> Key {
-    let admissions = desk.admissions.load();
+fn signing_key(admissions: &Admissions, known: &KnownEntry, header: &Header, accepted: UnixMillis) -> Key {
     let participant = header.originator;
     let newest = known.row.version;
     for signed in known.signed.iter().rev() {
@@ -195,12 +230,11 @@ fn signing_key(desk: &Desk, known: &KnownEntry, header: &Header, accepted: UnixM
             None => Key::NotYet,
         };
     }
-    if is_current(desk, participant, newest) { Key::Unknown } else { Key::NotYet }
+    if is_current(admissions, participant, newest) { Key::Unknown } else { Key::NotYet }
 }
 
 /// Whether `public`, as far as the hub's newest timestamp states it, admits no newer entry than the one that is here.
-fn is_current(desk: &Desk, participant: ParticipantId, newest: u32) -> bool {
-    let admissions = desk.admissions.load();
+fn is_current(admissions: &Admissions, participant: ParticipantId, newest: u32) -> bool {
     let read = admissions.contains_key(&(participant, newest));
     read && !admissions.contains_key(&(participant, newest.saturating_add(1)))
 }

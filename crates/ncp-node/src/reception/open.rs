@@ -10,17 +10,19 @@ use ncp_protocol::event::{EnvelopeKey, Received};
 use ncp_protocol::ids::Digest;
 use ncp_protocol::reject::RejectCode;
 use ncp_protocol::wrap::WrapContent;
+use ncp_store::disk::Disk;
+use ncp_store::index::Index;
 use ncp_store::reader::ReadError;
 use ncp_store::spool::Record;
 
 use super::body::Body;
 use super::judge::Verified;
 use crate::core::command::{Consigned, body_record, content_record, envelope_record};
-use crate::node::Node;
+use crate::means::Means;
 use crate::vault::StoredContent;
 
 /// What a worker made of a delivery.
-pub(super) enum Opened {
+pub enum Opened {
     /// For the core.
     Good(Box<Consigned>),
     /// The envelope's own fault.
@@ -30,13 +32,20 @@ pub(super) enum Opened {
 }
 
 /// Opens a delivery. Blocks.
-pub(super) fn open(node: &Node, verified: Verified, body: &Body) -> Result<Opened, ReadError> {
+///
+/// # Errors
+/// [`ReadError`].
+pub fn open<D: Disk, I: Index>(
+    means: &Means<'_, D, I>,
+    verified: Verified,
+    body: &Body<D>,
+) -> Result<Opened, ReadError> {
     let Verified { key, envelope, bytes, acceptance } = verified;
-    let Some(sealing) = node.keys.sealing(&envelope.header().recipient_key) else {
+    let Some(sealing) = means.sealing_key(&envelope.header().recipient_key) else {
         return Ok(Opened::Refused(RejectCode::RecipientKeyUnknown));
     };
     let (length, root) = (envelope.header().body_length, envelope.header().ciphertext_root);
-    let opened = match envelope.open(&node.participant(), sealing) {
+    let opened = match envelope.open(&means.participant, sealing) {
         Ok(opened) => opened,
         Err(error) => return Ok(Opened::Refused(code_of(&error))),
     };
@@ -61,23 +70,23 @@ pub(super) fn open(node: &Node, verified: Verified, body: &Body) -> Result<Opene
     Ok(Opened::Good(Box::new(Consigned {
         received: received(key, &opened),
         envelope: Record { name: envelope_record(header), bytes },
-        content: node.vault.seal_content(name, &stored),
+        content: means.vault.seal_content_under(means.nonce, name, &stored),
         body: inline,
         acceptance,
-        originator_class: node.statements.load().class(key.originator),
+        originator_class: means.statements.class(key.originator),
         cites: opened.manifest().in_reply_to.map(|cited| cited.commitment),
     })))
 }
 
 /// Whether a body that does not open no longer has its root: then it went bad on this disk, and is nobody else's fault.
-fn is_rotten(body: &Body, root: Digest) -> bool {
+fn is_rotten<D: Disk>(body: &Body<D>, root: Digest) -> bool {
     match body {
         Body::Stored(stored) => stored.root().ok() != Some(root),
         Body::Inline(_) => false,
     }
 }
 
-fn read_chunk(body: &Body, index: u64, length: u64) -> Result<Vec<u8>, std::io::Error> {
+fn read_chunk<D: Disk>(body: &Body<D>, index: u64, length: u64) -> Result<Vec<u8>, std::io::Error> {
     match body {
         Body::Inline(bytes) if sealed_range(index, length).is_some() => Ok(bytes.clone()),
         Body::Inline(_) => Err(std::io::ErrorKind::UnexpectedEof.into()),

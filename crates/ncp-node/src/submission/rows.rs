@@ -8,23 +8,30 @@ use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::ids::{MessageId, ParticipantId};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::BodyReader;
-use ncp_store::disk::RealDisk;
-use ncp_store::reader::{ReadError, unless_lost};
+use ncp_store::disk::{Disk, RealDisk};
+use ncp_store::index::Index;
+use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::BodyName;
 
 use super::QueueKey;
-use crate::clock;
 use crate::core::command::envelope_record;
 use crate::core::tables::{ENVELOPE, EnvelopeStage, OUT, OutState, QUEUE};
 use crate::holds;
 use crate::link::limits::QUEUE_PAGE;
+use crate::means::Means;
 use crate::node::Node;
 
 /// How many messages one look for recalls passes.
 const RECALL_PAGE: usize = 512;
 
 /// At most a page of the queue, behind `last` if there is one.
-pub(crate) fn read_queue(node: &Node, last: Option<QueueKey>) -> Result<Vec<QueueKey>, ReadError> {
+///
+/// # Errors
+/// [`ReadError`].
+pub fn read_queue<D: Disk, I: Index>(
+    reader: &Reader<D, I>,
+    last: Option<QueueKey>,
+) -> Result<Vec<QueueKey>, ReadError> {
     let mut page = Vec::new();
     let visit = |place, ()| {
         if Some(place) != last {
@@ -32,7 +39,7 @@ pub(crate) fn read_queue(node: &Node, last: Option<QueueKey>) -> Result<Vec<Queu
         }
         if page.len() == QUEUE_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let view = node.reader().view();
+    let view = reader.view();
     match last {
         Some(last) => QUEUE.scan_from(&view, &(), &last, visit)?,
         None => QUEUE.scan(&view, &(), visit)?,
@@ -41,19 +48,30 @@ pub(crate) fn read_queue(node: &Node, last: Option<QueueKey>) -> Result<Vec<Queu
 }
 
 /// What is to be done with a place of the queue.
-pub(super) enum Look {
+pub enum Look {
     /// Submit these bytes now.
-    Submit { envelope: Box<SealedEnvelope>, key: EnvelopeKey, kind: Kind },
+    Submit {
+        /// Header, signature and wrap.
+        envelope: Box<SealedEnvelope>,
+        /// Its identity.
+        key: EnvelopeKey,
+        /// What it carries.
+        kind: Kind,
+    },
     /// A hold stops it.
     Held,
     /// Nothing: not sealed yet, or not in the queue any more, or to be recalled.
     Gone,
 }
 
-pub(super) fn look(node: &Node, place: QueueKey) -> Result<Look, ReadError> {
+/// What is to be done with a place of the queue now.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey) -> Result<Look, ReadError> {
     let (_, _, message, recipient) = place;
     let (out, row) = {
-        let view = node.reader().view();
+        let view = means.reader.view();
         let queued = QUEUE.row(&view, &place)?.is_some();
         let (out, row) = (OUT.row(&view, &message)?, ENVELOPE.row(&view, &(message, recipient))?);
         match (out, row) {
@@ -64,22 +82,28 @@ pub(super) fn look(node: &Node, place: QueueKey) -> Result<Look, ReadError> {
     let leaves =
         out.state == OutState::Released && out.recall_requested.is_none() && row.stage == EnvelopeStage::Sealed;
     let Some(header) = row.header.filter(|_| leaves) else { return Ok(Look::Gone) };
-    let bytes = unless_lost(node.reader().record(&envelope_record(header)))?;
+    let bytes = unless_lost(means.reader.record(&envelope_record(header)))?;
     let Some(envelope) = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()) else {
         tracing::error!(%message, %recipient, "a sealed envelope is missing or damaged in the spool");
         return Ok(Look::Gone);
     };
     let kind = out.draft.kind;
     // Behind every read, so that the look is the last thing before the envelope is written.
-    if is_held(node, &[(recipient, kind)])? {
+    if is_held(means.reader, &[(recipient, kind)])? {
         return Ok(Look::Held);
     }
-    Ok(Look::Submit { envelope: Box::new(envelope), key: row.key(node.participant(), message, recipient), kind })
+    Ok(Look::Submit { envelope: Box::new(envelope), key: row.key(means.participant, message, recipient), kind })
 }
 
 /// Whether every one of these is stopped by a hold; nobody left counts as stopped.
-pub(super) fn is_held(node: &Node, recipients: &[(ParticipantId, Kind)]) -> Result<bool, ReadError> {
-    let view = node.reader().view();
+///
+/// # Errors
+/// [`ReadError`].
+pub fn is_held<D: Disk, I: Index>(
+    reader: &Reader<D, I>,
+    recipients: &[(ParticipantId, Kind)],
+) -> Result<bool, ReadError> {
+    let view = reader.view();
     for (recipient, kind) in recipients {
         if holds::stopping(&view, *recipient, *kind)?.is_none() {
             return Ok(false);
@@ -94,17 +118,24 @@ pub(super) fn open_body(node: &Node, name: BodyName) -> Result<Option<BodyReader
 
 /// Whether what the hub says can be true as far as this node can tell: a hub whose directory or clock is ahead or behind
 /// must not kill a message.
-pub(super) fn is_credible(node: &Node, envelope: &EnvelopeKey, code: RejectCode) -> Result<bool, ReadError> {
+///
+/// # Errors
+/// [`ReadError`].
+pub fn is_credible<D: Disk, I: Index>(
+    means: &Means<'_, D, I>,
+    envelope: &EnvelopeKey,
+    code: RejectCode,
+) -> Result<bool, ReadError> {
     let (message, recipient) = (envelope.message, envelope.recipient);
     if code == RejectCode::Expired {
-        let out = OUT.row(&node.reader().view(), &message)?;
-        return Ok(out.is_none_or(|out| clock::now() >= out.draft.not_after));
+        let out = OUT.row(&means.reader.view(), &message)?;
+        return Ok(out.is_none_or(|out| means.now >= out.draft.not_after));
     }
-    if code == RejectCode::OriginatorKeyUnknown && released_outside_own_key(node, message)? {
+    if code == RejectCode::OriginatorKeyUnknown && released_outside_own_key(means, message)? {
         return Ok(true);
     }
     if code == RejectCode::RecipientKeyUnknown || code == RejectCode::OriginatorKeyUnknown {
-        return sealed_key_changed(node, message, recipient);
+        return sealed_key_changed(means, message, recipient);
     }
     // These say that one side's directory or clock is behind; they pass when both have caught up.
     let behind = [
@@ -118,23 +149,25 @@ pub(super) fn is_credible(node: &Node, envelope: &EnvelopeKey, code: RejectCode)
 
 /// Whether the message was released, by this machine's clock, when the own signing key was not valid yet or no more. Its
 /// envelopes bear that time under every seal, so no directory will ever know the key for them.
-fn released_outside_own_key(node: &Node, message: MessageId) -> Result<bool, ReadError> {
-    let released = OUT.row(&node.reader().view(), &message)?.and_then(|out| out.released);
-    let key = node.network.own_chain.entry().keys.signing;
-    Ok(released.zip(key).is_some_and(|(released, key)| !key.is_valid_at(released)))
+fn released_outside_own_key<D: Disk, I: Index>(means: &Means<'_, D, I>, message: MessageId) -> Result<bool, ReadError> {
+    let released = OUT.row(&means.reader.view(), &message)?.and_then(|out| out.released);
+    Ok(released.zip(means.signing_valid).is_some_and(|(released, key)| !key.is_valid_at(released)))
 }
 
 /// Whether the recipient's newest sealing key is another than the one that the envelope is sealed to.
-pub(crate) fn sealed_key_changed(node: &Node, message: MessageId, recipient: ParticipantId) -> Result<bool, ReadError> {
-    let row = ENVELOPE.row(&node.reader().view(), &(message, recipient))?;
+pub(crate) fn sealed_key_changed<D: Disk, I: Index>(
+    means: &Means<'_, D, I>,
+    message: MessageId,
+    recipient: ParticipantId,
+) -> Result<bool, ReadError> {
+    let row = ENVELOPE.row(&means.reader.view(), &(message, recipient))?;
     let Some(header) = row.and_then(|row| row.header) else { return Ok(true) };
-    let bytes = unless_lost(node.reader().record(&envelope_record(header)))?;
+    let bytes = unless_lost(means.reader.record(&envelope_record(header)))?;
     let header = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()?.unverified_header().ok());
-    let directory = node.directory.load();
-    let newest = directory.entry(recipient).and_then(|known| known.newest().sealing_key(clock::now()));
+    let newest = means.directory.entry(recipient).and_then(|known| known.newest().sealing_key(means.now));
     Ok(match (header, newest) {
         (Some(header), Some(key)) => {
-            header.recipient_key != key.public.id() || header.originator_key != node.keys.signing.verifying_key().id()
+            header.recipient_key != key.public.id() || header.originator_key != means.signing.verifying_key().id()
         }
         (None, _) => true,
         (Some(_), None) => false,
@@ -142,12 +175,15 @@ pub(crate) fn sealed_key_changed(node: &Node, message: MessageId, recipient: Par
 }
 
 /// Envelopes of messages that were withdrawn and whose end is not known.
-pub(super) fn pending_recalls(node: &Node) -> Result<Vec<(MessageId, ParticipantId)>, ReadError> {
+///
+/// # Errors
+/// [`ReadError`].
+pub fn pending_recalls<D: Disk, I: Index>(reader: &Reader<D, I>) -> Result<Vec<(MessageId, ParticipantId)>, ReadError> {
     let mut recalls = Vec::new();
     let mut from = MessageId([0; 16]);
     loop {
         let (mut passed, mut last) = (0, from);
-        let view = node.reader().view();
+        let view = reader.view();
         let mut withdrawn = Vec::new();
         OUT.scan_from(&view, &(), &from, |message, row| {
             (passed, last) = (passed + 1, message);

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::frame::{Recall, Refused};
-use ncp_protocol::ids::{ParticipantId, SealNumber};
+use ncp_protocol::ids::SealNumber;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::queue::Urgency;
-use ncp_store::state::{Unreadable, View};
 
 use super::urgency;
 use crate::clock;
@@ -20,7 +19,7 @@ use crate::directory;
 use crate::hub::Asked;
 use crate::limits::VERIFICATIONS_MAX;
 use crate::link::{Link, LinkEnd};
-use crate::verify::{Refusal, Verified, key, verify};
+use crate::verify::{Refusal, Verified, known, verify};
 
 /// What became of something that a peer sent.
 #[derive(Debug)]
@@ -62,17 +61,6 @@ pub(super) async fn verify_and_decide(link: Arc<Link>, envelope: SealedEnvelope)
     Ok(Settled::Refused(refusal.unwrap_or(Refusal::Unreadable(RejectCode::Maintenance))))
 }
 
-/// R1 of an envelope that was accepted from this peer before. It is looked for first: keys and entries that changed since
-/// must not turn the same bytes into a refusal. Another wrap beside a known header is judged as anything new.
-fn known(view: &dyn View, peer: ParticipantId, envelope: &SealedEnvelope) -> Result<Option<ReceiptPlace>, Unreadable> {
-    let Ok(header) = envelope.unverified_header() else { return Ok(None) };
-    if header.originator != peer || header.wrap_digest != envelope.wrap.digest() {
-        return Ok(None);
-    }
-    let row = query::envelope(view, &key(&header))?.filter(|row| row.header == envelope.header_digest());
-    Ok(row.and_then(|row| row.acceptance))
-}
-
 /// Has a verified envelope decided.
 ///
 /// A body that was deleted since (`drops` above 0) may still lie where its upload would come: the committer unlinks it
@@ -87,7 +75,7 @@ pub(super) async fn decide(link: Arc<Link>, verified: Arc<Verified>, body: BodyS
     let mut source = body;
     let mut wanted = None;
     loop {
-        let submission = verified.submission(link.peer, source);
+        let submission = verified.submission(link.peer, source, clock::stamp());
         let command = Command::AcceptSubmission(Box::new(submission));
         let reply = link.hub.submit(asked, command).await?.reply;
         let Reply::BodyWanted { drops } = reply else { return Ok(Settled::Decided(verified, reply)) };

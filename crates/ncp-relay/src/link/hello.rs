@@ -10,7 +10,9 @@ use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::limits::PROTOCOL_VERSION;
 use ncp_protocol::proof::LogProof;
 use ncp_protocol::reject::RejectCode;
+use ncp_store::disk::Disk;
 use ncp_store::forked::{self, Fork};
+use ncp_store::index::Index;
 use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
 use ncp_transport::connection::LinkReader;
@@ -85,7 +87,13 @@ async fn answer(link: &Link) -> Result<Hello, LinkEnd> {
 }
 
 /// The checkpoint under which the newest evidence of a peer came: as durable as the evidence.
-fn checkpoint_of_evidence(reader: &Reader, peer: ParticipantId) -> Result<Option<String>, ReadError> {
+///
+/// # Errors
+/// [`ReadError`].
+pub fn checkpoint_of_evidence<D: Disk, I: Index>(
+    reader: &Reader<D, I>,
+    peer: ParticipantId,
+) -> Result<Option<String>, ReadError> {
     let newest = query::peer_row(&reader.view(), peer)?.newest_evidence;
     let Some(id) = newest else { return Ok(None) };
     let text = unless_lost(reader.record(&RecordName { kind: RecordKind::Evidence, id }))?;
