@@ -16,6 +16,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ncp-node", &["ncp-protocol", "ncp-store", "ncp-transport", "ncp-policy", "ncp-api", "ncp-service"]),
     ("ncpctl", &["ncp-protocol", "ncp-api", "ncp-store"]),
     ("ncp-bench", &["ncp-protocol", "ncp-api", "ncp-transport"]),
+    // Never a product's dependency: it drives both cores over a disk in memory.
+    ("ncp-sim", &["ncp-protocol", "ncp-store", "ncp-policy", "ncp-relay", "ncp-node"]),
     ("e2e", &["ncp-protocol", "ncp-api", "ncp-transport"]),
 ];
 

@@ -4,6 +4,7 @@ use ncp_protocol::approval::Decision;
 use ncp_protocol::codes::ResponseStatus;
 use ncp_protocol::event::{Approval, Change, Draft, Lane, Role};
 use ncp_protocol::ids::PairSequence;
+use ncp_protocol::limits::LIFETIME_MIN_MS;
 
 use super::{Deciding, Stop};
 use crate::core::command::{Done, Effect, Judgement, Refusal};
@@ -51,7 +52,9 @@ impl Deciding<'_> {
         if row.approved_by.contains(&approval.officer) {
             return Err(Refusal::ApprovedAlready.into());
         }
-        if row.draft.not_after <= self.now() {
+        // What is released now must still be sealed under this time: an envelope with less to live breaks a rule of the
+        // header, and would wait in the queue until it has expired.
+        if row.draft.not_after.millis_since(self.now()) < LIFETIME_MIN_MS {
             return Err(Refusal::LifetimeOutOfRange.into());
         }
         for recipient in &row.draft.recipients {

@@ -4,7 +4,7 @@ use ncp_protocol::approval::Decision;
 use ncp_protocol::codes::{Handling, Kind};
 use ncp_protocol::event::{Actor, Change, HoldScope};
 use ncp_protocol::ids::OfficerNumber;
-use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, LIFETIME_MAX_MS};
+use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, LIFETIME_MAX_MS, LIFETIME_MIN_MS};
 
 use super::world::*;
 use crate::core::command::{Ask, Done, Effect, NewOfficer, Refusal, WithdrawalOutcome};
@@ -29,6 +29,18 @@ fn request_waits_for_another_officer_and_then_leaves() {
     assert_eq!(world.changes(from), ["MessageDrafted", "MessageApproved", "MessageReleased"]);
     let seals = world.effects.iter().filter(|effect| matches!(effect, Effect::SealEnvelope { .. })).count();
     assert_eq!(seals, 2);
+}
+
+#[test]
+fn what_could_not_be_sealed_any_more_is_not_released() {
+    let mut world = World::new();
+    let mut request = draft(1, Kind::Request, &["XB"]);
+    request.not_after = START.plus_millis(10 * LIFETIME_MIN_MS);
+    assert_eq!(world.put_up(request.clone()), waiting(1, 1));
+    world.now = START.plus_millis(9 * LIFETIME_MIN_MS + 1);
+    assert_eq!(world.approve(RELEASER, &request), Err(Refusal::LifetimeOutOfRange));
+    world.now = START.plus_millis(9 * LIFETIME_MIN_MS);
+    assert_eq!(world.approve(RELEASER, &request), released(1));
 }
 
 #[test]
