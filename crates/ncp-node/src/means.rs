@@ -41,6 +41,8 @@ pub struct Means<'a, D: Disk = RealDisk, I: Index = SledIndex> {
     pub vault: &'a Vault,
     /// When the job was begun.
     pub now: UnixMillis,
+    /// Whether the wall clock was believed then.
+    pub believes_clock: bool,
     /// Random bytes of this job, and of no other: its one wrap.
     pub wrap_seed: Zeroizing<[u8; WRAP_SEED_LEN]>,
     /// Random bytes of this job, and of no other: the nonce of its one record at rest.

@@ -210,6 +210,7 @@ impl Node {
             sealing: &self.keys.sealing,
             vault: &self.vault,
             now: clock::now(),
+            believes_clock: self.believes_clock(),
             wrap_seed: Zeroizing::new(clock::random()),
             nonce: clock::random(),
         }

@@ -16,6 +16,9 @@ use ncp_protocol::wrap::SealingKey;
 /// When every run begins, by the true clock.
 pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
 
+/// How far the hub's clock is ahead of the true one.
+pub const HUB_AHEAD_MS: u64 = 60_000;
+
 /// Everyone in a run.
 pub struct Cast {
     /// The network.

@@ -72,7 +72,7 @@ impl History {
             for stored in events {
                 let event = Event::decode(&stored.bytes)
                     .map_err(|error| Halt::wrong(format_args!("I5: event {}: {error}", stored.sequence)))?;
-                let tree = trees.entry(event.log).or_insert_with(Frontier::new);
+                let tree = trees.entry(event.log).or_default();
                 let index = tree.size();
                 let shown = self.shown.get(&(place, event.log, index));
                 if shown.is_some_and(|shown| *shown != sha256(&stored.bytes)) {
@@ -142,6 +142,10 @@ pub struct Ledger {
 /// A claim, ordered: kind, envelope, header, outcome's name.
 pub type ClaimKey = (EvidenceKind, EnvelopeKey, Digest, String);
 
+fn once<T>(before: Option<T>, otherwise: core::fmt::Arguments<'_>) -> Result<(), Halt> {
+    before.map_or(Ok(()), |_| Err(Halt::wrong(format_args!("I3: {otherwise}"))))
+}
+
 fn claim_key(claim: &Claim) -> ClaimKey {
     (claim.kind, claim.envelope, claim.header, format!("{:?}", claim.outcome))
 }
@@ -152,17 +156,15 @@ impl Ledger {
         self.events += 1;
         match &event.change {
             Change::EnvelopeAccepted(accepted) => {
-                if self.accepted.insert(accepted.envelope, accepted.header).is_some() {
-                    let envelope = named(&accepted.envelope);
-                    return Err(Halt::wrong(format_args!("I3: the hub accepted {envelope} twice")));
-                }
+                let before = self.accepted.insert(accepted.envelope, accepted.header);
+                let envelope = named(&accepted.envelope);
+                once(before, format_args!("the hub accepted {envelope} twice"))?;
             }
             Change::MessageReceived(received) => {
                 let EnvelopeKey { originator, message, .. } = received.envelope;
-                if self.received.insert((originator, message), received.commitment).is_some() {
-                    let envelope = named(&received.envelope);
-                    return Err(Halt::wrong(format_args!("I3: {envelope} was received twice")));
-                }
+                let before = self.received.insert((originator, message), received.commitment);
+                let envelope = named(&received.envelope);
+                once(before, format_args!("{envelope} was received twice"))?;
             }
             Change::Evidence(claim) => self.claim(claim, leaf)?,
             Change::EvidenceReceived { claim, index, .. } => {

@@ -17,7 +17,6 @@ use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{LogName, LogOrigin, MessageId, ParticipantId, SealNumber, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey};
 use ncp_protocol::limits::PROTOCOL_VERSION;
-use ncp_relay::clock::{Belief, Reading};
 use ncp_relay::core::command::{
     AdmitEntry, AdmitMembership, Command, Effect, Recall, RecordPublicCheckpoint, Reply, Stamp,
 };
@@ -29,6 +28,7 @@ use ncp_relay::link::hello::checkpoint_of_evidence;
 use ncp_relay::timers;
 use ncp_relay::verify::Verified;
 use ncp_store::bodies::Upload;
+use ncp_store::clock::{Belief, Newest, Reading, Voices};
 
 use crate::cast::Cast;
 use crate::chance::Chance;
@@ -121,7 +121,7 @@ impl Hub {
         timers::discard_strays(&reader)?;
         let newest = newest_event(&reader)?;
         let first = Reading { wall: moment.wall, steady: Duration::ZERO };
-        let belief = Belief::new(first, newest);
+        let belief = Belief::new(Voices::TwoParticipants, first, newest);
         self.asked.clear();
         let network = self.cast.network;
         let load = |reader: &SimReader| Directory::load(reader, network).map_err(|error| Halt::Disk(error.to_string()));
@@ -483,10 +483,14 @@ pub fn keyed(logs: &[(LogOrigin, SigningKey)]) -> Vec<(LogOrigin, VerifyingKey)>
 }
 
 /// When the newest event was decided.
-fn newest_event(reader: &SimReader) -> Result<Option<UnixMillis>, Halt> {
-    let sizes = [LogName::Traffic, LogName::Public].map(|log| reader.checkpoint(log));
+///
+/// # Errors
+/// [`Halt`].
+pub fn newest_event(reader: &SimReader) -> Result<Newest, Halt> {
+    let sizes = [LogName::Node, LogName::Traffic, LogName::Public].map(|log| reader.checkpoint(log));
     let events: u64 = sizes.iter().flatten().map(|signed| signed.checkpoint().size).sum();
-    let Some(last) = events.checked_sub(1) else { return Ok(None) };
+    let Some(last) = events.checked_sub(1) else { return Ok(Newest::None) };
     let newest = reader.events(last, 1)?.pop();
-    Ok(newest.and_then(|newest| Event::decode(&newest.bytes).ok()).map(|event| event.time))
+    let newest = newest.and_then(|newest| Event::decode(&newest.bytes).ok());
+    Ok(newest.map_or(Newest::Doubtful, |event| Newest::Event(event.time)))
 }

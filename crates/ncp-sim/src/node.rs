@@ -19,26 +19,26 @@ use ncp_node::core::tables::{
 use ncp_node::entries::{DirectoryView, Statements, entry_record};
 use ncp_node::means::Means;
 use ncp_node::submission::{self, QueueKey};
-use ncp_node::timers::ClockWatch;
 use ncp_node::vault::Vault;
 use ncp_protocol::checkpoint::SignedCheckpoint;
 use ncp_protocol::directory::Timestamp;
 use ncp_protocol::event::{Actor, EnvelopeKey, Role};
 use ncp_protocol::frame::{Bye, Checkpoint, Credit, Cursor, Frame, Hello};
 use ncp_protocol::header::SUITE;
-use ncp_protocol::ids::{Digest, Epoch, LogName, MessageId, OfficerNumber, ParticipantId};
+use ncp_protocol::ids::{Digest, Epoch, LogName, MessageId, OfficerNumber, ParticipantId, UnixMillis};
 use ncp_protocol::keys::{Signature, SigningKey};
 use ncp_protocol::limits::{DAY_MS, PROTOCOL_VERSION};
+use ncp_store::clock::{Belief, Reading, Voices};
 use ncp_store::index::MemoryIndex;
 use ncp_store::spool::Record;
 use zeroize::Zeroizing;
 
 use self::incoming::Inflow;
 use self::outgoing::InFlight;
-use crate::cast::{Cast, Party};
+use crate::cast::{Cast, HUB_AHEAD_MS, Party, START};
 use crate::chance::Chance;
 use crate::disk::SimDisk;
-use crate::hub::{Moment, keyed, stamp};
+use crate::hub::{Moment, keyed, newest_event, stamp};
 use crate::machine::{Machine, SimReader};
 use crate::shell::{Chore, HUB, Halt, MessageOf, Out, Place, check_own_logs};
 
@@ -63,7 +63,7 @@ pub struct Node {
 /// What a life has in memory.
 struct Mind {
     begun_ms: u64,
-    watch: ClockWatch,
+    belief: Belief,
     directory: Arc<DirectoryView>,
     statements: Arc<Statements>,
     /// Envelopes to seal.
@@ -124,6 +124,7 @@ impl Node {
         let nothing = ReceiptsStoredRow { epoch: Epoch(0), number: 0 };
         let ReceiptsStoredRow { epoch, number } = RECEIPTS_STORED.row(&reader.view(), &())?.unwrap_or(nothing);
         let directory = DirectoryView::load(&reader, &self.cast.network)?;
+        let newest = newest_event(&reader)?;
         let mut jobs = BTreeSet::new();
         for (_, _, message, recipient) in queue(&reader)? {
             let row = ENVELOPE.row(&reader.view(), &(message, recipient))?;
@@ -133,7 +134,7 @@ impl Node {
         }
         self.mind = Some(Mind {
             begun_ms: moment.true_ms,
-            watch: ClockWatch::new(moment.wall, Duration::ZERO),
+            belief: Belief::new(Voices::Hub, Reading { wall: moment.wall, steady: Duration::ZERO }, newest),
             directory: Arc::new(directory),
             statements: Arc::new(self.statements(moment)),
             jobs,
@@ -246,9 +247,7 @@ impl Node {
     /// # Errors
     /// [`Halt`].
     pub fn tick(&mut self, moment: Moment, chance: &mut Chance, out: &mut Out) -> Result<(), Halt> {
-        let mind = self.mind()?;
-        let steady = Duration::from_millis(moment.true_ms - mind.begun_ms);
-        if mind.watch.look(moment.wall, steady) {
+        if self.believes(moment)? {
             self.ask(Actor::Daemon, Ask::Tick, Asked::Own, (moment, chance, out));
         }
         if let Some(link) = &self.mind()?.link
@@ -268,6 +267,12 @@ impl Node {
             out.frames.push((HUB, Checkpoint { notes: vec![newest.note().to_owned()] }.into()));
         }
         Ok(())
+    }
+
+    fn believes(&mut self, moment: Moment) -> Result<bool, Halt> {
+        let mind = self.mind()?;
+        let steady = Duration::from_millis(moment.true_ms - mind.begun_ms);
+        Ok(mind.belief.holds(Reading { wall: moment.wall, steady }))
     }
 
     /// Asks on an officer's behalf; the answer comes to [`Node::answered`] under this number.
@@ -353,6 +358,8 @@ impl Node {
             sealing: &party.sealing,
             vault: &self.vault,
             now: moment.wall,
+            // A delivery is judged by the clock; one that is not believed stops the tick, too.
+            believes_clock: true,
             wrap_seed: Zeroizing::new(chance.bytes()),
             nonce: chance.bytes(),
         })
@@ -437,6 +444,11 @@ impl Node {
             return Err(Halt::wrong(format_args!("I4: the hub stored {stored} receipts of a node that stated {sent}")));
         }
         self.keep(&hello.own)?;
+        let mind = self.mind()?;
+        let steady = Duration::from_millis(moment.true_ms - mind.begun_ms);
+        // What the hub's newest timestamp would say.
+        let said = UnixMillis(START.0 + moment.true_ms + HUB_AHEAD_MS);
+        mind.belief.heard(ParticipantId::HUB, said, Reading { wall: moment.wall, steady });
         let recalls = submission::pending_recalls(&reader)?;
         let link = self.link()?;
         link.greeted = true;

@@ -17,7 +17,7 @@ use ncp_protocol::keys::sha256;
 use ncp_relay::core::{Quotas, Relay};
 use ncp_store::recovery::LogKey;
 
-use crate::cast::{Cast, Party, START};
+use crate::cast::{Cast, HUB_AHEAD_MS, Party, START};
 use crate::chance::Chance;
 use crate::check::History;
 use crate::defect::{Defect, HubCore};
@@ -172,7 +172,7 @@ impl World {
             Defect::None | Defect::DuplicateForgotten => (Syncs::AtOnce, Recovery::AsBuilt),
         };
         let hub_core = HubCore::new(relay(&cast), plan.defect);
-        let hub = machine(&cast.hub, hub_core, 60_000).with(syncs, recovery);
+        let hub = machine(&cast.hub, hub_core, HUB_AHEAD_MS).with(syncs, recovery);
         let hub = Hub::new(hub, Rc::clone(&cast), places);
         let mut nodes = Vec::new();
         for (number, party) in cast.nodes.iter().enumerate() {
@@ -265,8 +265,8 @@ impl World {
                 let frame = Frame::decode(kind, &payload);
                 let frame = frame.map_err(|error| Halt::wrong(format_args!("a frame: {error}")))?;
                 match way {
-                    Way::ToHub => self.to_hub(node, wire, frame, out),
-                    Way::ToNode => self.to_node(node, wire, frame, out),
+                    Way::ToHub => self.reaches_hub(node, wire, frame, out),
+                    Way::ToNode => self.reaches_node(node, wire, frame, out),
                 }
             }
             Happening::Chore { chore, life } => self.chore(place, chore, life, out),
@@ -294,7 +294,7 @@ impl World {
         }
     }
 
-    fn to_hub(&mut self, node: Place, wire: u64, frame: Frame, out: &mut Out) -> Result<(), Halt> {
+    fn reaches_hub(&mut self, node: Place, wire: u64, frame: Frame, out: &mut Out) -> Result<(), Halt> {
         if !self.hub.machine.is_up() {
             return Ok(());
         }
@@ -308,7 +308,7 @@ impl World {
         self.hub.take(node, frame, moment, &mut self.chance, out)
     }
 
-    fn to_node(&mut self, place: Place, wire: u64, frame: Frame, out: &mut Out) -> Result<(), Halt> {
+    fn reaches_node(&mut self, place: Place, wire: u64, frame: Frame, out: &mut Out) -> Result<(), Halt> {
         let standing = self.wire(place);
         if !standing.stands || standing.number != wire {
             return Ok(());

@@ -165,7 +165,10 @@ async fn take(desk: &Arc<Desk>, proofs: Numbered) -> Result<Option<Numbered>, Re
     for (number, proof, seen) in seen.await? {
         match seen {
             Seen::Known(envelope) => desk.tell_outbox(Note::Settled(envelope)),
-            Seen::New(noted) => drop(commits.spawn(commit(Arc::clone(desk), *noted))),
+            Seen::New(noted) => {
+                desk.node.clock.heard(noted.claim.origin.participant, noted.stated, clock::now());
+                commits.spawn(commit(Arc::clone(desk), *noted));
+            }
             Seen::Bad(error) => tracing::error!(%error, "evidence is passed over"),
             Seen::KeyUnknown => keyless.push((number, proof)),
         }
@@ -232,7 +235,6 @@ pub fn see<D: Disk, I: Index>(
         Sent::Forgotten => {}
     }
     let (index, stated) = (verified.index(), verified.time());
-    node.clock.heard(claim.origin.participant, stated, clock::now());
     Ok(Seen::New(Box::new(Noted { claim, index, stated, record })))
 }
 

@@ -79,6 +79,7 @@ pub enum NotYet {
     /// Or one clock is wrong.
     #[error("created in the future: the clocks disagree")]
     Future,
+    /// It would be refused as expired.
     #[error("expired by a clock that is not believed")]
     Clock,
 }
@@ -153,7 +154,7 @@ pub fn judge<D: Disk, I: Index>(
         Times::Good => {}
         Times::NotYet => return Ok(Judged::NotYet(NotYet::Future)),
         // A refusal is signed and final: it takes a clock that is believed.
-        Times::Expired if !node.believes_clock() => return Ok(Judged::NotYet(NotYet::Clock)),
+        Times::Expired if !means.believes_clock => return Ok(Judged::NotYet(NotYet::Clock)),
         Times::Expired => return refused(RejectCode::Expired),
         Times::Lifetime => return refused(RejectCode::LifetimeOutOfRange),
     }

@@ -165,6 +165,8 @@ impl Node {
         let opened = open(&self.means(&reader, moment, chance)?, verified, body)?;
         let ask = match opened {
             Opened::Good(consigned) => Ask::Consign(consigned),
+            // Only a disk that fails spoils a body here.
+            Opened::Rotten => return Err(Halt::Disk("a body cannot be read".to_owned())),
             Opened::Refused(code) => {
                 return Err(Halt::wrong(format_args!("I2: an honest originator's message does not open: {code}")));
             }
