@@ -51,7 +51,7 @@ impl Node {
             return Ok(());
         }
         let reader = self.reader()?;
-        let judged = judge(&self.means(&reader, moment, chance)?, &Default::default(), &deliver)?;
+        let judged = judge(&self.means(&reader, moment, chance)?, &Default::default(), &Default::default(), &deliver)?;
         let verified = match judged {
             Judged::Good(verified) => verified,
             Judged::StatedBefore(leaf) => {
@@ -188,7 +188,7 @@ impl Node {
         let reader = self.reader()?;
         let mut news = Vec::new();
         for proof in &proofs {
-            match see(&self.means(&reader, moment, chance)?, proof)? {
+            match see(&self.means(&reader, moment, chance)?, &mut Default::default(), proof)? {
                 Seen::Known(envelope) => self.settled(&envelope)?,
                 Seen::New(noted) => news.push(noted),
                 Seen::Bad(error) => return Err(error.into()),
