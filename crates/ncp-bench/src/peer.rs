@@ -111,10 +111,12 @@ impl Link {
             public_size: 0,
             credit: Credit { envelopes: window, bytes: BYTES },
         })?;
-        match link.next().await? {
-            Frame::Hello(hello) => link.credit = hello.credit,
-            other => return Err(Trouble::network(format_args!("the relay said {} before its hello", other.name()))),
-        }
+        let first = link.next().await?;
+        let name = first.name();
+        let Frame::Hello(hello) = first else {
+            return Err(Trouble::network(format_args!("the relay said {name} before its hello")));
+        };
+        link.credit = hello.credit;
         Ok(link)
     }
 
@@ -127,14 +129,13 @@ impl Link {
         loop {
             let raw = self.reader.next().await.map_err(Trouble::network)?;
             let raw = raw.ok_or_else(|| Trouble::network("the relay closed the link"))?;
-            match Frame::decode(raw.kind, &raw.payload).map_err(Trouble::network)? {
-                Frame::Bye(Bye { code }) => {
-                    let why = code.map_or_else(|| "without a reason".to_owned(), |code| code.to_string());
-                    return Err(Trouble::network(format_args!("the relay ended the link: {why}")));
-                }
-                Frame::Ping(Ping { nonce }) => self.send(Pong { nonce })?,
-                frame => return Ok(frame),
+            let frame = Frame::decode(raw.kind, &raw.payload).map_err(Trouble::network)?;
+            if let Frame::Bye(Bye { code }) = frame {
+                let why = code.map_or_else(|| "without a reason".to_owned(), |code| code.to_string());
+                return Err(Trouble::network(format_args!("the relay ended the link: {why}")));
             }
+            let Frame::Ping(Ping { nonce }) = frame else { return Ok(frame) };
+            self.send(Pong { nonce })?;
         }
     }
 
