@@ -24,9 +24,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::disk::{Disk, RealDisk};
 use crate::engine::{Committed, Engine, Fatal};
 use crate::index::{Index, SledIndex};
-use crate::limits::{
-    EFFECTS_WAITING_MAX, GROUP_DECIDE_MS, GROUP_GATHER_FROM, GROUP_GATHER_MAX, GROUP_GATHER_MS, SIGNED_DELAY_MS,
-};
+use crate::limits::{EFFECTS_WAITING_MAX, GROUP_DECIDE_MS, SIGNED_DELAY_MS};
 use crate::overlay::Projection;
 use crate::queue::{FairQueue, Source, Urgency};
 use crate::reader::Reader;
@@ -145,8 +143,6 @@ struct Desk<C: Core> {
 
 struct Tray<C: Core> {
     queue: FairQueue<Waiting<C>>,
-    // How many commands the committer waits for: it is not woken for fewer, unless one is urgent.
-    wanted: usize,
     // Who wants to know that the committer gets on.
     proofs: Vec<oneshot::Sender<Duration>>,
     closed: bool,
@@ -154,7 +150,7 @@ struct Tray<C: Core> {
 
 impl<C: Core> Desk<C> {
     fn new() -> Self {
-        let tray = Tray { queue: FairQueue::default(), wanted: 1, proofs: Vec::new(), closed: false };
+        let tray = Tray { queue: FairQueue::default(), proofs: Vec::new(), closed: false };
         Self { tray: Mutex::new(tray), arrived: Condvar::new(), room: Notify::new() }
     }
 
@@ -169,9 +165,7 @@ impl<C: Core> Desk<C> {
         }
         match tray.queue.push(source, urgency, weight, waiting) {
             Ok(()) => {
-                if tray.queue.is_urgent() || tray.queue.len() >= tray.wanted {
-                    self.arrived.notify_one();
-                }
+                self.arrived.notify_one();
                 Push::Taken
             }
             Err(back) => Push::Full(back),
@@ -203,22 +197,6 @@ impl<C: Core> Desk<C> {
         (commands || !proofs.is_empty()).then_some(Work { commands, proofs })
     }
 
-    /// Waits a little for as many commands as lately came together: under load a group then serves many, and what each
-    /// group costs beside its sync is shared. An urgent command ends the wait.
-    fn gather(&self, wanted: usize) {
-        let until = Instant::now() + Duration::from_millis(GROUP_GATHER_MS);
-        let mut tray = self.tray();
-        tray.wanted = wanted;
-        while tray.queue.len() < wanted && !tray.queue.is_urgent() && tray.proofs.is_empty() && !tray.closed {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            tray = self.arrived.wait_timeout(tray, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        tray.wanted = 1;
-    }
-
     fn close(&self) {
         self.tray().closed = true;
         self.arrived.notify_all();
@@ -241,12 +219,6 @@ struct Work {
     /// Whether commands wait.
     commands: bool,
     proofs: Vec<oneshot::Sender<Duration>>,
-}
-
-/// How many commands a group waits for, a little, after a group of `lately` commands: as many, which is no wait where they
-/// have come already; none where commands come one by one.
-fn worth_waiting_for(lately: usize) -> Option<usize> {
-    (lately >= GROUP_GATHER_FROM).then_some(lately.min(GROUP_GATHER_MAX))
 }
 
 /// Starts the committer's threads around an engine. `hold` is kept until they have ended: the lock of the data folder.
@@ -306,14 +278,10 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
     }
 
     fn serve(&mut self, slot: &SignedSlot, watch: &SegmentWatch) -> Result<(), Fatal> {
-        let mut lately = 0;
         while let Some(Work { commands, proofs }) = self.desk.wait() {
             slot.check()?;
             if commands {
-                if let Some(wanted) = worth_waiting_for(lately) {
-                    self.desk.gather(wanted);
-                }
-                lately = self.commit_group()?;
+                self.commit_group()?;
                 slot.put(self.engine.signed_state());
                 // What the group lets go is removed now, behind the replies: the index holds nothing of a group before that.
                 self.engine.settle()?;
@@ -331,8 +299,7 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
         slot.check()
     }
 
-    /// Commits one group; returns how many commands it took.
-    fn commit_group(&mut self) -> Result<usize, Fatal> {
+    fn commit_group(&mut self) -> Result<(), Fatal> {
         let until = Instant::now() + Duration::from_millis(GROUP_DECIDE_MS);
         let mut replies = Vec::new();
         let mut commands = core::iter::from_fn(|| {
@@ -343,7 +310,6 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
         });
         let outcomes = self.engine.commit(&mut commands)?;
         self.desk.room.notify_waiters();
-        let taken = replies.len();
         for (outcome, reply) in outcomes.into_iter().zip(replies) {
             for effect in outcome.effects {
                 // Nobody listens while the daemon stops; effects follow from the index at the next start.
@@ -352,7 +318,7 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
             // The submitter may have gone away: what was decided stands.
             let _ = reply.send(outcome.committed);
         }
-        Ok(taken)
+        Ok(())
     }
 }
 
@@ -520,19 +486,5 @@ impl<F: FnMut()> OnDrop<F> {
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         self.0();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_waits_for_others_only_where_others_came_lately() {
-        for alone in 0..GROUP_GATHER_FROM {
-            assert_eq!(worth_waiting_for(alone), None, "after {alone}");
-        }
-        assert_eq!(worth_waiting_for(GROUP_GATHER_FROM), Some(GROUP_GATHER_FROM));
-        assert_eq!(worth_waiting_for(usize::MAX), Some(GROUP_GATHER_MAX));
     }
 }

@@ -44,12 +44,6 @@ pub const GROUP_COMMANDS_MAX: usize = 512;
 pub const GROUP_BYTES_SOFT: usize = 1 << 20;
 /// Time after which a group takes no further command.
 pub const GROUP_DECIDE_MS: u64 = 20;
-/// Longest wait for as many commands as groups lately took …
-pub const GROUP_GATHER_MS: u64 = 2;
-/// … if they took at least this many: whoever waits for one answer at a time never waits for others.
-pub const GROUP_GATHER_FROM: usize = 4;
-/// Commands for which a group waits at most.
-pub const GROUP_GATHER_MAX: usize = 64;
 /// Most events of one decision.
 pub const DECISION_EVENTS_MAX: usize = 256;
 /// Most spool records of one decision.
@@ -116,7 +110,6 @@ pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
 /// The time in which a drift counts.
 pub const CLOCK_DRIFT_OVER: Duration = Duration::from_secs(60 * 60);
 
-const _: () = assert!(GROUP_GATHER_MAX <= GROUP_COMMANDS_MAX && GROUP_GATHER_MS < GROUP_DECIDE_MS);
 const _: () = assert!(QUEUE_QUANTUM_BYTES >= QUEUE_WEIGHT_MIN, "each turn of a source moves it forward");
 const _: () = assert!(EFFECTS_WAITING_MAX >= GROUP_COMMANDS_MAX, "the shell may rest for a group");
 const _: () = assert!(URGENT_STREAK_BYTES >= QUEUE_QUANTUM_BYTES, "urgent mail goes first, mostly");

@@ -75,18 +75,6 @@ impl<T> FairQueue<T> {
     pub fn is_empty(&self) -> bool {
         self.urgent.is_empty() && self.routine.is_empty()
     }
-
-    /// Whether an urgent command waits.
-    #[must_use]
-    pub fn is_urgent(&self) -> bool {
-        !self.urgent.is_empty()
-    }
-
-    /// How many commands wait.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.urgent.waiting + self.routine.waiting
-    }
 }
 
 #[derive(Debug)]
@@ -94,8 +82,6 @@ struct Lane<T> {
     sources: BTreeMap<Source, Waiting<T>>,
     // Sources that wait; the first has the turn.
     round: VecDeque<Source>,
-    // Commands of all of them.
-    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -107,7 +93,7 @@ struct Waiting<T> {
 
 impl<T> Default for Lane<T> {
     fn default() -> Self {
-        Self { sources: BTreeMap::new(), round: VecDeque::new(), waiting: 0 }
+        Self { sources: BTreeMap::new(), round: VecDeque::new() }
     }
 }
 
@@ -125,7 +111,6 @@ impl<T> Lane<T> {
             return Err(command);
         }
         waiting.commands.push_back((weight, command));
-        self.waiting += 1;
         Ok(())
     }
 
@@ -150,7 +135,6 @@ impl<T> Lane<T> {
         let waiting = self.sources.get_mut(&source)?;
         let (weight, command) = waiting.commands.pop_front()?;
         waiting.deficit -= weight;
-        self.waiting -= 1;
         if waiting.commands.is_empty() {
             // An idle source saves nothing up.
             self.sources.remove(&source);
@@ -253,21 +237,6 @@ mod tests {
         assert_eq!((0..10).map_while(|_| queue.pop()).sum::<i32>(), 45);
         queue.push(B, Urgency::Routine, 1, 99).unwrap();
         assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(10), Some(99), Some(11)]);
-    }
-
-    #[test]
-    fn length_counts_what_waits_of_all_sources() {
-        let mut queue = FairQueue::default();
-        assert!((queue.len(), queue.is_urgent()) == (0, false));
-        queue.push(A, Urgency::Routine, 1, 1).unwrap();
-        queue.push(B, Urgency::Routine, 1, 2).unwrap();
-        assert!((queue.len(), queue.is_urgent()) == (2, false));
-        queue.push(A, Urgency::Urgent, 1, 3).unwrap();
-        assert!((queue.len(), queue.is_urgent()) == (3, true));
-        assert_eq!(queue.pop(), Some(3));
-        assert!((queue.len(), queue.is_urgent()) == (2, false));
-        assert_eq!(drain(&mut queue).len(), 2);
-        assert_eq!(queue.len(), 0);
     }
 
     #[test]
