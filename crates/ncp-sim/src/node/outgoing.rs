@@ -40,7 +40,7 @@ impl Node {
                 }
                 Made::Nothing => {}
                 Made::NotYet(reason) => {
-                    return Err(Halt::wrong(format_args!("an envelope cannot be sealed: {reason}")));
+                    return Err(Halt::wrong(format_args!("I1: an envelope cannot be sealed: {reason}")));
                 }
             }
         }
