@@ -233,7 +233,8 @@ pub struct RestoredFile {
 impl Restoring {
     /// Takes an empty folder, or makes one, closed to others, and marks it. `about` is what the mark says.
     ///
-    /// Order: folder, mark, sync of both; everything else comes after. A crash leaves a folder that no daemon opens.
+    /// Order: folder, mark, sync of both; everything else comes after, first the folders that every store has. A crash leaves
+    /// a folder that no daemon opens.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if the folder holds anything; otherwise as the system has it.
@@ -252,7 +253,14 @@ impl Restoring {
         file.write_at(mark.as_bytes(), 0)?;
         file.sync_data()?;
         disk.sync_dir(Path::new(""))?;
-        Ok(Self { disk, folders: Vec::new() })
+        // A store has these from its first start on, also where nothing lies in one of them.
+        let classes = Class::ALL.iter().map(|class| Path::new(spool::FOLDER).join(class.as_str()));
+        let folders: Vec<PathBuf> =
+            [PathBuf::from(bodies::FOLDER), PathBuf::from(spool::FOLDER)].into_iter().chain(classes).collect();
+        for folder in &folders {
+            disk.create_dir(folder)?;
+        }
+        Ok(Self { disk, folders })
     }
 
     /// Makes a file that will have `length` bytes.
@@ -418,6 +426,7 @@ mod tests {
         let folder = above.path().join("restored");
         let mut restoring = Restoring::begin(&folder, "about").unwrap();
         assert_eq!(std::fs::read_to_string(folder.join(RESTORED)).unwrap(), "about\n");
+        assert!(folder.join("spool/erasable").is_dir() && folder.join("bodies").is_dir());
         let mut file = restoring.create("spool/lasting/00000000.seg", 10_000).unwrap();
         file.write(b"head").unwrap();
         file.finish().unwrap();
