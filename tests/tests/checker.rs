@@ -255,7 +255,8 @@ fn forgeries(world: &World) {
     assert!(names.is_empty(), "the same again is no forgery: {names:?}");
 
     let names = world.forged(xb, |groups| {
-        let group = groups.iter_mut().rev().find(|group| group.len() > 1).expect("a group of several");
+        // Early: later receipts and checkpoints rest on it.
+        let group = groups.iter_mut().skip(2).find(|group| group.len() > 1).expect("a group of several");
         group.pop();
     });
     assert_told(&names, &[Name::CheckpointContradicted, Name::CheckpointAhead], "a removed event");
