@@ -19,6 +19,8 @@ const LOOKS: u32 = 15;
 struct Held<'a> {
     life: Life<'a>,
     gate: PathBuf,
+    // Calls before the gate was last closed.
+    before: usize,
 }
 
 impl<'a> Held<'a> {
@@ -30,10 +32,11 @@ impl<'a> Held<'a> {
         let mut life = Life::begin(world, role, watch);
         life.meet(Role::Originator, Role::Recipient).await;
         life.meet(Role::Recipient, Role::Originator).await;
-        Self { life, gate }
+        Self { life, gate, before: 0 }
     }
 
-    fn hold(&self) {
+    fn hold(&mut self) {
+        self.before = self.life.watch.calls().len();
         fs::write(&self.gate, b"").expect("the gate can be made");
     }
 
@@ -43,14 +46,15 @@ impl<'a> Held<'a> {
 
     /// Waits until a sync waits.
     async fn until_held(&mut self) {
-        let watch = self.life.watch.clone();
-        self.life.until("a sync that waits", || async { Ok(is_held(&watch.calls()).then_some(())) }).await;
+        let (watch, before) = (self.life.watch.clone(), self.before);
+        let is_held = || watch.calls().iter().skip(before).any(|call| call.result == "held");
+        self.life.until("a sync that waits", || async { Ok(is_held().then_some(())) }).await;
     }
 
     /// Bytes that the daemon has sent on links since the first sync that waits.
     fn sent_meanwhile(&self) -> Vec<Call> {
         let calls = self.life.watch.calls();
-        let held = calls.iter().skip_while(|call| call.result != "held");
+        let held = calls.iter().skip(self.before).skip_while(|call| call.result != "held");
         held.filter(|call| call.kind == Kind::Send && call.path.starts_with("link")).cloned().collect()
     }
 
@@ -63,10 +67,6 @@ impl<'a> Held<'a> {
         }
         assert_eq!(self.sent_meanwhile(), [], "nothing leaves while the sync waits");
     }
-}
-
-fn is_held(calls: &[Call]) -> bool {
-    calls.iter().any(|call| call.result == "held")
 }
 
 const R1: ReceiptKind = ReceiptKind::RelayAcceptance;
@@ -139,7 +139,6 @@ pub(crate) async fn replies(world: &Arc<World>) {
         held.release();
         let name = MessageName::from(created.await.expect("a task").expect("the draft is taken").reference);
         if word == "data/journal/" {
-            // The gate again: what waited before is in the log too, so the looks alone tell.
             held.hold();
             let node = world.node(Role::Originator);
             let (client, officer) = (node.client(2), node.officer(2).clone());
@@ -147,6 +146,7 @@ pub(crate) async fn replies(world: &Arc<World>) {
             let signature = shown.statement(ncp_protocol::approval::Decision::Approve).sign(&officer.key);
             let approve = ncp_api::release::Approve { code: shown.code, signature };
             let approved = tokio::spawn(async move { client.approve(&name, &approve).await });
+            held.until_held().await;
             held.looks_in_vain(&approved).await;
             held.nothing_of_envelopes(&name).await;
             held.release();
