@@ -184,8 +184,11 @@ impl OpenError {
     #[must_use]
     pub fn is_failure(&self) -> bool {
         match self {
-            Self::Disk { .. } | Self::Index(_) | Self::Commit(_) => true,
-            Self::Spool(cause) | Self::Journal(JournalError::Io(cause)) | Self::Signed(SignedError::Io(cause)) => {
+            Self::Index(_) | Self::Commit(_) => true,
+            Self::Disk { cause, .. }
+            | Self::Spool(cause)
+            | Self::Journal(JournalError::Io(cause))
+            | Self::Signed(SignedError::Io(cause)) => {
                 !matches!(cause.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
             }
             Self::Journal(_)
