@@ -8,7 +8,7 @@
 //!
 //! | copied | not copied |
 //! |---|---|
-//! | `format`, `held`, `credential.conf`, all of `keys/` and `network/` | `lock`, `restored` |
+//! | `format`, `held`, `forked`, `credential.conf`, all of `keys/` and `network/` | `lock`, `restored`, `ballast` |
 //! | `journal/`: segments up to the last group of the moment | `index/`, `index.old/`, `levels/`: made again by a start |
 //! | `spool/`, `bodies/`, `snapshots/` up to the moment | `incoming/`: sent again; `corrupt/`: never read |
 //! | `signed`, with what it stated at the moment | |
@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::disk::{Disk, DiskFile, OpenMode, RealDisk, RealFile, exists, io_damaged, last_nonzero, read_exact_at};
+use crate::forked::FORKED;
 use crate::journal::{self, JournalError, JournalReader, LogNote};
 use crate::keyfiles::{KEYS, NETWORK};
 use crate::signed::{self, SignedError, SignedState};
@@ -35,7 +36,7 @@ use crate::{bodies, snapshot, spool};
 /// The mark of a folder that came out of a backup.
 pub const RESTORED: &str = "restored";
 /// Files at the top of a data folder that are copied as they are.
-const TOP: [&str; 3] = ["format", "held", "credential.conf"];
+const TOP: [&str; 4] = ["format", "held", FORKED, "credential.conf"];
 /// How much is read at a time.
 const PIECE: usize = 1 << 20;
 
