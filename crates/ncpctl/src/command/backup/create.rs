@@ -94,9 +94,10 @@ impl Create {
 
 /// `XA-20261122T101500Z.ncp-backup`: names sort by time.
 fn file_name(participant: &str, now: UnixMillis) -> String {
-    let time = ncp_api::time::Time(UnixMillis(now.0 / 1_000 * 1_000)).to_string();
-    let digits: String = time.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    format!("{participant}-{digits}.ncp-backup")
+    let time = ncp_api::time::Time(now).to_string();
+    // To the second; what is smaller stands behind the point.
+    let digits: String = time.chars().take_while(|c| *c != '.').filter(char::is_ascii_alphanumeric).collect();
+    format!("{participant}-{digits}Z.ncp-backup")
 }
 
 #[cfg(test)]
