@@ -99,7 +99,8 @@ impl From<ReadError> for Halt {
             | ReadError::Lost { .. }
             | ReadError::Disagree { .. } => false,
         };
-        if is_disk { Self::Disk(error.to_string()) } else { Self::Wrong(error.to_string()) }
+        // No fault of the simulated disks damages what was durable.
+        if is_disk { Self::Disk(error.to_string()) } else { Self::Wrong(format!("I4: {error}")) }
     }
 }
 
