@@ -114,3 +114,47 @@ impl Held {
 fn path() -> PathBuf {
     PathBuf::from(NETWORK).join("statements")
 }
+
+#[cfg(test)]
+mod tests {
+    use ncp_protocol::ids::{Digest, UnixMillis};
+    use ncp_protocol::keys::SigningKey;
+    use ncp_protocol::root::{NetworkClass, Role, Roles, RootOfTrust};
+
+    use super::*;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_seed(&[seed; 32])
+    }
+
+    fn root(version: u32, timestamp: &SigningKey) -> RootOfTrust {
+        let role = |key: &SigningKey| Role::new(1, vec![key.verifying_key()]);
+        let roles = Roles { root: role(&key(1)), membership: role(&key(2)), timestamp: role(timestamp) };
+        let created = UnixMillis(1_800_000_000_000);
+        RootOfTrust { version, class: NetworkClass::Test, created, expires: created.plus_millis(86_400_000), roles }
+    }
+
+    #[test]
+    fn a_timestamp_falls_with_the_key_of_its_role_and_only_then() {
+        let (stolen, fresh) = (key(3), key(4));
+        let first = root(1, &stolen);
+        let network = first.network_id().unwrap();
+        let signed = |root| SignedRoot::sign(root, &network, &[&key(1)]).unwrap();
+        let statement = Timestamp {
+            network,
+            issued: UnixMillis(1_800_000_000_000),
+            expires: UnixMillis(1_800_000_100_000),
+            membership_version: 1,
+            membership_digest: Digest([0; 32]),
+            public_size: 1 << 40,
+            public_root: Digest([6; 32]),
+        };
+        let timestamp = SignedTimestamp::sign(statement, &network, &[&stolen]).ok();
+        let root_now = signed(first).verify_first().unwrap();
+        let mut held = Held { root: root_now, roots: Vec::new(), membership: None, timestamp };
+        assert!(held.take_root(signed(root(2, &stolen)).encode()));
+        assert_eq!(held.timestamp(), Some(&statement), "its key is still the role's");
+        assert!(held.take_root(signed(root(3, &fresh)).encode()));
+        assert_eq!(held.timestamp(), None);
+    }
+}
