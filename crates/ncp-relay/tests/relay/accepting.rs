@@ -53,8 +53,9 @@ async fn a_rolled_key_leaves_the_evidence_of_what_was_accepted() {
     let message = Message::new(1, 1);
     let first = peer.submit(&network, &message, &xb).await;
     let xa = peer.participant.clone();
-    let rolled = network.roll(&xa, |keys| keys.signing.as_mut().unwrap().key = key("XA next").verifying_key()).await;
-    network.roll(&xb, |keys| keys.sealing[0].public = sealing_key("XB next")).await;
+    let rolled =
+        network.roll(&xa, |entry| entry.keys.signing.as_mut().unwrap().key = key("XA next").verifying_key()).await;
+    network.roll(&xb, |entry| entry.keys.sealing[0].public = sealing_key("XB next")).await;
     let mut peer = Peer::resume(&network, &rolled, hub.address, 1).await;
     assert_eq!(peer.submit(&network, &message, &xb).await, first, "the same bytes, the same evidence");
     // Under either key other bytes are what they are: signed by nobody whom the directory names.
@@ -64,6 +65,29 @@ async fn a_rolled_key_leaves_the_evidence_of_what_was_accepted() {
     check_refused(&network, &mut peer, envelope, RejectCode::OriginatorKeyUnknown).await;
     wrapped.wrap = Wrap::from_bytes(&[8; WRAP_LEN]).unwrap();
     check_refused(&network, &mut peer, wrapped, RejectCode::OriginatorKeyUnknown).await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_below_the_recipients_floor_is_accepted() {
+    let (mut network, hub, mut xa, xb) = pair().await;
+    let raised = network.roll(&xb, |entry| entry.suite_floor += 1).await;
+    let envelope = Message::new(1, 1).envelope(&network, &xa.participant, &raised);
+    check_refused(&network, &mut xa, envelope, RejectCode::SuiteUnsupported).await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_accepted_for_a_key_that_its_owner_has_destroyed() {
+    let (mut network, hub, mut xa, xb) = pair().await;
+    let spent = network.roll(&xb, |entry| {
+        let key = &mut entry.keys.sealing[0];
+        key.open_until = ncp_protocol::ids::UnixMillis(now().0 - 1);
+        key.seal_until = ncp_protocol::ids::UnixMillis(key.open_until.0 - ncp_protocol::limits::OPEN_AFTER_SEAL_MS);
+    });
+    let spent = spent.await;
+    let envelope = Message::new(1, 1).envelope(&network, &xa.participant, &spent);
+    check_refused(&network, &mut xa, envelope, RejectCode::RecipientKeyUnknown).await;
     hub.stop().await.unwrap();
 }
 

@@ -243,11 +243,11 @@ impl Network {
         participant
     }
 
-    /// Has the next version of a participant's entry admitted, with these keys changed.
-    pub(crate) async fn roll(&mut self, participant: &Participant, change: impl FnOnce(&mut EntryKeys)) -> Participant {
+    /// Has the next version of a participant's entry admitted, with this change.
+    pub(crate) async fn roll(&mut self, participant: &Participant, change: impl FnOnce(&mut Entry)) -> Participant {
         let mut entry = participant.entry.clone();
         (entry.version, entry.previous, entry.created) = (entry.version + 1, Some(participant.digest), now());
-        change(&mut entry.keys);
+        change(&mut entry);
         let signed = SignedEntry::sign(entry.clone(), &key(&format!("{} identity", participant.id))).unwrap();
         let request = HubAdmit { entry: signed.encode(), membership: self.membership(&[]), roots: Vec::new() };
         let recorded = self.api().hub_admit(&request).await.unwrap();
