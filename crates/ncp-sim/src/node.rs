@@ -20,7 +20,6 @@ use ncp_node::entries::{DirectoryView, Statements, entry_record};
 use ncp_node::means::Means;
 use ncp_node::submission::{self, QueueKey};
 use ncp_node::vault::Vault;
-use ncp_protocol::checkpoint::SignedCheckpoint;
 use ncp_protocol::directory::Timestamp;
 use ncp_protocol::event::{Actor, EnvelopeKey, Role};
 use ncp_protocol::frame::{Bye, Checkpoint, Credit, Cursor, Frame, Hello};
@@ -40,7 +39,7 @@ use crate::chance::Chance;
 use crate::disk::SimDisk;
 use crate::hub::{Moment, keyed, newest_event, stamp};
 use crate::machine::{Machine, SimReader};
-use crate::shell::{Chore, HUB, Halt, MessageOf, Out, Place, check_own_logs};
+use crate::shell::{Chore, HUB, Halt, MessageOf, Out, Place, check_own_logs, keep_newest};
 
 /// How long commands gather, at most.
 const GATHER_MS: u64 = 8;
@@ -465,22 +464,7 @@ impl Node {
     fn keep(&mut self, notes: &[String]) -> Result<(), Halt> {
         let logs = keyed(&self.cast.hub.logs);
         let Some(running) = self.machine.running() else { return Ok(()) };
-        for note in notes {
-            for (origin, key) in &logs {
-                let open = |note: &str| SignedCheckpoint::open(note, origin, key).ok();
-                let Some(shown) = open(note) else { continue };
-                let held = running.held.note(&origin.to_string()).and_then(|note| open(&note));
-                let (size, root) = (shown.checkpoint().size, shown.checkpoint().root);
-                match held.map(|held| (held.checkpoint().size, held.checkpoint().root)) {
-                    Some((held, _)) if held > size => {}
-                    Some((held, known)) if held == size && known != root => {
-                        return Err(Halt::wrong(format_args!("I5: the log {origin} has two roots at {size}")));
-                    }
-                    Some(_) | None => running.held.keep(&origin.to_string(), note),
-                }
-            }
-        }
-        Ok(())
+        keep_newest(&running.held, &logs, notes)
     }
 
     /// Officers, rules and everyone's entries, pinned: what joining leaves.

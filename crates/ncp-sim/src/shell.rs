@@ -12,11 +12,13 @@ use ncp_protocol::proof::LogProof;
 use ncp_relay::receipts::LoadError;
 use ncp_store::bodies::UploadError;
 use ncp_store::engine::Fatal;
+use ncp_store::held::Held;
 use ncp_store::journal::JournalError;
 use ncp_store::reader::ReadError;
 use ncp_store::spool;
 use ncp_store::state::Unreadable;
 
+use crate::disk::SimDisk;
 use crate::machine::SimReader;
 
 /// A machine of the run: 0 is the hub, the nodes follow.
@@ -155,6 +157,29 @@ impl From<BadEvidence> for Halt {
 #[must_use]
 pub fn named(key: &EnvelopeKey) -> String {
     format!("{}/{}→{}", key.originator, &key.message.to_string().get(..8).unwrap_or_default(), key.recipient)
+}
+
+/// Keeps the newest checkpoint of each of these logs among notes that were shown. Two roots at one size are a violation.
+///
+/// # Errors
+/// [`Halt`].
+pub fn keep_newest(held: &Held<SimDisk>, logs: &[(LogOrigin, VerifyingKey)], notes: &[String]) -> Result<(), Halt> {
+    for note in notes {
+        for (origin, key) in logs {
+            let open = |note: &str| SignedCheckpoint::open(note, origin, key).ok();
+            let Some(shown) = open(note) else { continue };
+            let known = held.note(&origin.to_string()).and_then(|note| open(&note));
+            let (size, root) = (shown.checkpoint().size, shown.checkpoint().root);
+            match known.map(|known| (known.checkpoint().size, known.checkpoint().root)) {
+                Some((known, _)) if known > size => {}
+                Some((known, other)) if known == size && other != root => {
+                    return Err(Halt::wrong(format_args!("I5: the log {origin} has two roots at {size}")));
+                }
+                Some(_) | None => held.keep(&origin.to_string(), note),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether the logs hold what another party holds of them; an error names the log that does not.

@@ -1,6 +1,5 @@
 //! What the hub sends: mail, bodies, receipts, checkpoints; and what it keeps of others' logs.
 
-use ncp_protocol::checkpoint::SignedCheckpoint;
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Checkpoint, Receipts};
 use ncp_protocol::ids::LogName;
 use ncp_relay::core::command::{Command, OfferEnvelopes, Reply};
@@ -11,7 +10,7 @@ use ncp_relay::{delivery, receipts};
 
 use super::{AHEAD, Asked, Hub, Moment, OFFER_MAX, stamp};
 use crate::chance::Chance;
-use crate::shell::{Halt, Out, Place};
+use crate::shell::{Halt, Out, Place, keep_newest};
 
 impl Hub {
     pub(super) fn deliver(
@@ -117,22 +116,7 @@ impl Hub {
     pub(super) fn keep(&mut self, place: Place, notes: &[String]) -> Result<(), Halt> {
         let logs = self.logs_of(place)?;
         let Some(running) = self.machine.running() else { return Ok(()) };
-        for note in notes {
-            for (origin, key) in &logs {
-                let open = |note: &str| SignedCheckpoint::open(note, origin, key).ok();
-                let Some(shown) = open(note) else { continue };
-                let held = running.held.note(&origin.to_string()).and_then(|note| open(&note));
-                let (size, root) = (shown.checkpoint().size, shown.checkpoint().root);
-                match held.map(|held| (held.checkpoint().size, held.checkpoint().root)) {
-                    Some((held, _)) if held > size => {}
-                    Some((held, known)) if held == size && known != root => {
-                        return Err(Halt::wrong(format_args!("I5: the log {origin} has two roots at {size}")));
-                    }
-                    Some(_) | None => running.held.keep(&origin.to_string(), note),
-                }
-            }
-        }
-        Ok(())
+        keep_newest(&running.held, &logs, notes)
     }
 
     pub(super) fn held(&mut self, place: Place) -> Result<Option<String>, Halt> {
