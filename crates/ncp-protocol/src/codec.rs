@@ -5,6 +5,8 @@
 //! strings never mean the same value. Signed types hold no maps, floats or `usize`. Outside this module bytes that are
 //! stored or sent as a whole carry an 8-byte [`Prefix`].
 
+use std::io;
+
 use bincode::Options as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,12 +32,8 @@ pub enum DecodeError {
     NotCanonical,
 }
 
-fn options(limit: usize) -> impl bincode::Options {
-    bincode::DefaultOptions::new()
-        .with_fixint_encoding()
-        .with_little_endian()
-        .with_limit(limit as u64)
-        .reject_trailing_bytes()
+fn options() -> impl bincode::Options {
+    bincode::DefaultOptions::new().with_fixint_encoding().with_little_endian().reject_trailing_bytes()
 }
 
 /// Encodes `value`.
@@ -44,9 +42,15 @@ fn options(limit: usize) -> impl bincode::Options {
 /// If the value cannot be encoded: types of this crate always can, so that is a bug of ours.
 #[must_use]
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    match options(usize::MAX).serialize(value) {
-        Ok(bytes) => bytes,
-        Err(error) => panic!("a protocol type has no encoding: {error}"),
+    // Most values fit.
+    let mut bytes = Vec::with_capacity(256);
+    append(&mut bytes, value);
+    bytes
+}
+
+fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
+    if let Err(error) = options().serialize_into(bytes, value) {
+        panic!("a protocol type has no encoding: {error}");
     }
 }
 
@@ -58,8 +62,28 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Re
     if bytes.len() > limit {
         return Err(DecodeError::TooLong);
     }
-    let value: T = options(limit).deserialize(bytes).map_err(|_| DecodeError::Malformed)?;
-    if encode(&value) == bytes { Ok(value) } else { Err(DecodeError::NotCanonical) }
+    let value: T = options().with_limit(limit as u64).deserialize(bytes).map_err(|_| DecodeError::Malformed)?;
+    let mut same = Same { expected: bytes };
+    match options().serialize_into(&mut same, &value) {
+        Ok(()) if same.expected.is_empty() => Ok(value),
+        Ok(()) | Err(_) => Err(DecodeError::NotCanonical),
+    }
+}
+
+/// Takes the bytes that it expects and no others.
+struct Same<'a> {
+    expected: &'a [u8],
+}
+
+impl io::Write for Same<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.expected = self.expected.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Eight bytes before an encoding that is stored or sent as a whole: `NCP`, a kind, a version (u16 little-endian) and
@@ -93,7 +117,7 @@ impl Prefix {
     #[must_use]
     pub fn encode<T: Serialize>(self, value: &T) -> Vec<u8> {
         let mut bytes = self.to_bytes().to_vec();
-        bytes.extend_from_slice(&encode(value));
+        append(&mut bytes, value);
         bytes
     }
 
