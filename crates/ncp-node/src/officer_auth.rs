@@ -9,7 +9,7 @@
 //! Without a signature root and the daemon's own account are its operator, who reads how the daemon is, and no content.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -82,9 +82,31 @@ const RECALL_EVENTS: u64 = 512;
 pub struct SeenKeys {
     begun: Instant,
     /// Idempotency keys of this run that are younger than their window.
-    keys: Mutex<BTreeMap<(u16, String), (UnixMillis, Instant)>>,
+    keys: Mutex<Window>,
     /// Digests of the requests of earlier runs that could be good still.
     earlier: OnceLock<BTreeSet<Digest>>,
+}
+
+/// Number of an officer, and an idempotency key of hers.
+type SeenKey = (u16, String);
+
+/// Keys with the moment at which each was seen, and their order.
+#[derive(Debug, Default)]
+struct Window {
+    seen: BTreeMap<SeenKey, UnixMillis>,
+    order: VecDeque<(Instant, SeenKey)>,
+}
+
+impl Window {
+    /// A request is good from two minutes before its time to two minutes after it.
+    fn forget_old(&mut self) {
+        let length = Duration::from_millis(2 * OFFICER_TIME_WINDOW_MS);
+        while self.order.front().is_some_and(|(at, _)| at.elapsed() > length)
+            && let Some((_, key)) = self.order.pop_front()
+        {
+            self.seen.remove(&key);
+        }
+    }
 }
 
 impl Default for SeenKeys {
@@ -129,15 +151,16 @@ impl SeenKeys {
         if Duration::from_millis(now.millis_since(signed)) > self.begun.elapsed() + START_SLACK {
             return Err(signed);
         }
-        let mut seen = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        // A request is good from two minutes before its time to two minutes after it.
-        seen.retain(|_, (_, at)| at.elapsed() <= Duration::from_millis(2 * OFFICER_TIME_WINDOW_MS));
-        match seen.entry((officer.0, key.to_owned())) {
+        let mut window = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        window.forget_old();
+        let key = (officer.0, key.to_owned());
+        match window.seen.entry(key.clone()) {
             Entry::Vacant(free) => {
-                free.insert((now, Instant::now()));
+                free.insert(now);
+                window.order.push_back((Instant::now(), key));
                 Ok(())
             }
-            Entry::Occupied(known) => Err(known.get().0),
+            Entry::Occupied(known) => Err(*known.get()),
         }
     }
 }
