@@ -102,6 +102,8 @@ pub struct Flood {
     model: Crafted,
     signing: SigningKey,
     in_flight: usize,
+    // Envelopes that the hub still takes.
+    credit: u32,
     /// What became of it.
     pub tally: Tally,
 }
@@ -111,7 +113,8 @@ impl Flood {
     pub async fn begin(from: &Material, to: &Material) -> Self {
         let model = Letter::new(from, to.entry(), b"one of very many").seal();
         let peer = Peer::connect(from).await;
-        Self { peer, model, signing: from.signing.clone(), in_flight: 0, tally: Tally::default() }
+        let credit = peer.hello.as_ref().map_or(0, |hello| hello.credit.envelopes);
+        Self { peer, model, signing: from.signing.clone(), in_flight: 0, credit, tally: Tally::default() }
     }
 
     /// Sends so many envelopes and waits for the last answer.
@@ -120,13 +123,14 @@ impl Flood {
     /// If the hub ends the link.
     pub async fn send(&mut self, count: u64) {
         for _ in 0..count {
-            while self.in_flight >= IN_FLIGHT {
+            while self.in_flight >= IN_FLIGHT || self.credit == 0 {
                 self.answer().await;
             }
             let message = MessageId::from_random(random());
             let next = self.model.with_header(&self.signing, |header| header.message = message);
             self.peer.send(Submit { envelope: next.envelope }).await;
             self.in_flight += 1;
+            self.credit -= 1;
         }
         while self.in_flight > 0 {
             self.answer().await;
@@ -151,6 +155,7 @@ impl Flood {
                 self.in_flight = self.in_flight.saturating_sub(1);
                 *self.tally.refused.entry(code).or_default() += 1;
             }
+            Ok(Frame::Credit(granted)) => self.credit += granted.envelopes,
             Ok(_) => {}
             Err(end) => panic!("the flood was cut off: {end:?}"),
         }

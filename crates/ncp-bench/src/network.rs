@@ -30,7 +30,8 @@ handling = ["H0"]
 approvals = 0
 "#;
 /// Room for all that a measurement lets wait: a part of each default quota is kept for urgent mail.
-const QUOTAS: &str = "[quotas]\noriginator-envelopes = 200000\nmailbox-envelopes = 200000\n";
+const QUOTAS: &str =
+    "[quotas]\noriginator-envelopes = 200000\noriginator-envelopes-per-second = 1000000\nmailbox-envelopes = 200000\n";
 /// Longest wait for the directory to reach every node.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two looks.

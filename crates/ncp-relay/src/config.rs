@@ -21,8 +21,8 @@ use ncp_service::logging::LogFormat;
 use self::document::{Document, Found};
 use crate::core::Quotas;
 use crate::limits::{
-    BALLAST, CONFIG_MAX, CONNECTIONS, FREE_MIN, IDLE, MAILBOX_BYTES, MAILBOX_ENVELOPES, ORIGINATOR_BYTES,
-    ORIGINATOR_ENVELOPES, WAITING_MAX,
+    BALLAST, CONFIG_MAX, CONNECTIONS, ENVELOPES_PER_SECOND, FREE_MIN, IDLE, MAILBOX_BYTES, MAILBOX_ENVELOPES,
+    ORIGINATOR_BYTES, ORIGINATOR_ENVELOPES, WAITING_MAX,
 };
 
 const MEBIBYTE: u64 = 1 << 20;
@@ -47,6 +47,8 @@ pub struct Config {
     pub api_socket: PathBuf,
     /// How much may wait.
     pub quotas: Quotas,
+    /// Envelopes of one originator that are taken in a second.
+    pub envelopes_per_second: u32,
     /// Most connections at a time.
     pub connections_max: usize,
     /// How long a link may stay silent.
@@ -95,6 +97,12 @@ impl Config {
             passphrase_credential: credential(&mut document),
             api_socket: socket(&mut document),
             quotas: quotas(&mut document),
+            envelopes_per_second: u32::try_from(document.number(
+                "quotas.originator-envelopes-per-second",
+                1..=1_000_000,
+                ENVELOPES_PER_SECOND,
+            ))
+            .unwrap_or(u32::MAX),
             connections_max: usize::try_from(document.number("connections-max", 8..=4_096, CONNECTIONS))
                 .unwrap_or(usize::MAX),
             idle_timeout: Duration::from_secs(document.number("idle-timeout-seconds", 10..=3_600, IDLE.as_secs())),

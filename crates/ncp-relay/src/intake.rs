@@ -1,15 +1,17 @@
 //! Taking envelopes in: each is verified on a worker, decided, and answered; bodies are asked for when a decision wants
 //! one, and then serve all envelopes over them that wait.
 //!
-//! R1 is never sent from here: it stands in the receipts' stream once its event is durable. A duplicate gets its old
+//! Credit returns at the pace of `pace`. R1 is never sent from here: it stands in the receipts' stream once its event is durable. A duplicate gets its old
 //! receipt again. Credit returns when an envelope is settled and a chunk is written. What a broken link leaves of an
 //! upload is resumed by the next one.
 
 mod decide;
+mod pace;
 mod uploads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::envelope::SealedEnvelope;
@@ -22,8 +24,10 @@ use ncp_store::reader::unless_lost;
 use ncp_transport::credit::Credit;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use self::decide::{Settled, decide, recall, verify_and_decide};
+use self::pace::Pace;
 pub(crate) use self::uploads::free_space;
 use self::uploads::{Begin, Chunk, Pending};
 use crate::core::command::{BodySource, Reply};
@@ -40,6 +44,7 @@ use crate::verify::{Refusal, Verified};
 /// If the link has to end.
 pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted>) -> Result<(), LinkEnd> {
     let mut intake = Intake {
+        pace: Pace::new(link.hub.config.envelopes_per_second, Instant::now()),
         link,
         uploads: BTreeMap::new(),
         deciding: JoinSet::new(),
@@ -47,7 +52,9 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
         told: Seldom::default(),
     };
     let end = loop {
+        let wait = intake.pace.wait(Instant::now());
         let step = tokio::select! {
+            () = sleep(wait.unwrap_or_default()), if wait.is_some() => intake.return_due().await,
             arrived = submitted.recv() => match arrived {
                 Some(arrived) => intake.take(arrived).await,
                 None => break Ok(()),
@@ -73,6 +80,7 @@ struct Intake {
     uploads: BTreeMap<MessageId, Pending>,
     deciding: JoinSet<Result<Settled, LinkEnd>>,
     returned: Credit,
+    pace: Pace,
     told: Seldom,
 }
 
@@ -225,7 +233,15 @@ impl Intake {
     }
 
     async fn envelope_settled(&mut self) -> Result<(), LinkEnd> {
-        self.give_back(Credit { envelopes: 1, bytes: 0 }).await
+        self.pace.settled();
+        self.return_due().await
+    }
+
+    async fn return_due(&mut self) -> Result<(), LinkEnd> {
+        match self.pace.due(Instant::now()) {
+            0 => Ok(()),
+            envelopes => self.give_back(Credit { envelopes, bytes: 0 }).await,
+        }
     }
 
     /// Returns credit, in grants that are worth a frame.
@@ -235,7 +251,10 @@ impl Intake {
             window.committed(amount)?;
             self.returned.envelopes += amount.envelopes;
             self.returned.bytes += amount.bytes;
-            let worth_it = self.returned.envelopes >= CREDIT_ENVELOPES / 4
+            // A peer that is held back gets what is due at once: no burst of it is what the others wait for.
+            let held_back = self.pace.wait(Instant::now()).is_some();
+            let worth_it = held_back
+                || self.returned.envelopes >= CREDIT_ENVELOPES / 4
                 || self.returned.bytes >= CREDIT_BYTES / 4
                 || window.in_flight() == Credit::NONE;
             if worth_it { window.take_grant() } else { None }

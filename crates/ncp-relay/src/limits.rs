@@ -15,6 +15,8 @@ use ncp_store::limits::QUEUE_COMMANDS_PER_SOURCE_MAX;
 pub const WAITING_MAX: u64 = 1_000_000;
 /// Most envelopes of one originator that wait at the hub, unless configured.
 pub const ORIGINATOR_ENVELOPES: u64 = 100_000;
+/// Envelopes of one originator that are taken in a second, unless configured: a tenth of what two processors take.
+pub const ENVELOPES_PER_SECOND: u64 = 200;
 /// Most bytes of bodies of one originator that wait at the hub, unless configured.
 pub const ORIGINATOR_BYTES: u64 = 64 << 30;
 /// Most envelopes in one mailbox, unless configured.

@@ -18,7 +18,7 @@ fn the_shipped_file_equals_the_defaults_and_names_every_key() {
     for key in ["originator-envelopes", "originator-mebibytes", "mailbox-envelopes", "mailbox-mebibytes"] {
         assert!(shipped.contains(&format!("\n{key} = ")), "{key}");
     }
-    assert!(shipped.contains("\nwaiting-envelopes = "));
+    assert!(shipped.contains("\nwaiting-envelopes = ") && shipped.contains("\noriginator-envelopes-per-second = "));
 }
 
 #[test]
