@@ -12,7 +12,7 @@ use ncp_protocol::keys::SigningKey;
 use ncp_protocol::symmetric::AEAD_NONCE_LEN;
 use ncp_protocol::wrap::{SealingKey, WRAP_SEED_LEN};
 use ncp_store::disk::{Disk, RealDisk};
-use ncp_store::index::{Index, SledIndex};
+use ncp_store::index::{Index, RedbIndex};
 use ncp_store::reader::Reader;
 use zeroize::Zeroizing;
 
@@ -20,7 +20,7 @@ use crate::entries::{DirectoryView, Statements};
 use crate::vault::Vault;
 
 /// What one job of a worker has at hand.
-pub struct Means<'a, D: Disk = RealDisk, I: Index = SledIndex> {
+pub struct Means<'a, D: Disk = RealDisk, I: Index = RedbIndex> {
     /// Whose node this is.
     pub participant: ParticipantId,
     /// The network.

@@ -23,8 +23,8 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::disk::{Disk, RealDisk};
 use crate::engine::{Committed, Engine, Fatal};
-use crate::index::{Index, SledIndex};
-use crate::limits::{EFFECTS_WAITING_MAX, GROUP_DECIDE_MS, SIGNED_DELAY_MS};
+use crate::index::{Index, RedbIndex};
+use crate::limits::{EFFECTS_WAITING_MAX, GATHER_COMMANDS, GATHER_DELAY, GROUP_DECIDE_MS, SIGNED_DELAY_MS};
 use crate::overlay::Projection;
 use crate::queue::{FairQueue, Source, Urgency};
 use crate::reader::Reader;
@@ -38,7 +38,7 @@ use crate::state::{Core, Unreadable};
 pub struct Stopped;
 
 /// A running store.
-pub struct Running<C: Core, D: Disk = RealDisk, I: Index = SledIndex> {
+pub struct Running<C: Core, D: Disk = RealDisk, I: Index = RedbIndex> {
     /// Takes commands.
     pub handle: StoreHandle<C, D, I>,
     /// What the shell is to do, in commit order. Take effects as they come, and wait for no command meanwhile: beyond
@@ -49,7 +49,7 @@ pub struct Running<C: Core, D: Disk = RealDisk, I: Index = SledIndex> {
 }
 
 /// Takes commands for a running store.
-pub struct StoreHandle<C: Core, D: Disk = RealDisk, I: Index = SledIndex> {
+pub struct StoreHandle<C: Core, D: Disk = RealDisk, I: Index = RedbIndex> {
     desk: Arc<Desk<C>>,
     reader: Reader<D, I>,
 }
@@ -145,12 +145,14 @@ struct Tray<C: Core> {
     queue: FairQueue<Waiting<C>>,
     // Who wants to know that the committer gets on.
     proofs: Vec<oneshot::Sender<Duration>>,
+    // Whether the committer waits: only then is it woken.
+    idle: bool,
     closed: bool,
 }
 
 impl<C: Core> Desk<C> {
     fn new() -> Self {
-        let tray = Tray { queue: FairQueue::default(), proofs: Vec::new(), closed: false };
+        let tray = Tray { queue: FairQueue::default(), proofs: Vec::new(), idle: false, closed: false };
         Self { tray: Mutex::new(tray), arrived: Condvar::new(), room: Notify::new() }
     }
 
@@ -165,7 +167,7 @@ impl<C: Core> Desk<C> {
         }
         match tray.queue.push(source, urgency, weight, waiting) {
             Ok(()) => {
-                self.arrived.notify_one();
+                self.rouse(&mut tray);
                 Push::Taken
             }
             Err(back) => Push::Full(back),
@@ -183,16 +185,37 @@ impl<C: Core> Desk<C> {
             return false;
         }
         tray.proofs.push(proof);
-        self.arrived.notify_one();
+        self.rouse(&mut tray);
         true
+    }
+
+    fn rouse(&self, tray: &mut Tray<C>) {
+        if core::mem::replace(&mut tray.idle, false) {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Lets commands come that are on their way, for at most [`GATHER_DELAY`].
+    fn gather(&self) {
+        let until = Instant::now() + GATHER_DELAY;
+        let mut tray = self.tray();
+        while !tray.closed && tray.proofs.is_empty() && tray.queue.len() < GATHER_COMMANDS {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            tray = self.arrived.wait_timeout(tray, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Waits for work; none once the desk is closed and empty.
     fn wait(&self) -> Option<Work> {
         let mut tray = self.tray();
         while tray.queue.is_empty() && tray.proofs.is_empty() && !tray.closed {
+            tray.idle = true;
             tray = self.arrived.wait(tray).unwrap_or_else(PoisonError::into_inner);
         }
+        tray.idle = false;
         let (commands, proofs) = (!tray.queue.is_empty(), core::mem::take(&mut tray.proofs));
         (commands || !proofs.is_empty()).then_some(Work { commands, proofs })
     }
@@ -278,10 +301,15 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
     }
 
     fn serve(&mut self, slot: &SignedSlot, watch: &SegmentWatch) -> Result<(), Fatal> {
+        // Commands of the newest group: one after the other comes alone, and waits for nobody.
+        let mut together = 0;
         while let Some(Work { commands, proofs }) = self.desk.wait() {
             slot.check()?;
             if commands {
-                self.commit_group()?;
+                if together > 1 {
+                    self.desk.gather();
+                }
+                together = self.commit_group()?;
                 slot.put(self.engine.signed_state());
                 // What the group lets go is removed now, behind the replies: the index holds nothing of a group before that.
                 self.engine.settle()?;
@@ -299,7 +327,8 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
         slot.check()
     }
 
-    fn commit_group(&mut self) -> Result<(), Fatal> {
+    /// Commits what waits, as one group; says how many commands it took.
+    fn commit_group(&mut self) -> Result<usize, Fatal> {
         let until = Instant::now() + Duration::from_millis(GROUP_DECIDE_MS);
         let mut replies = Vec::new();
         let mut commands = core::iter::from_fn(|| {
@@ -310,6 +339,7 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
         });
         let outcomes = self.engine.commit(&mut commands)?;
         self.desk.room.notify_waiters();
+        let taken = outcomes.len();
         for (outcome, reply) in outcomes.into_iter().zip(replies) {
             for effect in outcome.effects {
                 // Nobody listens while the daemon stops; effects follow from the index at the next start.
@@ -318,7 +348,7 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
             // The submitter may have gone away: what was decided stands.
             let _ = reply.send(outcome.committed);
         }
-        Ok(())
+        Ok(taken)
     }
 }
 
@@ -359,8 +389,10 @@ impl SignedSlot {
     }
 
     fn put(&self, state: SignedState) {
-        self.work().newest = Some(state);
-        self.changed.notify_all();
+        // Only a writer that waits for the first state needs to be told.
+        if self.work().newest.replace(state).is_none() {
+            self.changed.notify_all();
+        }
     }
 
     fn close(&self) {

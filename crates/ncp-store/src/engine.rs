@@ -22,11 +22,11 @@ use thiserror::Error;
 use crate::bodies::Bodies;
 use crate::disk::Disk;
 use crate::index::{Index, LogHead};
-use crate::journal::{Gap, Journal, LogNote};
+use crate::journal::{Gap, Group, Journal, LogNote};
 use crate::levels::Levels;
 use crate::losses::Losses;
 use crate::overlay::{Applied, Projection, SyncedGroup, SyncedView};
-use crate::reader::Reader;
+use crate::reader::{Reader, RecentGroups};
 use crate::signed::{Signed, SignedState};
 use crate::snapshot::{Taken, Taker};
 use crate::spool::{BodyName, Record};
@@ -147,6 +147,7 @@ pub struct Engine<C: Core, D: Disk, I: Index> {
     // Signed checkpoints of the newest group, for the header of the next.
     pub(crate) previous: Vec<LogNote>,
     pub(crate) newest: Newest,
+    pub(crate) recent: RecentGroups,
     pub(crate) losses: Losses,
     // What the journal had lost when it was opened.
     pub(crate) gaps: Arc<[Gap]>,
@@ -205,7 +206,7 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
     pub fn apply(&mut self) -> Result<(), Fatal> {
         self.settle()?;
         self.guarded(|engine| {
-            while engine.projection.apply_next()? == Applied::One {}
+            while let Applied::Groups(_) = engine.projection.apply()? {}
             Ok(())
         })
     }
@@ -296,12 +297,16 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
         self.records.write(&records, &view, &mut fold.rows)?;
         self.records.forget(&manifest.erases, &view, &mut fold.rows)?;
         drop(view);
-        let events: Vec<Vec<u8>> = leaves.iter().map(|leaf| leaf.bytes.clone()).collect();
-        let appended = self.journal.append(&events, &self.previous, &manifest.encode());
+        let (names, events): (Vec<LogName>, Vec<Vec<u8>>) =
+            leaves.into_iter().map(|leaf| (leaf.log, leaf.bytes)).unzip();
+        let described = manifest.encode();
+        let appended = self.journal.append(&events, &self.previous, &described);
         let place = appended.map_err(|error| Fatal::disk("writing the journal", io::Error::other(error)))?;
         self.sync()?;
         // Durable from here on. A crash now leaves a group that nobody was told of; it stands.
-        let checkpoints = self.grow(&leaves)?;
+        let checkpoints = self.grow(&names, &events)?;
+        let previous = core::mem::take(&mut self.previous);
+        self.recent.keep(Group { place, previous, manifest: described, events });
         tables::put_group(&mut fold.rows, &GroupRow::new(place, &checkpoints));
         self.unsettled.extend(manifest.erases.iter().filter_map(erased_body));
         self.projection.push(SyncedGroup { rows: fold.rows, next_sequence: fold.next, heads: self.heads() });
@@ -321,9 +326,9 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
     }
 
     /// Appends the leaves of a durable group to their logs and signs each log that grew.
-    fn grow(&mut self, leaves: &[Leaf]) -> Result<BTreeMap<LogName, SignedCheckpoint>, Fatal> {
+    fn grow(&mut self, names: &[LogName], leaves: &[Vec<u8>]) -> Result<BTreeMap<LogName, SignedCheckpoint>, Fatal> {
         let mut nodes: BTreeMap<LogName, Vec<(u8, u64, Digest)>> = BTreeMap::new();
-        for Leaf { log: name, bytes } in leaves {
+        for (name, bytes) in names.iter().zip(leaves) {
             if let Some(log) = self.logs.get_mut(name) {
                 let nodes = nodes.entry(*name).or_default();
                 log.frontier.push(leaf_hash(bytes), |level, index, hash| nodes.push((level, index, hash)));

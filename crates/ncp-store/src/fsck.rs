@@ -413,7 +413,7 @@ impl Check {
         let mut there: BTreeMap<RecordName, Vec<Place>> = BTreeMap::new();
         for class in Class::ALL {
             for segment in spool.segments(class)? {
-                let visit = &mut |name: RecordName, place: Place| there.entry(name).or_default().push(place);
+                let visit = &mut |name: RecordName, place: Place, _| there.entry(name).or_default().push(place);
                 for damage in spool.scan(class, segment, visit)? {
                     self.find(Finding::SpoolDamaged { class, segment, damage });
                 }

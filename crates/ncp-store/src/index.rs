@@ -6,25 +6,29 @@
 //! alone, tables below [`FIRST_CORE_TABLE`](crate::state::FIRST_CORE_TABLE) are the store's own.
 
 use core::ops::ControlFlow;
+use std::collections::BTreeMap;
 
 use ncp_protocol::codec;
 use ncp_protocol::ids::{Digest, LogName};
-use ncp_protocol::keys::sha256;
+use ncp_protocol::keys::Sha256Hasher;
 use serde::{Deserialize, Serialize};
 
-use crate::state::{ROW_MAX, Rows, Unreadable, View};
+use crate::state::{ROW_MAX, Unreadable, View};
 
 mod memory;
-mod sled;
+mod redb;
 
 pub use memory::{MemoryIndex, MemoryPlace};
-pub use sled::{SledIndex, SledPlace};
+pub use redb::{RedbIndex, RedbPlace};
 
 /// Key of the trust row: table 0.
 pub(crate) const TRUST_KEY: &[u8] = &[0];
 
 /// Key after every row of an index: no table has this number.
 pub(crate) const KEYS_END: &[u8] = &[u8::MAX];
+
+/// Writes in key order, borrowed from whoever keeps them: `None` removes.
+pub type Writes<'a> = BTreeMap<&'a [u8], Option<&'a [u8]>>;
 
 /// Something that keeps rows. Reads come through [`View`] and see each transaction wholly or, for a scan that runs beside
 /// it, in part: the overlay above hides what is being written.
@@ -44,11 +48,18 @@ pub trait Index: View + Sized + Send + Sync + 'static {
     /// [`Unreadable`] if it cannot be moved.
     fn set_aside(place: &Self::Place) -> Result<(), Unreadable>;
 
-    /// Writes all of `rows` or nothing, in one transaction.
+    /// Writes all of `writes` or nothing, in one transaction; `trust` counts them and is written with them.
     ///
     /// # Errors
     /// [`Unreadable`] if the index failed: it is not to be used again.
-    fn write(&self, rows: &Rows) -> Result<(), Unreadable>;
+    fn write(&self, writes: &Writes<'_>, trust: Option<&mut Trust>) -> Result<(), Unreadable>;
+
+    /// Brings what was written to the disk. Of what is written after it a crash may take any part, from the newest
+    /// transaction backwards: the next start replays that.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the index failed: it is not to be used again.
+    fn persist(&self) -> Result<(), Unreadable>;
 
     /// Bytes on disk, 0 if that means nothing here.
     fn size_on_disk(&self) -> u64;
@@ -94,14 +105,9 @@ impl Trust {
         view.row(TRUST_KEY)?.map(decode).transpose()
     }
 
-    /// Writes `rows` and this row, which then counts them, in one transaction.
-    pub(crate) fn advance<I: Index>(&mut self, index: &I, mut rows: Rows) -> Result<(), Unreadable> {
-        let tally = self.tally.after(index, &rows)?;
-        let newer = Self { tally, ..self.clone() };
-        rows.put(TRUST_KEY.to_vec(), codec::encode(&newer));
-        index.write(&rows)?;
-        *self = newer;
-        Ok(())
+    /// The row's bytes.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
     }
 }
 
@@ -145,20 +151,14 @@ impl Tally {
         Ok(tally)
     }
 
-    /// This tally after `rows` are written over `view`.
-    ///
-    /// # Errors
-    /// [`Unreadable`] if the index cannot tell what a write replaces.
-    pub fn after(mut self, view: &impl View, rows: &Rows) -> Result<Self, Unreadable> {
-        for (key, value) in rows.iter() {
-            if let Some(old) = view.row(key)? {
-                self.subtract(key, &old);
-            }
-            if let Some(new) = value {
-                self.add(key, new);
-            }
+    /// Counts one write: what stood under the key before it, and what does after it.
+    pub fn replace(&mut self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+        if let Some(old) = old {
+            self.subtract(key, old);
         }
-        Ok(self)
+        if let Some(new) = new {
+            self.add(key, new);
+        }
     }
 }
 
@@ -167,8 +167,12 @@ fn row_bytes(key: &[u8], value: &[u8]) -> u64 {
 }
 
 fn row_hash(key: &[u8], value: &[u8]) -> u128 {
-    let bytes = codec::encode(&(key, value));
-    let Some((half, _)) = sha256(&bytes).0.split_first_chunk().map(|(half, rest)| (*half, rest.len())) else {
+    let mut hasher = Sha256Hasher::default();
+    for part in [key, value] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let Some((half, _)) = hasher.finish().0.split_first_chunk().map(|(half, rest)| (*half, rest.len())) else {
         unreachable!("32 bytes begin with 16");
     };
     u128::from_le_bytes(half)

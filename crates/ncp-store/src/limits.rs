@@ -4,16 +4,18 @@ use core::time::Duration;
 
 use ncp_protocol::limits::{CHUNK_SEALED, EVENT_MAX, NOTE_MAX};
 
-use crate::state::ROW_MAX;
-
-/// Synced groups that the index may lag behind before the committer waits.
-pub const INDEX_LAG_GROUPS_MAX: usize = 8;
-/// Memory that sled may use for its cache; it can reach ten times as much.
-pub const INDEX_CACHE_BYTES: u64 = 16 << 20;
+/// Synced groups that the index may lag behind before the committer waits. Each is a layer that every look-up passes.
+pub const INDEX_LAG_GROUPS_MAX: usize = 32;
+/// How long a group waits for others to be applied with.
+pub const APPLY_DELAY: Duration = Duration::from_millis(10);
+/// Time between two syncs of the index: a start after a crash replays about as much.
+pub const INDEX_PERSIST_EVERY: Duration = Duration::from_secs(1);
+/// Memory of the index's cache.
+pub const INDEX_CACHE_BYTES: usize = 32 << 20;
 /// An index that takes more than this many times its live bytes on disk is built anew at start …
-pub const INDEX_BLOAT_FACTOR: u64 = 4;
+pub const INDEX_BLOAT_FACTOR: u64 = 16;
 /// … unless it is smaller than this.
-pub const INDEX_BLOAT_BYTES_MIN: u64 = 64 << 20;
+pub const INDEX_BLOAT_BYTES_MIN: u64 = 256 << 20;
 
 /// Closed segments of the journal between two snapshots of the index …
 pub const SNAPSHOT_SEGMENTS_MIN: u64 = 1;
@@ -36,12 +38,16 @@ pub const SNAPSHOT_SUMMARY_MAX: usize = 32 << 10;
 pub const SNAPSHOT_LOAD_BYTES: usize = 1 << 20;
 
 /// Events whose rows one transaction of a rebuild takes.
-pub const REPLAY_BATCH_EVENTS: u64 = 512;
+pub const REPLAY_BATCH_EVENTS: u64 = 16_384;
 
 /// Commands that one group takes.
 pub const GROUP_COMMANDS_MAX: usize = 512;
 /// Bytes of events and records after which a group takes no further command.
 pub const GROUP_BYTES_SOFT: usize = 1 << 20;
+/// How long a group waits for commands when the one before it took several: the cost of a group is shared …
+pub const GATHER_DELAY: Duration = Duration::from_millis(1);
+/// … unless that many wait already.
+pub const GATHER_COMMANDS: usize = 64;
 /// Time after which a group takes no further command.
 pub const GROUP_DECIDE_MS: u64 = 20;
 /// Most events of one decision.
@@ -67,6 +73,11 @@ pub const SIGNED_DELAY_MS: u64 = 50;
 
 /// Most events that one read of the journal returns.
 pub const EVENTS_PER_READ_MAX: usize = 1_024;
+
+/// Groups of the journal that are kept at hand …
+pub const RECENT_GROUPS_MAX: usize = 64;
+/// … and their bytes together.
+pub const RECENT_BYTES_MAX: usize = 4 << 20;
 
 /// Boundary on which groups, and batches of spool records, start: a torn write never reaches what was synced before it.
 pub const BLOCK_LEN: usize = 4 << 10;
@@ -114,7 +125,6 @@ const _: () = assert!(QUEUE_QUANTUM_BYTES >= QUEUE_WEIGHT_MIN, "each turn of a s
 const _: () = assert!(EFFECTS_WAITING_MAX >= GROUP_COMMANDS_MAX, "the shell may rest for a group");
 const _: () = assert!(URGENT_STREAK_BYTES >= QUEUE_QUANTUM_BYTES, "urgent mail goes first, mostly");
 const _: () = assert!(GROUP_BYTES_SOFT >= DECISION_EVENTS_MAX * EVENT_MAX, "a group holds the largest decision");
-const _: () = assert!(ROW_MAX <= 4 << 10, "sled moves larger values to files that it never syncs");
 const _: () = assert!(
     GROUP_LEN_MAX > GROUP_BYTES_SOFT + DECISION_EVENTS_MAX * (EVENT_MAX + 4) + MANIFEST_MAX + (64 << 10),
     "a group fits"

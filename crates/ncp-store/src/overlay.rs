@@ -5,19 +5,24 @@
 //! was taken: the index advances no further than the oldest view alive. So hold a view briefly; it cannot cross an
 //! `await` of a task that moves between threads. When the index lags [`INDEX_LAG_GROUPS_MAX`] groups the committer waits.
 //!
+//! Groups are small and many: the applier lets [`APPLY_DELAY`] pass after the first that waits and takes all that came
+//! meanwhile in one transaction. Nobody is woken who does not wait, since a wake-up costs more than a small group.
+//!
 //! An index that fails is fatal: whoever asks next is told, and the next start builds it anew.
 //!
 //! All rows can be copied while the index goes on ([`Projection::begin_copy`]): the copier takes them in key order, a
 //! stretch at a time, and what is written behind it meanwhile is kept for its end. Rows and these late writes together are
 //! the index as of the end. The late writes are bounded: a copier that is overtaken by too many gives up.
 
+use core::iter::Peekable;
 use core::marker::PhantomData;
-use core::ops::ControlFlow;
+use core::ops::{Bound, ControlFlow};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::index::{Index, KEYS_END, LogHead, Trust};
-use crate::limits::{INDEX_LAG_GROUPS_MAX, SNAPSHOT_LATE_BYTES_MAX};
+use crate::index::{Index, KEYS_END, LogHead, Trust, Writes};
+use crate::limits::{APPLY_DELAY, INDEX_LAG_GROUPS_MAX, INDEX_PERSIST_EVERY, SNAPSHOT_LATE_BYTES_MAX};
 use crate::state::{Rows, Unreadable, View, Visit};
 
 /// A view through layers of writes over a base: the last layer is the newest.
@@ -42,12 +47,11 @@ impl View for Layers<'_> {
     }
 
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Unreadable> {
-        let over: BTreeMap<&[u8], Option<&[u8]>> = self.layers.iter().flat_map(|rows| rows.range(from, to)).collect();
-        let mut over = over.into_iter().peekable();
+        let mut over = Merged::new(self.layers.iter().map(|rows| rows.range(from, to)));
         let mut broken = false;
         self.base.scan(from, to, &mut |key, value| {
             // Rows of the layers that stand before this one.
-            while let Some((new_key, new)) = over.next_if(|(new_key, _)| *new_key < key) {
+            while let Some((new_key, new)) = over.next_if(|new_key| new_key < key) {
                 if let Some(new) = new
                     && visit(new_key, new).is_break()
                 {
@@ -55,7 +59,7 @@ impl View for Layers<'_> {
                     return ControlFlow::Break(());
                 }
             }
-            let flow = match over.next_if(|(new_key, _)| *new_key == key) {
+            let flow = match over.next_if(|new_key| new_key == key) {
                 Some((_, Some(new))) => visit(key, new),
                 Some((_, None)) => ControlFlow::Continue(()),
                 None => visit(key, value),
@@ -63,17 +67,43 @@ impl View for Layers<'_> {
             broken = flow.is_break();
             flow
         })?;
-        if broken {
-            return Ok(());
-        }
-        for (key, value) in over {
-            if let Some(value) = value
-                && visit(key, value).is_break()
-            {
-                break;
-            }
+        while !broken && let Some((key, value)) = over.next_if(|_| true) {
+            broken = value.is_some_and(|value| visit(key, value).is_break());
         }
         Ok(())
+    }
+}
+
+/// A write of a layer.
+type Write<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// The writes of several layers in key order, the newest of each key; looked at one by one, since most scans end soon.
+struct Merged<'a, W: Iterator<Item = Write<'a>>> {
+    // Oldest first.
+    layers: Vec<Peekable<W>>,
+    next: Option<Write<'a>>,
+}
+
+impl<'a, W: Iterator<Item = Write<'a>>> Merged<'a, W> {
+    fn new(layers: impl Iterator<Item = W>) -> Self {
+        let mut merged = Self { layers: layers.map(Iterator::peekable).collect(), next: None };
+        merged.advance();
+        merged
+    }
+
+    fn advance(&mut self) {
+        let first = self.layers.iter_mut().filter_map(|layer| Some(layer.peek()?.0)).min();
+        self.next = None;
+        for layer in &mut self.layers {
+            let write = layer.next_if(|(key, _)| Some(*key) == first);
+            self.next = write.or(self.next);
+        }
+    }
+
+    fn next_if(&mut self, wanted: impl FnOnce(&[u8]) -> bool) -> Option<Write<'a>> {
+        let write = self.next.filter(|(key, _)| wanted(key))?;
+        self.advance();
+        Some(write)
     }
 }
 
@@ -88,11 +118,11 @@ pub struct SyncedGroup {
     pub heads: Vec<LogHead>,
 }
 
-/// What became of an attempt to apply a group.
+/// What became of an attempt to apply what waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
-    /// The oldest group is in the index now.
-    One,
+    /// That many groups more are in the index now.
+    Groups(usize),
     /// No group waits.
     None,
     /// The oldest group is not settled, or a view older than it is still alive.
@@ -103,10 +133,13 @@ pub enum Applied {
 #[derive(Debug)]
 pub struct Projection<I> {
     index: I,
-    // Its lock is held while a group is written, so that there is one writer.
+    // Its lock is held while groups are written, so that there is one writer.
     written: Mutex<Written>,
     waiting: Mutex<Waiting>,
-    changed: Condvar,
+    // For the applier: there is something to do.
+    work: Condvar,
+    // For the committer: there may be room.
+    room: Condvar,
 }
 
 #[derive(Debug)]
@@ -127,8 +160,9 @@ struct Copying {
 }
 
 impl Copying {
-    fn note(&mut self, rows: &Rows) {
-        for (key, value) in rows.range(&[1], &self.reached) {
+    fn note(&mut self, writes: &Writes<'_>) {
+        let reached = self.reached.as_slice();
+        for (key, value) in writes.range::<[u8], _>((Bound::Included(&[1][..]), Bound::Excluded(reached))) {
             // Counts a key again whenever it is written: an upper bound.
             self.late_bytes += key.len() + value.map_or(0, <[u8]>::len);
             match value {
@@ -166,6 +200,23 @@ struct Waiting {
     views: BTreeMap<u64, usize>,
     failed: Option<Unreadable>,
     closed: bool,
+    // For what the applier and the committer wait.
+    applier: Wait,
+    committer: Wait,
+}
+
+/// For what a thread waits.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// It works.
+    #[default]
+    Not,
+    /// For a group.
+    Group,
+    /// For more groups, until a moment.
+    More,
+    /// For the oldest group to be settled, or for views older than it to go.
+    Held,
 }
 
 impl Waiting {
@@ -174,8 +225,17 @@ impl Waiting {
         (waiting > 0).then(|| self.pushed + 1 - waiting)
     }
 
-    fn held(&self, group: u64) -> bool {
-        group > self.settled || self.views.first_key_value().is_some_and(|(seen, _)| *seen < group)
+    /// The newest group that may be applied, with all before it.
+    fn limit(&self) -> u64 {
+        let seen = self.views.first_key_value().map_or(u64::MAX, |(seen, _)| *seen);
+        self.settled.min(seen)
+    }
+
+    /// How many groups may be applied.
+    fn ready(&self) -> usize {
+        let oldest = self.oldest().unwrap_or(u64::MAX);
+        let ready = self.limit().saturating_add(1).saturating_sub(oldest);
+        usize::try_from(ready).unwrap_or(usize::MAX).min(self.groups.len())
     }
 
     fn check(&self) -> Result<(), Unreadable> {
@@ -187,7 +247,7 @@ impl<I: Index> Projection<I> {
     /// An index that holds all that `trust` says.
     pub fn new(index: I, trust: Trust) -> Self {
         let written = Mutex::new(Written { trust, copying: None });
-        Self { index, written, waiting: Mutex::default(), changed: Condvar::new() }
+        Self { index, written, waiting: Mutex::default(), work: Condvar::new(), room: Condvar::new() }
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
@@ -198,8 +258,20 @@ impl<I: Index> Projection<I> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, waiting: MutexGuard<'a, Waiting>) -> MutexGuard<'a, Waiting> {
-        self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner)
+    /// Wakes whoever waits for what has come true.
+    fn wake(&self, waiting: &Waiting) {
+        let over = waiting.closed || waiting.failed.is_some();
+        let work = match waiting.applier {
+            Wait::Not => false,
+            Wait::Group | Wait::Held => waiting.ready() > 0 || over,
+            Wait::More => waiting.groups.len() >= INDEX_LAG_GROUPS_MAX / 2 || over,
+        };
+        if work {
+            self.work.notify_one();
+        }
+        if waiting.committer == Wait::Held && (waiting.ready() > 0 || waiting.groups.is_empty() || over) {
+            self.room.notify_one();
+        }
     }
 
     /// The state as of the newest synced group.
@@ -215,7 +287,7 @@ impl<I: Index> Projection<I> {
     pub fn settle(&self) {
         let mut waiting = self.waiting();
         waiting.settled = waiting.pushed;
-        self.changed.notify_all();
+        self.wake(&waiting);
     }
 
     /// Adds the newest synced group. The index takes it after [`settle`](Self::settle).
@@ -223,7 +295,6 @@ impl<I: Index> Projection<I> {
         let mut waiting = self.waiting();
         waiting.groups.push_back(Arc::new(group));
         waiting.pushed += 1;
-        self.changed.notify_all();
     }
 
     /// How many groups wait.
@@ -242,53 +313,64 @@ impl<I: Index> Projection<I> {
     /// [`Unreadable`] if the index has failed.
     pub fn make_room(&self) -> Result<(), Unreadable> {
         while self.lag() >= INDEX_LAG_GROUPS_MAX {
-            if self.apply_next()? == Applied::Held {
-                let waiting = self.waiting();
-                let still_held = |waiting: &Waiting| waiting.oldest().is_some_and(|number| waiting.held(number));
-                if waiting.failed.is_none() && still_held(&waiting) {
-                    drop(self.wait(waiting));
-                }
+            if self.apply()? != Applied::Held {
+                continue;
+            }
+            let mut waiting = self.waiting();
+            while waiting.failed.is_none() && !waiting.groups.is_empty() && waiting.ready() == 0 {
+                waiting.committer = Wait::Held;
+                waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                waiting.committer = Wait::Not;
             }
         }
         self.waiting().check()
     }
 
-    /// Writes the oldest waiting group to the index, in one transaction with the trust row.
+    /// Writes all groups that may be applied to the index, in one transaction with the trust row.
     ///
     /// # Errors
     /// [`Unreadable`] if the index failed, now or earlier.
-    pub fn apply_next(&self) -> Result<Applied, Unreadable> {
+    pub fn apply(&self) -> Result<Applied, Unreadable> {
         let mut written = self.written();
-        let group = {
+        let groups: Vec<Arc<SyncedGroup>> = {
             let waiting = self.waiting();
             waiting.check()?;
-            let (Some(number), Some(group)) = (waiting.oldest(), waiting.groups.front()) else {
-                return Ok(Applied::None);
-            };
-            if waiting.held(number) {
-                return Ok(Applied::Held);
-            }
-            Arc::clone(group)
+            waiting.groups.iter().take(waiting.ready()).map(Arc::clone).collect()
         };
-        let mut newer = Trust { applied: group.next_sequence, heads: group.heads.clone(), ..written.trust.clone() };
-        let advanced = newer.advance(&self.index, group.rows.clone());
+        let Some(newest) = groups.last() else {
+            return Ok(if self.lag() == 0 { Applied::None } else { Applied::Held });
+        };
+        let writes: Writes<'_> = groups.iter().flat_map(|group| group.rows.iter()).collect();
+        let (applied, heads) = (newest.next_sequence, newest.heads.clone());
+        let mut newer = Trust { applied, heads, ..written.trust.clone() };
+        let advanced = self.index.write(&writes, Some(&mut newer));
         let mut waiting = self.waiting();
         let outcome = match advanced {
             Ok(()) => {
                 written.trust = newer;
                 if let Some(copying) = &mut written.copying {
-                    copying.note(&group.rows);
+                    copying.note(&writes);
                 }
-                waiting.groups.pop_front();
-                Ok(Applied::One)
+                waiting.groups.drain(..groups.len());
+                Ok(Applied::Groups(groups.len()))
             }
             Err(error) => {
                 waiting.failed = Some(error.clone());
                 Err(error)
             }
         };
-        self.changed.notify_all();
+        self.wake(&waiting);
         outcome
+    }
+
+    /// Brings what the index holds to the disk.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the index failed.
+    pub fn persist(&self) -> Result<(), Unreadable> {
+        let _written = self.written();
+        self.waiting().check()?;
+        self.index.persist().inspect_err(|error| self.fail(error.clone()))
     }
 
     /// Applies groups as they come until [`close`](Self::close), and then those that still wait and are settled: nobody
@@ -297,18 +379,54 @@ impl<I: Index> Projection<I> {
     /// # Errors
     /// [`Unreadable`] if the index failed.
     pub fn run(&self) -> Result<(), Unreadable> {
-        loop {
-            while self.apply_next()? == Applied::One {}
-            let mut waiting = self.waiting();
-            loop {
-                match waiting.oldest() {
-                    Some(number) if !waiting.held(number) => break,
-                    Some(number) if waiting.closed && number > waiting.settled => return waiting.check(),
-                    None if waiting.closed => return waiting.check(),
-                    Some(_) | None => waiting = self.wait(waiting),
-                }
+        let mut persist_at = None;
+        while self.wait_for_groups(persist_at)? {
+            let now = Instant::now();
+            if let Applied::Groups(_) = self.apply()? {
+                persist_at.get_or_insert(now + INDEX_PERSIST_EVERY);
+            }
+            if persist_at.is_some_and(|at| at <= now) {
+                self.persist()?;
+                persist_at = None;
             }
         }
+        self.persist()
+    }
+
+    /// Waits until groups may be applied, and then for more; or until `persist_at`. False once closed, with nothing left that
+    /// may ever be applied.
+    fn wait_for_groups(&self, persist_at: Option<Instant>) -> Result<bool, Unreadable> {
+        let mut waiting = self.waiting();
+        while waiting.ready() == 0 {
+            waiting.check()?;
+            if waiting.closed && waiting.oldest().is_none_or(|number| number > waiting.settled) {
+                return Ok(false);
+            }
+            if persist_at.is_some_and(|at| at <= Instant::now()) {
+                return Ok(true);
+            }
+            waiting.applier = if waiting.groups.is_empty() { Wait::Group } else { Wait::Held };
+            waiting = self.sleep(waiting, persist_at);
+        }
+        let until = Instant::now() + APPLY_DELAY;
+        while waiting.groups.len() < INDEX_LAG_GROUPS_MAX / 2 && !waiting.closed && Instant::now() < until {
+            waiting.check()?;
+            waiting.applier = Wait::More;
+            waiting = self.sleep(waiting, Some(until));
+        }
+        waiting.check().map(|()| true)
+    }
+
+    fn sleep<'a>(&self, waiting: MutexGuard<'a, Waiting>, until: Option<Instant>) -> MutexGuard<'a, Waiting> {
+        let mut waiting = match until {
+            None => self.work.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            Some(until) => {
+                let left: Duration = until.saturating_duration_since(Instant::now());
+                self.work.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        waiting.applier = Wait::Not;
+        waiting
     }
 
     /// Begins a copy of all rows but the trust row. One at a time: a copy begun before is given up.
@@ -356,14 +474,16 @@ impl<I: Index> Projection<I> {
 
     /// Marks the index as failed: nobody waits for it any more.
     pub fn fail(&self, error: Unreadable) {
-        self.waiting().failed.get_or_insert(error);
-        self.changed.notify_all();
+        let mut waiting = self.waiting();
+        waiting.failed.get_or_insert(error);
+        self.wake(&waiting);
     }
 
     /// Lets [`run`](Self::run) return once nothing waits that is settled.
     pub fn close(&self) {
-        self.waiting().closed = true;
-        self.changed.notify_all();
+        let mut waiting = self.waiting();
+        waiting.closed = true;
+        self.wake(&waiting);
     }
 }
 
@@ -400,9 +520,9 @@ impl<I: Index> Drop for SyncedView<I> {
             *count -= 1;
             if *count == 0 {
                 waiting.views.remove(&self.number);
+                self.projection.wake(&waiting);
             }
         }
-        self.projection.changed.notify_all();
     }
 }
 

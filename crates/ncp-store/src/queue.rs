@@ -60,8 +60,8 @@ impl<T> FairQueue<T> {
 
     /// Takes the command whose turn it is.
     pub fn pop(&mut self) -> Option<T> {
-        let routine_waits = !self.routine.is_empty();
-        if self.urgent.is_empty() || (routine_waits && self.streak >= URGENT_STREAK_BYTES) {
+        let routine_waits = self.routine.len > 0;
+        if self.urgent.len == 0 || (routine_waits && self.streak >= URGENT_STREAK_BYTES) {
             self.streak = 0;
             return self.routine.pop().map(|(_, command)| command);
         }
@@ -70,10 +70,16 @@ impl<T> FairQueue<T> {
         Some(command)
     }
 
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.urgent.len + self.routine.len
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.urgent.is_empty() && self.routine.is_empty()
+        self.len() == 0
     }
 }
 
@@ -82,6 +88,8 @@ struct Lane<T> {
     sources: BTreeMap<Source, Waiting<T>>,
     // Sources that wait; the first has the turn.
     round: VecDeque<Source>,
+    // Commands of all of them.
+    len: usize,
 }
 
 #[derive(Debug)]
@@ -93,15 +101,11 @@ struct Waiting<T> {
 
 impl<T> Default for Lane<T> {
     fn default() -> Self {
-        Self { sources: BTreeMap::new(), round: VecDeque::new() }
+        Self { sources: BTreeMap::new(), round: VecDeque::new(), len: 0 }
     }
 }
 
 impl<T> Lane<T> {
-    fn is_empty(&self) -> bool {
-        self.round.is_empty()
-    }
-
     fn push(&mut self, source: Source, weight: usize, command: T) -> Result<(), T> {
         let waiting = self.sources.entry(source).or_insert_with(|| {
             self.round.push_back(source);
@@ -111,6 +115,7 @@ impl<T> Lane<T> {
             return Err(command);
         }
         waiting.commands.push_back((weight, command));
+        self.len += 1;
         Ok(())
     }
 
@@ -134,6 +139,7 @@ impl<T> Lane<T> {
     fn take(&mut self, source: Source) -> Option<(usize, T)> {
         let waiting = self.sources.get_mut(&source)?;
         let (weight, command) = waiting.commands.pop_front()?;
+        self.len -= 1;
         waiting.deficit -= weight;
         if waiting.commands.is_empty() {
             // An idle source saves nothing up.

@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::bodies::{Bodies, BodyReader};
 use crate::disk::{Disk, RealDisk};
 use crate::engine::{Engine, Newest};
-use crate::index::{Index, SledIndex};
+use crate::index::{Index, RedbIndex};
 use crate::journal::{Gap, Group, GroupPlace, JournalError, JournalReader};
 use crate::levels::Levels;
 use crate::limits::EVENTS_PER_READ_MAX;
@@ -28,6 +28,10 @@ use crate::snapshot;
 use crate::spool::{self, BodyName, RecordKind, RecordName, SpoolReader};
 use crate::state::{Core, Unreadable};
 use crate::tables::{self, GroupCheckpoint, LeafRow};
+
+mod recent;
+
+pub(crate) use recent::RecentGroups;
 
 /// Why something that is there cannot be read.
 #[derive(Debug, Error)]
@@ -82,7 +86,7 @@ pub struct StoredEvent {
 }
 
 /// Read access to a store.
-pub struct Reader<D: Disk = RealDisk, I: Index = SledIndex> {
+pub struct Reader<D: Disk = RealDisk, I: Index = RedbIndex> {
     projection: Arc<Projection<I>>,
     journal: JournalReader<D>,
     spool: SpoolReader<D>,
@@ -91,6 +95,7 @@ pub struct Reader<D: Disk = RealDisk, I: Index = SledIndex> {
     disk: D,
     gaps: Arc<[Gap]>,
     newest: Newest,
+    recent: RecentGroups,
     losses: Losses,
 }
 
@@ -132,6 +137,7 @@ impl<D: Disk, I: Index> Clone for Reader<D, I> {
             disk: self.disk.clone(),
             gaps: Arc::clone(&self.gaps),
             newest: Arc::clone(&self.newest),
+            recent: self.recent.clone(),
             losses: self.losses.clone(),
         }
     }
@@ -148,8 +154,15 @@ impl<D: Disk, I: Index> Reader<D, I> {
             disk: engine.disk.clone(),
             gaps: Arc::clone(&engine.gaps),
             newest: Arc::clone(&engine.newest),
+            recent: engine.recent.clone(),
             losses: engine.losses.clone(),
         }
+    }
+
+    /// A reader with nothing at hand: for whoever asks what the disk holds now.
+    #[must_use]
+    pub fn from_disk(&self) -> Self {
+        Self { recent: RecentGroups::default(), ..self.clone() }
     }
 
     /// Rows as of the newest synced group. Hold it briefly: the index does not advance while it lives.
@@ -196,8 +209,8 @@ impl<D: Disk, I: Index> Reader<D, I> {
         while events.len() < max {
             let Some(row) = tables::group_of(&self.view(), next)?.filter(|row| row.place.next() > next) else { break };
             let group = self.group(&row.place)?;
-            let numbered = (row.place.first..).zip(group.events).filter(|(sequence, _)| *sequence >= from);
-            events.extend(numbered.map(|(sequence, bytes)| StoredEvent { sequence, bytes }));
+            let numbered = (row.place.first..).zip(&group.events).filter(|(sequence, _)| *sequence >= from);
+            events.extend(numbered.map(|(sequence, bytes)| StoredEvent { sequence, bytes: bytes.clone() }));
             next = row.place.next();
         }
         events.truncate(max);
@@ -292,11 +305,13 @@ impl<D: Disk, I: Index> Reader<D, I> {
     /// # Errors
     /// [`ReadError`].
     pub fn body(&self, name: &BodyName) -> Result<Option<BodyReader<D>>, ReadError> {
-        if let Some(body) = self.bodies.read(name)? {
-            return Ok(Some(body));
-        }
+        // Most bodies are small: the index knows, and no folder is searched.
         let record = RecordName { kind: RecordKind::Body, id: name.root };
-        Ok(self.record(&record)?.map(BodyReader::from_record))
+        match self.record(&record) {
+            Ok(None) => Ok(self.bodies.read(name)?),
+            Err(lost @ ReadError::RecordLost { .. }) => self.bodies.read(name)?.map(Some).ok_or(lost),
+            found => Ok(found?.map(BodyReader::from_record)),
+        }
     }
 
     /// Bodies on their way in, and body files.
@@ -305,8 +320,12 @@ impl<D: Disk, I: Index> Reader<D, I> {
         &self.bodies
     }
 
-    fn group(&self, place: &GroupPlace) -> Result<Group, ReadError> {
-        self.journal.read(place).map_err(|error| {
+    fn group(&self, place: &GroupPlace) -> Result<Arc<Group>, ReadError> {
+        if let Some(group) = self.recent.find(place) {
+            return Ok(group);
+        }
+        let read = self.journal.read(place).map(|group| self.recent.keep(group));
+        read.map_err(|error| {
             let is_lost = self.gaps.iter().any(|gap| (gap.from..gap.until).contains(&place.first));
             if !is_lost {
                 return error.into();
@@ -325,10 +344,10 @@ impl<D: Disk, I: Index> Reader<D, I> {
         };
         let LeafRow { sequence, group } = leaf;
         let place = sequence.checked_sub(group).and_then(|place| usize::try_from(place).ok());
-        let Group { mut events, .. } = self.group(&row.place)?;
-        let place = place.filter(|place| *place < events.len()).ok_or_else(disagree)?;
+        let group = self.group(&row.place)?;
+        let bytes = place.and_then(|place| group.events.get(place)).cloned().ok_or_else(disagree)?;
         let checkpoint = row.checkpoint(log).cloned().ok_or_else(disagree)?;
-        Ok(Some(Located { event: StoredEvent { sequence, bytes: events.swap_remove(place) }, checkpoint }))
+        Ok(Some(Located { event: StoredEvent { sequence, bytes }, checkpoint }))
     }
 
     /// The tree of a log's first `size` leaves, computed from the journal: for level files that rotted. Slow, and it mends
@@ -353,9 +372,9 @@ impl<D: Disk, I: Index> Reader<D, I> {
             let Some(row) = tables::group_of(&self.view(), next)?.filter(|row| row.place.next() > next) else {
                 return Err(ReadError::Disagree { log, index: frontier.size() });
             };
-            for bytes in self.group(&row.place)?.events {
-                if Event::decode(&bytes).is_ok_and(|event| event.log == log) {
-                    frontier.push(leaf_hash(&bytes), |level, index, hash| {
+            for bytes in &self.group(&row.place)?.events {
+                if Event::decode(bytes).is_ok_and(|event| event.log == log) {
+                    frontier.push(leaf_hash(bytes), |level, index, hash| {
                         nodes.0.insert((level, index), hash);
                     });
                 }

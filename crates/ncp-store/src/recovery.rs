@@ -28,7 +28,7 @@ use crate::bodies::Bodies;
 use crate::disk::Disk;
 use crate::engine::draft::{Draft, erased_record};
 use crate::engine::records::Records;
-use crate::engine::{Engine, Fatal, Log};
+use crate::engine::{Engine, Fatal, Log, Newest};
 use crate::index::{Index, Trust};
 use crate::journal::{
     self, Gap, Group, GroupPlace, Journal, JournalError, JournalOptions, JournalReader, LogNote, Position, Scan, Tail,
@@ -37,6 +37,7 @@ use crate::levels::Levels;
 use crate::limits::LOSSES_MAX;
 use crate::losses::{Loss, Losses};
 use crate::overlay::Projection;
+use crate::reader::RecentGroups;
 use crate::signed::{Signed, SignedState};
 use crate::snapshot::{self, Summary, Taker};
 use crate::spool::{Class, Place, RecordName, Spool, SpoolOptions};
@@ -162,8 +163,7 @@ pub fn open<C: Core, D: Disk, I: Index>(
     let records = Records::open(spool, &done.index)?;
     let journal = Journal::open(disk.clone(), options.journal, &scan)?;
     let bodies = Bodies::open(disk.clone()).map_err(OpenError::disk("opening bodies"))?;
-    let newest = done.logs.iter().filter(|(_, log)| log.frontier.size() > 0).map(|(name, log)| (*name, log.sign()));
-    let newest = Arc::new(RwLock::new(newest.collect()));
+    let newest = newest(&done.logs);
     let projection = Arc::new(Projection::new(done.index, done.trust));
     snapshot::clean(&disk).map_err(OpenError::disk("removing unfinished snapshots"))?;
     let taker = Taker {
@@ -185,6 +185,7 @@ pub fn open<C: Core, D: Disk, I: Index>(
         logs: done.logs,
         previous: done.previous,
         newest,
+        recent: RecentGroups::default(),
         gaps: gaps.into(),
         losses: Losses::new(report.lost.iter().copied().map(Loss::Record)),
         unsettled: done.unsettled,
@@ -195,6 +196,12 @@ pub fn open<C: Core, D: Disk, I: Index>(
     engine.open_logs(&options)?;
     engine.write_signed(&mut signed)?;
     Ok(Opened { engine, signed, report })
+}
+
+/// The checkpoint of each log that has events.
+fn newest(logs: &BTreeMap<LogName, Log>) -> Newest {
+    let grown = logs.iter().filter(|(_, log)| log.frontier.size() > 0);
+    Arc::new(RwLock::new(grown.map(|(name, log)| (*name, log.sign())).collect()))
 }
 
 /// Brings the index to the journal's end, and holds what stands there against what was signed.
@@ -347,7 +354,7 @@ fn find_moved<D: Disk, I: Index>(
         }
     }
     if !rows.is_empty() {
-        trust.advance(index, rows)?;
+        index.write(&rows.writes(), Some(trust))?;
     }
     Ok(lost)
 }

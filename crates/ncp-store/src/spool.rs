@@ -372,7 +372,7 @@ fn make_folders<D: Disk>(disk: &D) -> io::Result<()> {
 /// Opens the newest segment behind its last byte; `None` if it is damaged, so that nothing good follows what is not.
 fn open_last<D: Disk>(disk: &D, class: Class, segment: u32) -> io::Result<Option<OpenSegment<D::File>>> {
     let path = class.segment_path(segment);
-    let walk = Walk::through(class, segment, &read_file(disk, &path)?, &mut |_, _| ());
+    let walk = Walk::through(class, segment, &read_file(disk, &path)?, &mut |_, _, _| ());
     if !walk.damage.is_empty() {
         return Ok(None);
     }
@@ -385,7 +385,7 @@ fn open_last<D: Disk>(disk: &D, class: Class, segment: u32) -> io::Result<Option
 fn renew<D: Disk>(disk: &D, class: Class, segment: u32) -> io::Result<()> {
     let path = class.segment_path(segment);
     let mut bytes = read_file(disk, &path)?;
-    let walk = Walk::through(class, segment, &bytes, &mut |_, _| ());
+    let walk = Walk::through(class, segment, &bytes, &mut |_, _, _| ());
     for damage in &walk.damage {
         if let Some(stretch) = bytes.get_mut(damage.from as usize..damage.to as usize) {
             let name = format!("spool-{}-{segment:08x}-{}", class.as_str(), damage.from);

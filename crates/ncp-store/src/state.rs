@@ -17,9 +17,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::index::Writes;
 use crate::spool::{BodyName, Record, RecordName};
 
-/// Longest value of a row: sled moves larger values to files that it never syncs (DEPENDENCIES, sled).
+/// Longest value of a row: a row is small, and what is large lies in the spool.
 pub const ROW_MAX: usize = 4 << 10;
 
 /// Longest key of a row, with its table byte.
@@ -73,6 +74,12 @@ impl Rows {
     /// The writes, in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         self.0.iter().map(|(key, value)| (key.as_slice(), value.as_deref()))
+    }
+
+    /// The writes, as an index takes them.
+    #[must_use]
+    pub fn writes(&self) -> Writes<'_> {
+        self.iter().collect()
     }
 
     /// Whether nothing is written.

@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::ballast;
 use crate::committer::{self, Running};
 use crate::disk::RealDisk;
-use crate::index::{SledIndex, SledPlace};
+use crate::index::{RedbIndex, RedbPlace};
 use crate::journal::JournalOptions;
 use crate::lock::{DataFolder, LockError};
 use crate::reader::Reader;
@@ -52,7 +52,7 @@ pub enum StoreError {
 /// A store that has recovered and does not take commands yet.
 pub struct Store<C: Core> {
     folder: DataFolder,
-    opened: Opened<C, RealDisk, SledIndex>,
+    opened: Opened<C, RealDisk, RedbIndex>,
 }
 
 impl<C: Core> Store<C> {
@@ -63,7 +63,7 @@ impl<C: Core> Store<C> {
     pub fn open(core: C, options: StoreOptions) -> Result<Self, StoreError> {
         let folder = DataFolder::open(&options.folder)?;
         ballast::before_start(folder.disk()).map_err(OpenError::disk("giving up the ballast"))?;
-        let index = SledPlace { folder: options.folder.join("index"), aside: options.folder.join("index.old") };
+        let index = RedbPlace { folder: options.folder.join("index"), aside: options.folder.join("index.old") };
         let StoreOptions { logs, now, .. } = options;
         let (journal, spool) = (JournalOptions::default(), SpoolOptions::default());
         let opened = recovery::open(folder.disk().clone(), core, EngineOptions { index, logs, now, journal, spool })?;

@@ -246,7 +246,7 @@ mod tests {
             let place = GroupPlace { segment: 0, offset: 0, length: 0, first, count: 1 };
             put_group(&mut rows, &GroupRow { place, checkpoints: Vec::new() });
         }
-        index.write(&rows).unwrap();
+        index.write(&rows.writes(), None).unwrap();
         for (sequence, first) in [(0, 0), (2, 0), (3, 3), (299, 3), (300, 300), (u64::MAX, 300)] {
             assert_eq!(group_of(&index, sequence).unwrap().unwrap().place.first, first);
         }

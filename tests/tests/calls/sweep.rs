@@ -233,7 +233,7 @@ fn judge(case: Case, seen: &Seen) -> Result<Option<String>, String> {
     if seen.early && status.success() || status.signal().is_some() {
         return Err(format!("it ended: {status}"));
     }
-    // sled tries its syncs again: nothing rests on the index, and a start takes it for what its sums say.
+    // Whatever becomes of the index: nothing rests on it, and a start takes it for what its sums say.
     let rests = !call.path.starts_with("data/index");
     match case.fault {
         Fault::Short if !status.success() => Err(format!("a short write is no failure: {status}")),

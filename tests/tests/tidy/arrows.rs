@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const DOORS: &[(&str, &str)] = &[
     ("rustls", "ncp-transport"),
     ("tokio-rustls", "ncp-transport"),
+    ("redb", "ncp-store"),
     ("sled", "ncp-store"),
     ("ed25519-dalek", "ncp-protocol"),
     ("hpke", "ncp-protocol"),

@@ -75,7 +75,7 @@ impl<D: Disk> Records<D> {
     fn holds_dead(&self, number: u32, view: &dyn View) -> Result<bool, Fatal> {
         let mut dead = false;
         let mut failed = None;
-        let mut look = |name: RecordName, place: Place| match tables::record(view, name) {
+        let mut look = |name: RecordName, place: Place, _| match tables::record(view, name) {
             Ok(row) => dead |= row != Some(place),
             Err(error) => failed = Some(error),
         };
@@ -164,7 +164,7 @@ impl<D: Disk> Records<D> {
     fn empty(&mut self, from: Segment, view: &dyn View, moved: &mut Moved) -> Result<(), Fatal> {
         let mut living = Vec::new();
         let mut failed = None;
-        let mut keep = |name: RecordName, place: Place| match tables::record(view, name) {
+        let mut keep = |name: RecordName, place: Place, _| match tables::record(view, name) {
             Ok(row) if row == Some(place) => living.push((name, place)),
             Ok(_) => {}
             Err(error) => failed = Some(error),

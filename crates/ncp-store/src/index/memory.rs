@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::Index;
-use crate::state::{Rows, Unreadable, View, Visit};
+use super::{Index, TRUST_KEY, Trust, Writes};
+use crate::state::{Unreadable, View, Visit};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -62,14 +62,24 @@ impl Index for MemoryIndex {
         Ok(())
     }
 
-    fn write(&self, rows: &Rows) -> Result<(), Unreadable> {
+    fn write(&self, writes: &Writes<'_>, mut trust: Option<&mut Trust>) -> Result<(), Unreadable> {
         let mut map = self.0.0.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in rows.iter() {
-            match value {
+        for (key, value) in writes {
+            let old = match value {
                 Some(value) => map.insert(key.to_vec(), value.to_vec()),
-                None => map.remove(key),
+                None => map.remove(*key),
             };
+            if let Some(trust) = &mut trust {
+                trust.tally.replace(key, old.as_deref(), *value);
+            }
         }
+        if let Some(trust) = trust {
+            map.insert(TRUST_KEY.to_vec(), trust.encode());
+        }
+        Ok(())
+    }
+
+    fn persist(&self) -> Result<(), Unreadable> {
         Ok(())
     }
 

@@ -53,7 +53,7 @@ fn layers_agree_with_the_same_writes_in_a_map() {
         }).collect();
         let index = MemoryIndex::open(&MemoryPlace::default()).unwrap();
         let (base, over) = layers.split_first().unwrap();
-        index.write(base).unwrap();
+        index.write(&base.writes(), None).unwrap();
         let view = Layers::new(&index, over);
         let mut seen = Vec::new();
         view.scan(&from, &to, &mut |key, value| {
@@ -76,13 +76,13 @@ fn view_sees_its_groups_and_none_later() {
     let view = projection.view();
     projection.push(group(2, &[(&[40], Some(b"b")), (&[41], Some(b"b"))]));
     projection.settle();
-    assert_eq!(projection.apply_next(), Ok(Applied::One));
-    assert_eq!(projection.apply_next(), Ok(Applied::Held));
+    assert_eq!(projection.apply(), Ok(Applied::Groups(1)));
+    assert_eq!(projection.apply(), Ok(Applied::Held));
     assert_eq!(all(&view, &[1], &[255]), [(vec![40], b"a".to_vec())]);
     assert_eq!(all(&projection.view(), &[1], &[255]).len(), 2);
     drop(view);
-    assert_eq!(projection.apply_next(), Ok(Applied::One));
-    assert_eq!(projection.apply_next(), Ok(Applied::None));
+    assert_eq!(projection.apply(), Ok(Applied::Groups(1)));
+    assert_eq!(projection.apply(), Ok(Applied::None));
     assert_eq!(place.rows().get(&vec![41]), Some(&b"b".to_vec()));
 }
 
@@ -91,9 +91,9 @@ fn trust_row_follows_the_rows() {
     let (place, projection) = projection();
     projection.push(group(1, &[(&[40], Some(b"a")), (&[41], Some(b"a"))]));
     projection.push(group(5, &[(&[40], None), (&[41], Some(b"b")), (&[42], None)]));
-    assert_eq!(projection.apply_next(), Ok(Applied::Held), "not settled yet");
+    assert_eq!(projection.apply(), Ok(Applied::Held), "not settled yet");
     projection.settle();
-    while projection.apply_next().unwrap() == Applied::One {}
+    while let Applied::Groups(_) = projection.apply().unwrap() {}
     let index = MemoryIndex::open(&place).unwrap();
     let trust = Trust::read(&index).unwrap().unwrap();
     assert_eq!(trust.applied, 5);
@@ -132,7 +132,7 @@ fn committer_waits_at_the_lag_limit_until_the_view_goes() {
         projection.push(group(number, &[(&[40], Some(b"a"))]));
         projection.settle();
     }
-    assert_eq!(projection.apply_next(), Ok(Applied::Held));
+    assert_eq!(projection.apply(), Ok(Applied::Held));
     go.send(()).unwrap();
     projection.make_room().unwrap();
     assert!(projection.lag() < INDEX_LAG_GROUPS_MAX);
@@ -188,7 +188,10 @@ impl Index for Broken {
     fn set_aside((): &()) -> Result<(), Unreadable> {
         Ok(())
     }
-    fn write(&self, _: &Rows) -> Result<(), Unreadable> {
+    fn write(&self, _: &Writes<'_>, _: Option<&mut Trust>) -> Result<(), Unreadable> {
+        Err(Unreadable("broken".to_owned()))
+    }
+    fn persist(&self) -> Result<(), Unreadable> {
         Err(Unreadable("broken".to_owned()))
     }
     fn size_on_disk(&self) -> u64 {
@@ -203,7 +206,7 @@ fn failed_index_tells_applier_and_committer() {
     projection.settle();
     assert!(projection.run().is_err());
     assert!(projection.make_room().is_err());
-    assert!(projection.apply_next().is_err(), "and is not tried again");
+    assert!(projection.apply().is_err(), "and is not tried again");
 }
 
 /// What a copy gave: its rows with the late writes over them.
@@ -233,7 +236,7 @@ fn copy_is_the_index_as_of_its_end_whatever_was_written_meanwhile() {
             let writes: Vec<_> = writes.iter().map(|(key, value)| (key.as_slice(), value.as_deref())).collect();
             projection.push(group(number, &writes));
             projection.settle();
-            assert_eq!(projection.apply_next(), Ok(Applied::One));
+            assert_eq!(projection.apply(), Ok(Applied::Groups(1)));
         };
         let (before, after) = steps.split_at(steps.len() / 2);
         before.iter().for_each(|(_, writes)| apply(writes));
@@ -266,7 +269,7 @@ fn copy_that_is_overtaken_gives_up() {
     let write = |number: u64, value: &[u8]| {
         projection.push(group(number, &[(&[40], Some(value)), (&[60], Some(value))]));
         projection.settle();
-        assert_eq!(projection.apply_next(), Ok(Applied::One));
+        assert_eq!(projection.apply(), Ok(Applied::Groups(1)));
     };
     write(1, b"a");
     projection.begin_copy();

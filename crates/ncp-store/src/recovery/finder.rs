@@ -13,8 +13,8 @@ pub(super) struct Finder<D: Disk> {
     spool: SpoolReader<D>,
     // Segments of each class not read yet; the newest is the last.
     unread: BTreeMap<Class, Vec<u32>>,
-    // All places of a name, the newest segment's first.
-    found: BTreeMap<RecordName, Vec<Place>>,
+    // All places of a name with the CRC-32C of what lies there, the newest segment's first.
+    found: BTreeMap<RecordName, Vec<(Place, u32)>>,
 }
 
 impl<D: Disk> Finder<D> {
@@ -33,7 +33,7 @@ impl<D: Disk> Finder<D> {
         let mut ends = Vec::new();
         for class in Class::ALL {
             if let Some(newest) = self.segments(class)?.pop()
-                && self.spool.scan(class, newest, &mut |_, _| {}).map_err(OpenError::spool)?.is_empty()
+                && self.spool.scan(class, newest, &mut |_, _, _| {}).map_err(OpenError::spool)?.is_empty()
             {
                 ends.push((class, newest));
             }
@@ -43,37 +43,24 @@ impl<D: Disk> Finder<D> {
 
     /// The newest whole record of this name and content.
     pub(super) fn find(&mut self, sum: &RecordSum) -> Result<Option<Place>, OpenError> {
-        loop {
-            if let Some(place) = self.known(sum)? {
-                return Ok(Some(place));
-            }
-            if !self.read_one(Class::of(sum.name.kind))? {
-                return Ok(None);
-            }
-        }
+        self.newest(sum.name, |place, crc| (place.length, crc) == (sum.len, sum.crc))
     }
 
     /// The newest whole record of this name and length: for a record that moved while the index did not learn of it.
     pub(super) fn find_moved(&mut self, name: RecordName, length: u32) -> Result<Option<Place>, OpenError> {
+        self.newest(name, |place, _| place.length == length)
+    }
+
+    fn newest(&mut self, name: RecordName, wanted: impl Fn(Place, u32) -> bool) -> Result<Option<Place>, OpenError> {
         loop {
             let places = self.found.get(&name).map_or(&[][..], Vec::as_slice);
-            if let Some(place) = places.iter().find(|place| place.length == length) {
+            if let Some((place, _)) = places.iter().find(|(place, crc)| wanted(*place, *crc)) {
                 return Ok(Some(*place));
             }
             if !self.read_one(Class::of(name.kind))? {
                 return Ok(None);
             }
         }
-    }
-
-    fn known(&self, sum: &RecordSum) -> Result<Option<Place>, OpenError> {
-        for place in self.found.get(&sum.name).map_or(&[][..], Vec::as_slice) {
-            let bytes = self.spool.read(&sum.name, place).map_err(OpenError::spool)?;
-            if RecordSum::of(sum.name, &bytes) == *sum {
-                return Ok(Some(*place));
-            }
-        }
-        Ok(None)
     }
 
     fn read_one(&mut self, class: Class) -> Result<bool, OpenError> {
@@ -84,8 +71,8 @@ impl<D: Disk> Finder<D> {
             }
         };
         let Some(segment) = unread.pop() else { return Ok(false) };
-        let mut here: BTreeMap<RecordName, Vec<Place>> = BTreeMap::new();
-        let visit = &mut |name: RecordName, place: Place| here.entry(name).or_default().insert(0, place);
+        let mut here: BTreeMap<RecordName, Vec<(Place, u32)>> = BTreeMap::new();
+        let visit = &mut |name, place, crc| here.entry(name).or_default().insert(0, (place, crc));
         // Damage is no error here: a record that is needed and not found is.
         self.spool.scan(class, segment, visit).map_err(OpenError::spool)?;
         for (name, places) in here {

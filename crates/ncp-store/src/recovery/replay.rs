@@ -2,6 +2,8 @@
 //! decides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use ncp_protocol::checkpoint::SignedCheckpoint;
 use ncp_protocol::event::{Change, Event};
@@ -20,13 +22,17 @@ use crate::levels::Levels;
 use crate::limits::REPLAY_BATCH_EVENTS;
 use crate::overlay::Layers;
 use crate::spool::{BodyName, Place, RecordName};
-use crate::state::{Core, Erase, Rows};
+use crate::state::{Core, Erase, Rows, Unreadable};
 use crate::tables::{self, GroupRow, Manifest};
 
-/// A replay on its way.
+/// A replay on its way. Rows are written by a thread of their own while the next ones are folded.
 pub(super) struct Replay<'a, C: Core, D: Disk, I: Index> {
     core: &'a C,
-    base: Base<I>,
+    index: Arc<I>,
+    trust: Trust,
+    logs: BTreeMap<LogName, Log>,
+    previous: Vec<LogNote>,
+    writing: Option<Writing>,
     levels: &'a Levels<D>,
     finder: &'a mut Finder<D>,
     // Rows of groups that are not in the index yet.
@@ -39,6 +45,12 @@ pub(super) struct Replay<'a, C: Core, D: Disk, I: Index> {
     lost: BTreeSet<RecordName>,
     // Bodies that the newest group lets go.
     unsettled: Vec<BodyName>,
+}
+
+/// Rows on their way to the index, and the trust row that it will have.
+struct Writing {
+    rows: Arc<Rows>,
+    thread: JoinHandle<Result<Trust, Unreadable>>,
 }
 
 /// What a replay leaves.
@@ -54,10 +66,15 @@ pub(super) struct Done<I> {
 
 impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
     pub(super) fn new(core: &'a C, base: Base<I>, levels: &'a Levels<D>, finder: &'a mut Finder<D>) -> Self {
-        let next = base.trust.applied;
+        let Base { index, trust, logs, previous } = base;
+        let next = trust.applied;
         Self {
             core,
-            base,
+            index: Arc::new(index),
+            trust,
+            logs,
+            previous,
+            writing: None,
             levels,
             finder,
             rows: Rows::default(),
@@ -89,8 +106,9 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
     /// What stands now; all rows are in the index.
     pub(super) fn finish(mut self) -> Result<Done<I>, OpenError> {
         self.flush()?;
-        let Base { index, trust, logs, previous } = self.base;
-        let Self { unsettled, events, lost, .. } = self;
+        self.written()?;
+        let Self { index, trust, logs, previous, unsettled, events, lost, .. } = self;
+        let Some(index) = Arc::into_inner(index) else { unreachable!("the thread that wrote to the index has ended") };
         Ok(Done { index, trust, logs, previous, unsettled, events, lost })
     }
 
@@ -98,13 +116,14 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
         let sequence = group.place.first;
         let contradiction = |what| Err(OpenError::Contradiction { sequence, what });
         let manifest = manifest(group)?;
-        if manifest.heads != self.base.logs.values().map(Log::head).collect::<Vec<_>>() {
+        if manifest.heads != self.logs.values().map(Log::head).collect::<Vec<_>>() {
             return contradiction("the logs before it are not what it found");
         }
-        if group.previous != self.base.previous {
+        if group.previous != self.previous {
             return contradiction("the checkpoints before it are not what it names");
         }
-        let mut rows = self.fold(group)?;
+        let events = decoded(group)?;
+        let mut rows = self.fold(group, &events)?;
         for sum in &manifest.records {
             let place = self.finder.find(sum)?;
             match place {
@@ -121,9 +140,9 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
             }
         }
         self.unsettled = bodies(&manifest.erases);
-        let checkpoints = self.grow(group)?;
+        let checkpoints = self.grow(group, &events)?;
         tables::put_group(&mut rows, &GroupRow::new(group.place, &checkpoints));
-        self.base.previous = log_notes(&checkpoints);
+        self.previous = log_notes(&checkpoints);
         self.rows.absorb(rows);
         self.next = group.place.next();
         self.batched += u64::from(group.place.count);
@@ -131,23 +150,21 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
         Ok(())
     }
 
-    fn fold(&self, group: &Group) -> Result<Rows, OpenError> {
-        let sizes = self.base.logs.iter().map(|(name, log)| (*name, log.frontier.size())).collect();
+    fn fold(&self, group: &Group, events: &[Event]) -> Result<Rows, OpenError> {
+        let sizes = self.logs.iter().map(|(name, log)| (*name, log.frontier.size())).collect();
         let mut fold = Fold::new(group.place.first, sizes);
-        let view = Layers::new(&self.base.index, [&self.rows]);
-        for bytes in &group.events {
-            let Ok(event) = Event::decode(bytes) else {
-                return Err(OpenError::Contradiction { sequence: fold.next, what: "it is no event" });
-            };
-            self.check_log(&event)?;
-            fold.apply(self.core, &view, &event)?;
+        let writing = self.writing.as_ref().map(|writing| &*writing.rows);
+        let view = Layers::new(&*self.index, writing.into_iter().chain([&self.rows]));
+        for event in events {
+            self.check_log(event)?;
+            fold.apply(self.core, &view, event)?;
         }
         Ok(fold.rows)
     }
 
     /// Whether the event belongs to a log of this daemon, and opens it under the daemon's key.
     fn check_log(&self, event: &Event) -> Result<(), OpenError> {
-        let log = self.base.logs.get(&event.log).ok_or(OpenError::OtherLog(event.log))?;
+        let log = self.logs.get(&event.log).ok_or(OpenError::OtherLog(event.log))?;
         if let Change::LogOpened { origin, key, .. } = &event.change
             && (*origin != log.origin || *key != log.key.verifying_key().id())
         {
@@ -156,36 +173,56 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
         Ok(())
     }
 
-    fn grow(&mut self, group: &Group) -> Result<BTreeMap<LogName, SignedCheckpoint>, OpenError> {
+    fn grow(&mut self, group: &Group, events: &[Event]) -> Result<BTreeMap<LogName, SignedCheckpoint>, OpenError> {
         let mut nodes: BTreeMap<LogName, Vec<(u8, u64, Digest)>> = BTreeMap::new();
-        for bytes in &group.events {
-            let Ok(Event { log: name, .. }) = Event::decode(bytes) else { continue };
-            let Some(log) = self.base.logs.get_mut(&name) else { continue };
-            let nodes = nodes.entry(name).or_default();
+        for (bytes, Event { log: name, .. }) in group.events.iter().zip(events) {
+            let Some(log) = self.logs.get_mut(name) else { continue };
+            let nodes = nodes.entry(*name).or_default();
             log.frontier.push(leaf_hash(bytes), |level, index, hash| nodes.push((level, index, hash)));
         }
         for (name, nodes) in &nodes {
             self.levels.write(*name, nodes).map_err(OpenError::disk("writing level files"))?;
         }
-        Ok(self
-            .base
-            .logs
-            .iter()
-            .filter(|(name, _)| nodes.contains_key(name))
-            .map(|(n, log)| (*n, log.sign()))
-            .collect())
+        let grown = self.logs.iter().filter(|(name, _)| nodes.contains_key(name));
+        Ok(grown.map(|(name, log)| (*name, log.sign())).collect())
     }
 
+    /// Begins to write what is folded, once what is on its way is written.
     fn flush(&mut self) -> Result<(), OpenError> {
-        if self.next == self.base.trust.applied {
+        self.written()?;
+        if self.next == self.trust.applied {
             return Ok(());
         }
-        self.base.trust.applied = self.next;
-        self.base.trust.heads = self.base.logs.values().map(Log::head).collect();
-        self.base.trust.advance(&self.base.index, core::mem::take(&mut self.rows))?;
+        let (index, rows) = (Arc::clone(&self.index), Arc::new(core::mem::take(&mut self.rows)));
+        let heads = self.logs.values().map(Log::head).collect();
+        let mut trust = Trust { applied: self.next, heads, ..self.trust.clone() };
+        let writes = Arc::clone(&rows);
+        let write = move || {
+            index.write(&writes.writes(), Some(&mut trust))?;
+            index.persist()?;
+            Ok(trust)
+        };
+        let thread = thread::Builder::new().name("replay".to_owned()).spawn(write);
+        let thread = thread.map_err(|error| Unreadable(format!("no thread to write it: {error}")))?;
+        self.writing = Some(Writing { rows, thread });
         self.batched = 0;
         Ok(())
     }
+
+    /// Waits until what is on its way is in the index.
+    fn written(&mut self) -> Result<(), OpenError> {
+        if let Some(Writing { thread, .. }) = self.writing.take() {
+            self.trust = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        Ok(())
+    }
+}
+
+fn decoded(group: &Group) -> Result<Vec<Event>, OpenError> {
+    let event = |(sequence, bytes): (u64, &Vec<u8>)| {
+        Event::decode(bytes).map_err(|_| OpenError::Contradiction { sequence, what: "it is no event" })
+    };
+    (group.place.first..).zip(&group.events).map(event).collect()
 }
 
 fn manifest(group: &Group) -> Result<Manifest, OpenError> {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
-use ncp_protocol::codec;
 use ncp_protocol::event::Event;
 use ncp_protocol::ids::LogName;
 use ncp_protocol::merkle::{Frontier, leaf_hash};
@@ -11,7 +12,7 @@ use ncp_protocol::merkle::{Frontier, leaf_hash};
 use super::OpenError;
 use crate::disk::{Disk, OpenMode};
 use crate::engine::Log;
-use crate::index::{Index, LogHead, TRUST_KEY, Tally, Trust};
+use crate::index::{Index, LogHead, TRUST_KEY, Tally, Trust, Writes};
 use crate::journal::{Gap, JournalError, JournalReader, LogNote};
 use crate::levels::Levels;
 use crate::limits::{INDEX_BLOAT_BYTES_MIN, INDEX_BLOAT_FACTOR, SNAPSHOT_LOAD_BYTES};
@@ -185,7 +186,7 @@ impl<D: Disk> Ground<'_, D> {
 
 /// Opens the index and holds its trust row against a full scan.
 fn examine<I: Index>(place: &I::Place, schema: (u32, u32)) -> Result<(I, Trust), Unreadable> {
-    // sled may panic over damage that it meets while reading, too.
+    // An index may panic over damage that it meets while reading, too.
     catch_unwind(AssertUnwindSafe(|| {
         let index = I::open(place)?;
         let tally = Tally::scan(&index)?;
@@ -215,15 +216,28 @@ fn load<D: Disk, I: Index>(
     let file = ground.disk.open(&snapshot::path(summary.applied), OpenMode::Read);
     let file = file.map_err(OpenError::disk("opening a snapshot"))?;
     let index = I::open(place)?;
-    let (mut rows, mut bytes) = (Rows::default(), 0);
-    let loaded = snapshot::load(&file, summary.applied, &mut |key, value| {
-        bytes += key.len() + value.len();
-        rows.put(key.to_vec(), value.to_vec());
-        if bytes >= SNAPSHOT_LOAD_BYTES {
-            bytes = 0;
-            index.write(&core::mem::take(&mut rows))?;
-        }
-        Ok(())
+    let loaded = thread::scope(|scope| {
+        // Read and written at the same time.
+        let (stretches, waiting) = sync_channel::<Rows>(1);
+        let index = &index;
+        let write = move || waiting.iter().try_for_each(|rows| index.write(&rows.writes(), None));
+        let writer = thread::Builder::new().name("load".to_owned()).spawn_scoped(scope, write);
+        let writer = writer.map_err(|error| LoadError::Taker(Unreadable(format!("no thread to write it: {error}"))))?;
+        let (mut rows, mut bytes) = (Rows::default(), 0);
+        let loaded = snapshot::load(&file, summary.applied, &mut |key, value| {
+            bytes += key.len() + value.len();
+            rows.put(key.to_vec(), value.to_vec());
+            if bytes >= SNAPSHOT_LOAD_BYTES {
+                bytes = 0;
+                // A writer that has failed tells below.
+                let _ = stretches.send(core::mem::take(&mut rows));
+            }
+            Ok(())
+        });
+        let _ = stretches.send(rows);
+        drop(stretches);
+        writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(LoadError::Taker)?;
+        loaded
     });
     match loaded {
         Ok(again) if again == *summary => {}
@@ -236,8 +250,9 @@ fn load<D: Disk, I: Index>(
     }
     let heads = summary.heads().unwrap_or_default();
     let trust = Trust { applied: summary.applied, heads, schema: summary.schema, tally: summary.tally };
-    rows.put(TRUST_KEY.to_vec(), codec::encode(&trust));
-    index.write(&rows)?;
+    let row = trust.encode();
+    index.write(&Writes::from([(TRUST_KEY, Some(row.as_slice()))]), None)?;
+    index.persist()?;
     let mut logs = BTreeMap::new();
     for (name, log) in ground.logs {
         let frontier = edges.at(*name, head(&trust.heads, *name), trust.applied)?;

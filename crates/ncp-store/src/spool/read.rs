@@ -44,6 +44,9 @@ pub struct Damage {
     pub name: Option<RecordName>,
 }
 
+/// What [`SpoolReader::scan`] calls for each record: name, place and the CRC-32C of its bytes.
+pub(super) type VisitRecord<'a> = dyn FnMut(RecordName, Place, u32) + 'a;
+
 /// Read access to the spool. Clones are independent.
 #[derive(Clone)]
 pub struct SpoolReader<D: Disk> {
@@ -95,17 +98,12 @@ impl<D: Disk> SpoolReader<D> {
         Ok(self.disk.list(&class.folder())?.iter().filter_map(|name| parse(name)).collect())
     }
 
-    /// Calls `visit` for each whole record of a segment, in order; returns what is damaged. One name may come twice: a
-    /// record that was copied forward has the same bytes in both places.
+    /// Calls `visit` for each whole record of a segment, in order, with the CRC-32C of its bytes; returns what is damaged. One
+    /// name may come twice: a record that was copied forward has the same bytes in both places.
     ///
     /// # Errors
     /// As the disk has it.
-    pub fn scan(
-        &self,
-        class: Class,
-        segment: u32,
-        visit: &mut dyn FnMut(RecordName, Place),
-    ) -> io::Result<Vec<Damage>> {
+    pub fn scan(&self, class: Class, segment: u32, visit: &mut VisitRecord<'_>) -> io::Result<Vec<Damage>> {
         let bytes = read_file(&self.disk, &class.segment_path(segment))?;
         Ok(Walk::through(class, segment, &bytes, visit).damage)
     }
@@ -119,15 +117,15 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn through(class: Class, segment: u32, bytes: &[u8], visit: &mut dyn FnMut(RecordName, Place)) -> Self {
+    pub(super) fn through(class: Class, segment: u32, bytes: &[u8], visit: &mut VisitRecord<'_>) -> Self {
         let mut walk = Self { end: 0, damage: Vec::new() };
         let mut at = 0;
         while let Some(zeros) = bytes.get(at..).and_then(first_nonzero) {
             // Between batches lie zeros; a record starts with a byte that is none.
             at = (at + zeros) / HEADER_LEN * HEADER_LEN;
             match piece(class, segment, bytes, at) {
-                Piece::Record(name, place) => {
-                    visit(name, place);
+                Piece::Record(Header { name, place, crc }) => {
+                    visit(name, place, crc);
                     at = walk.pass_record(bytes, at, place.length as usize);
                 }
                 Piece::Damaged(name, to) => {
@@ -160,7 +158,7 @@ impl Walk {
 }
 
 enum Piece {
-    Record(RecordName, Place),
+    Record(Header),
     Damaged(Option<RecordName>, usize),
 }
 
@@ -175,7 +173,7 @@ fn piece(class: Class, segment: u32, bytes: &[u8], at: usize) -> Piece {
         return Piece::Damaged(None, bytes.len().min(at + HEADER_LEN));
     };
     match header.body(rest) {
-        Some(_) => Piece::Record(header.name, header.place),
+        Some(_) => Piece::Record(header),
         None => Piece::Damaged(Some(header.name), bytes.len().min(at + padded_len(header.place.length as usize))),
     }
 }

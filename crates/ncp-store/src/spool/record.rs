@@ -30,7 +30,7 @@ pub(super) const HEADER_LEN: usize = 64;
 pub(super) struct Header {
     pub(super) name: RecordName,
     pub(super) place: Place,
-    crc: u32,
+    pub(super) crc: u32,
 }
 
 /// Bytes that a record of `len` bytes takes.

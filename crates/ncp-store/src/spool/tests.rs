@@ -33,7 +33,7 @@ fn scan<D: Disk>(disk: &D, class: Class) -> Found {
     let reader = SpoolReader::new(disk.clone());
     let (mut found, mut damaged) = (Vec::new(), Vec::new());
     for segment in reader.segments(class).unwrap() {
-        let damage = reader.scan(class, segment, &mut |name, place| found.push((name, place))).unwrap();
+        let damage = reader.scan(class, segment, &mut |name, place, _| found.push((name, place))).unwrap();
         damaged.extend(damage.into_iter().map(|damage| (segment, damage)));
     }
     (found, damaged)

@@ -104,7 +104,7 @@ impl<'a> Records<'a> {
         let failed = |error: std::io::Error| file(folder.path(), &error);
         let mut places: BTreeMap<RecordName, Vec<Place>> = BTreeMap::new();
         for segment in spool.segments(Class::Lasting).map_err(failed)? {
-            let visit = &mut |name: RecordName, place: Place| places.entry(name).or_default().push(place);
+            let visit = &mut |name: RecordName, place: Place, _| places.entry(name).or_default().push(place);
             // Damage is no finding by itself: a record that is needed and damaged is reported as such.
             match spool.scan(Class::Lasting, segment, visit) {
                 Ok(_) => {}
