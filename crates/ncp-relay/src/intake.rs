@@ -1,12 +1,11 @@
 //! Taking envelopes in: each is verified on a worker, decided, and answered; bodies are asked for when a decision wants
 //! one, and then serve all envelopes over them that wait.
 //!
-//! Credit returns at the pace of `pace`. R1 is never sent from here: it stands in the receipts' stream once its event is durable. A duplicate gets its old
+//! Credit returns at the originator's [pace](crate::pace). R1 is never sent from here: it stands in the receipts' stream once its event is durable. A duplicate gets its old
 //! receipt again. Credit returns when an envelope is settled and a chunk is written. What a broken link leaves of an
 //! upload is resumed by the next one.
 
 mod decide;
-mod pace;
 mod uploads;
 
 use std::collections::BTreeMap;
@@ -27,7 +26,6 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use self::decide::{Settled, decide, recall, verify_and_decide};
-use self::pace::Pace;
 pub(crate) use self::uploads::free_space;
 use self::uploads::{Begin, Chunk, Pending};
 use crate::core::command::{BodySource, Reply};
@@ -35,6 +33,7 @@ use crate::core::query;
 use crate::core::tables::ReceiptPlace;
 use crate::limits::{CREDIT_BYTES, CREDIT_ENVELOPES, DECISIONS_MAX};
 use crate::link::{Link, LinkEnd, Submitted};
+use crate::pace::Pace;
 use crate::seldom::Seldom;
 use crate::verify::{Refusal, Verified};
 
@@ -44,7 +43,7 @@ use crate::verify::{Refusal, Verified};
 /// If the link has to end.
 pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted>) -> Result<(), LinkEnd> {
     let mut intake = Intake {
-        pace: Pace::new(link.hub.config.envelopes_per_second, Instant::now()),
+        pace: Pace::new(link.signals.paced.clone(), link.hub.config.envelopes_per_second),
         link,
         uploads: BTreeMap::new(),
         deciding: JoinSet::new(),
@@ -69,6 +68,8 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
             break Err(end);
         }
     };
+    let used = intake.link.window().in_flight().envelopes;
+    intake.pace.close(CREDIT_ENVELOPES.saturating_sub(used));
     for (_, pending) in intake.uploads {
         pending.pause(&intake.link.hub).await?;
     }

@@ -23,6 +23,7 @@ pub mod limits;
 pub mod link;
 pub mod links;
 pub mod metrics;
+mod pace;
 pub mod receipts;
 pub mod reload;
 mod seldom;

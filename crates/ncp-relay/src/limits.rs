@@ -17,6 +17,8 @@ pub const WAITING_MAX: u64 = 1_000_000;
 pub const ORIGINATOR_ENVELOPES: u64 = 100_000;
 /// Envelopes of one originator that are taken in a second, unless configured: a tenth of what two processors take.
 pub const ENVELOPES_PER_SECOND: u64 = 200;
+/// Longest that a hello waits for the pace, so that a node does not take the hub for dead.
+pub const PACED_HELLO_MAX: Duration = Duration::from_secs(3);
 /// Most bytes of bodies of one originator that wait at the hub, unless configured.
 pub const ORIGINATOR_BYTES: u64 = 64 << 30;
 /// Most envelopes in one mailbox, unless configured.

@@ -13,6 +13,7 @@ use core::convert::Infallible;
 use core::fmt;
 use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use ncp_protocol::frame::{Bye, FrameDecodeError};
 use ncp_protocol::ids::ParticipantId;
@@ -32,6 +33,7 @@ use self::writer::Writing;
 use crate::hub::{Hub, Stopping};
 use crate::limits::{CREDIT_BYTES, CREDIT_ENVELOPES};
 use crate::links::LinkSignals;
+use crate::pace::Pace;
 use crate::workers::Turns;
 use crate::{bodies, delivery, desk, evidence, intake, receipts};
 
@@ -206,6 +208,11 @@ async fn refuse(connection: Connection, code: RejectCode) -> LinkEnd {
 async fn converse(hub: &Arc<Hub>, connection: Connection) -> LinkEnd {
     let (peer, pin) = (connection.peer, connection.pin);
     let place = hub.links.take(peer.participant, peer.certificate_key, pin).await;
+    if pin == PinStatus::Pinned {
+        let pace = Pace::new(place.signals.paced.clone(), hub.config.envelopes_per_second);
+        // Whoever ends the link meanwhile is heard below.
+        let _ = tokio::time::timeout(pace.open(Instant::now()), place.signals.end.cancelled()).await;
+    }
     let (frames, writing) = writer::start(connection.writer);
     let window = Credit { envelopes: CREDIT_ENVELOPES, bytes: CREDIT_BYTES };
     let link = Arc::new(Link {

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::RESTRICTED_LINKS_MAX;
+use crate::pace::Paced;
 
 /// What others may tell a link.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct LinkSignals {
     pub mail: Notify,
     /// The directory changed.
     pub directory: Notify,
+    /// The participant's account of envelopes.
+    pub paced: Paced,
     /// The link is to end.
     pub end: CancellationToken,
     /// Why it is to end; set before `end` is cancelled.
@@ -36,13 +39,14 @@ pub struct LinkSignals {
 }
 
 impl LinkSignals {
-    fn new(certificate_key: KeyId, pin: PinStatus) -> Self {
+    fn new(certificate_key: KeyId, pin: PinStatus, paced: Paced) -> Self {
         Self {
             certificate_key,
             is_pinned: pin == PinStatus::Pinned,
             receipts: Notify::new(),
             mail: Notify::new(),
             directory: Notify::new(),
+            paced,
             end: CancellationToken::new(),
             reason: Mutex::new(None),
             ended: CancellationToken::new(),
@@ -68,6 +72,7 @@ struct Slot {
     signals: Option<Arc<LinkSignals>>,
     /// Links whose key is not pinned, the oldest first.
     restricted: Vec<Arc<LinkSignals>>,
+    paced: Paced,
     changed: Option<UnixMillis>,
     fork: Option<UnixMillis>,
 }
@@ -121,10 +126,11 @@ impl Links {
     /// Takes the participant's place, or one beside it if the key is not pinned. An older link there is told to end and
     /// waited for.
     pub async fn take(&self, peer: ParticipantId, certificate_key: KeyId, pin: PinStatus) -> Place<'_> {
-        let signals = Arc::new(LinkSignals::new(certificate_key, pin));
-        let older = {
+        let (signals, older) = {
             let mut slots = lock(&self.slots);
-            slots.entry(peer).or_default().put(Arc::clone(&signals))
+            let slot = slots.entry(peer).or_default();
+            let signals = Arc::new(LinkSignals::new(certificate_key, pin, slot.paced.clone()));
+            (Arc::clone(&signals), slot.put(signals))
         };
         self.count.send_modify(|count| *count += 1);
         let place = Place { links: self, peer, signals };

@@ -54,8 +54,7 @@ pub trait Index: View + Sized + Send + Sync + 'static {
     /// [`Unreadable`] if the index failed: it is not to be used again.
     fn write(&self, writes: &Writes<'_>, trust: Option<&mut Trust>) -> Result<(), Unreadable>;
 
-    /// Brings what was written to the disk. Of what is written after it a crash may take any part, from the newest
-    /// transaction backwards: the next start replays that.
+    /// Brings what was written to the disk. What is written after it a crash may take: the next start replays that.
     ///
     /// # Errors
     /// [`Unreadable`] if the index failed: it is not to be used again.

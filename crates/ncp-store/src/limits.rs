@@ -9,7 +9,7 @@ pub const INDEX_LAG_GROUPS_MAX: usize = 32;
 /// How long a group waits for others to be applied with.
 pub const APPLY_DELAY: Duration = Duration::from_millis(10);
 /// Time between two syncs of the index: a start after a crash replays about as much.
-pub const INDEX_PERSIST_EVERY: Duration = Duration::from_secs(1);
+pub const INDEX_PERSIST_EVERY: Duration = Duration::from_secs(5);
 /// Memory of the index's cache.
 pub const INDEX_CACHE_BYTES: usize = 32 << 20;
 /// An index that takes more than this many times its live bytes on disk is built anew at start …
@@ -37,8 +37,10 @@ pub const SNAPSHOT_SUMMARY_MAX: usize = 32 << 10;
 /// Bytes of rows that a load writes to the index at once.
 pub const SNAPSHOT_LOAD_BYTES: usize = 1 << 20;
 
-/// Events whose rows one transaction of a rebuild takes.
+/// Events whose rows one transaction of a rebuild takes …
 pub const REPLAY_BATCH_EVENTS: u64 = 16_384;
+/// … unless they are longer together, in bytes of the journal. Twice as much is in memory.
+pub const REPLAY_BATCH_BYTES: u64 = 8 << 20;
 
 /// Commands that one group takes.
 pub const GROUP_COMMANDS_MAX: usize = 512;

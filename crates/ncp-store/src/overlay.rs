@@ -146,6 +146,8 @@ pub struct Projection<I> {
 struct Written {
     // The trust row.
     trust: Trust,
+    // Whether something was written since the last sync of the index.
+    unsynced: bool,
     copying: Option<Copying>,
 }
 
@@ -225,6 +227,11 @@ impl Waiting {
         (waiting > 0).then(|| self.pushed + 1 - waiting)
     }
 
+    /// Whether the index lags as far as it may.
+    fn is_full(&self) -> bool {
+        self.groups.len() >= INDEX_LAG_GROUPS_MAX
+    }
+
     /// The newest group that may be applied, with all before it.
     fn limit(&self) -> u64 {
         let seen = self.views.first_key_value().map_or(u64::MAX, |(seen, _)| *seen);
@@ -246,7 +253,7 @@ impl Waiting {
 impl<I: Index> Projection<I> {
     /// An index that holds all that `trust` says.
     pub fn new(index: I, trust: Trust) -> Self {
-        let written = Mutex::new(Written { trust, copying: None });
+        let written = Mutex::new(Written { trust, unsynced: false, copying: None });
         Self { index, written, waiting: Mutex::default(), work: Condvar::new(), room: Condvar::new() }
     }
 
@@ -269,7 +276,7 @@ impl<I: Index> Projection<I> {
         if work {
             self.work.notify_one();
         }
-        if waiting.committer == Wait::Held && (waiting.ready() > 0 || waiting.groups.is_empty() || over) {
+        if waiting.committer == Wait::Held && (waiting.ready() > 0 || !waiting.is_full() || over) {
             self.room.notify_one();
         }
     }
@@ -312,12 +319,12 @@ impl<I: Index> Projection<I> {
     /// # Errors
     /// [`Unreadable`] if the index has failed.
     pub fn make_room(&self) -> Result<(), Unreadable> {
-        while self.lag() >= INDEX_LAG_GROUPS_MAX {
+        while self.waiting().is_full() {
             if self.apply()? != Applied::Held {
                 continue;
             }
             let mut waiting = self.waiting();
-            while waiting.failed.is_none() && !waiting.groups.is_empty() && waiting.ready() == 0 {
+            while waiting.failed.is_none() && waiting.is_full() && waiting.ready() == 0 {
                 waiting.committer = Wait::Held;
                 waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 waiting.committer = Wait::Not;
@@ -348,6 +355,7 @@ impl<I: Index> Projection<I> {
         let outcome = match advanced {
             Ok(()) => {
                 written.trust = newer;
+                written.unsynced = true;
                 if let Some(copying) = &mut written.copying {
                     copying.note(&writes);
                 }
@@ -368,9 +376,11 @@ impl<I: Index> Projection<I> {
     /// # Errors
     /// [`Unreadable`] if the index failed.
     pub fn persist(&self) -> Result<(), Unreadable> {
-        let _written = self.written();
+        let mut written = self.written();
         self.waiting().check()?;
-        self.index.persist().inspect_err(|error| self.fail(error.clone()))
+        self.index.persist().inspect_err(|error| self.fail(error.clone()))?;
+        written.unsynced = false;
+        Ok(())
     }
 
     /// Applies groups as they come until [`close`](Self::close), and then those that still wait and are settled: nobody
@@ -382,7 +392,9 @@ impl<I: Index> Projection<I> {
         let mut persist_at = None;
         while self.wait_for_groups(persist_at)? {
             let now = Instant::now();
-            if let Applied::Groups(_) = self.apply()? {
+            self.apply()?;
+            // Also what the committer applied when it made room.
+            if self.written().unsynced {
                 persist_at.get_or_insert(now + INDEX_PERSIST_EVERY);
             }
             if persist_at.is_some_and(|at| at <= now) {

@@ -214,7 +214,7 @@ fn index_deleted_damaged_or_stale_is_rebuilt_and_one_that_is_ahead_stops_the_sta
     let mut damaged = whole.clone();
     *damaged.last_entry().unwrap().get_mut() = vec![0; 2];
     assert_eq!(start("a row changed", damaged), (6, true));
-    // A row of the past in an index of today: a write that sled lost.
+    // A row of the past in an index of today: a write that was lost.
     let changed = stale.iter().find(|(key, value)| whole.get(*key) != Some(value) && key.len() > 1).unwrap();
     let mut mixed = whole.clone();
     mixed.insert(changed.0.clone(), changed.1.clone());

@@ -1,4 +1,4 @@
-//! The whole store on the real disk, with sled.
+//! The whole store on the real disk, with redb.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
 

@@ -66,37 +66,40 @@ pub(super) async fn signed(node: &Arc<Node>, request: Request, repeats: Repeats)
         Err(error) => return Err(ErrorCode::RequestMalformed.with("reason", error).into()),
     };
     let path = path_of(&parts);
-    let officer = officer(node, &parts, sha256(&body), repeats)?;
+    let officer = officer(node, &parts, sha256(&body), repeats).await?;
     Ok(Signed { officer, body, path })
 }
 
 /// An officer's request that only reads.
-pub(super) fn reading_officer(node: &Arc<Node>, request: Request) -> Result<Officer, Failed> {
+pub(super) async fn reading_officer(node: &Arc<Node>, request: Request) -> Result<Officer, Failed> {
     let (parts, _) = request.into_parts();
-    officer(node, &parts, sha256(b""), Repeats::Refused)
+    officer(node, &parts, sha256(b""), Repeats::Refused).await
 }
 
 /// A request that an officer or the operator may make.
-pub(super) fn reader(node: &Arc<Node>, request: Request) -> Result<Reader, Failed> {
+pub(super) async fn reader(node: &Arc<Node>, request: Request) -> Result<Reader, Failed> {
     let (parts, _) = request.into_parts();
     if headers(&parts) == Err(OfficerHeadersError::Absent) && is_operator(uid(&parts)) {
         return Ok(Reader::Operator);
     }
-    officer(node, &parts, sha256(b""), Repeats::Refused)?;
+    officer(node, &parts, sha256(b""), Repeats::Refused).await?;
     Ok(Reader::Officer)
 }
 
 /// The officer who signed the head of a request whose body has this digest.
-pub(super) fn officer(
+pub(super) async fn officer(
     node: &Arc<Node>,
     parts: &Parts,
     body_sha256: Digest,
     repeats: Repeats,
 ) -> Result<Officer, Failed> {
     let (headers, method, path, uid) = (headers(parts), parts.method.as_str().to_owned(), path_of(parts), uid(parts));
-    // A look-up and one signature: less than it costs to hand it to another thread and back.
-    let asked = Asked { method: &method, path: &path, body_sha256, uid };
-    officer_auth::authenticate(node, headers, asked, repeats, clock::now())
+    let now = clock::now();
+    node.blocking(move |node| {
+        let asked = Asked { method: &method, path: &path, body_sha256, uid };
+        officer_auth::authenticate(node, headers, asked, repeats, now)
+    })
+    .await
 }
 
 fn headers(parts: &Parts) -> Result<OfficerHeaders, OfficerHeadersError> {

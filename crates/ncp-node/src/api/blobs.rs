@@ -28,7 +28,7 @@ const PIECES_AHEAD: usize = 4;
 pub(super) async fn create(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
     let (parts, body) = request.into_parts();
     let (length, sha256) = announced(&parts)?;
-    let officer = ask::officer(&node, &parts, sha256, Repeats::Refused)?;
+    let officer = ask::officer(&node, &parts, sha256, Repeats::Refused).await?;
     officer.require(Role::Drafter, "an upload")?;
     let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
     let writing = node.blocking(move |node| write(node, length, sha256, receiver));

@@ -21,7 +21,7 @@ use crate::node::Node;
 use crate::officer_auth::Repeats;
 
 pub(super) async fn list(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
-    ask::reader(&node, request)?;
+    ask::reader(&node, request).await?;
     Ok(Json(shown(&node)).into_response())
 }
 

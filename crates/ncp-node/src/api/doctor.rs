@@ -13,7 +13,7 @@ use crate::faults::Failed;
 use crate::node::Node;
 
 pub(super) async fn doctor(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
-    ask::reader(&node, request)?;
+    ask::reader(&node, request).await?;
     let checks = checks::all(&node).await;
     Ok(Json(Doctor { checks }).into_response())
 }

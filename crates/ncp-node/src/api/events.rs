@@ -20,7 +20,7 @@ const LOOK: usize = 500;
 pub(super) async fn list(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
     let page = Page::read(request.uri())?;
     let after = page.sequence()?;
-    ask::reading_officer(&node, request)?;
+    ask::reading_officer(&node, request).await?;
     let look = || {
         let node = Arc::clone(&node);
         async move { node.blocking(move |node| events::after(node, after, LOOK)).await.map_err(Failed::from) }

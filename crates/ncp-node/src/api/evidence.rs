@@ -18,7 +18,7 @@ pub(super) async fn timeline(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Failed> {
-    let reader = ask::reader(&node, request)?;
+    let reader = ask::reader(&node, request).await?;
     let words = if reader.sees_content() { life::Words::Told } else { life::Words::Withheld };
     let key = find(&node, &name).await?;
     let timeline = node.blocking(move |node| life::timeline(node, key, words)).await?;
@@ -30,7 +30,7 @@ pub(super) async fn evidence(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Failed> {
-    ask::reader(&node, request)?;
+    ask::reader(&node, request).await?;
     let key = find(&node, &name).await?;
     let bundle = node.blocking(move |node| receipts_shown::bundle(node, key)).await?;
     Ok(Json(bundle).into_response())
@@ -41,7 +41,7 @@ pub(super) async fn hub_view(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Failed> {
-    ask::reading_officer(&node, request)?;
+    ask::reading_officer(&node, request).await?;
     let key = find(&node, &name).await?;
     let view = node.blocking(move |node| as_hub::of(node, key)).await?;
     Ok(Json(view).into_response())

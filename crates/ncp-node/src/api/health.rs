@@ -91,7 +91,7 @@ pub(super) fn hub_link(node: &Node) -> HubLink {
 }
 
 pub(super) async fn audit_head(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
-    ask::reader(&node, request)?;
+    ask::reader(&node, request).await?;
     let newest = node.reader().checkpoint(LogName::Node);
     let head = |signed: ncp_protocol::checkpoint::SignedCheckpoint| LogHead {
         log: LogName::Node,

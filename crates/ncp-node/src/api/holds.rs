@@ -20,7 +20,7 @@ use crate::node::Node;
 use crate::officer_auth::Repeats;
 
 pub(super) async fn list(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
-    ask::reading_officer(&node, request)?;
+    ask::reading_officer(&node, request).await?;
     answer(&node).await
 }
 

@@ -24,7 +24,7 @@ use crate::views;
 pub(super) async fn list(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
     let page = Page::read(request.uri())?;
     let after = page.sequence()?;
-    ask::reading_officer(&node, request)?;
+    ask::reading_officer(&node, request).await?;
     let look = || {
         let (node, page) = (Arc::clone(&node), page.clone());
         async move { node.blocking(move |node| listed(node, &page, after)).await }

@@ -54,7 +54,7 @@ pub(super) async fn show(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Failed> {
-    ask::reading_officer(&node, request)?;
+    ask::reading_officer(&node, request).await?;
     let key = find(&node, &name).await?;
     let view = node.blocking(move |node| views::message(node, key)).await?;
     Ok(Json(view).into_response())
@@ -62,7 +62,7 @@ pub(super) async fn show(
 
 pub(super) async fn list(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
     let page = Page::read(request.uri())?;
-    ask::reading_officer(&node, request)?;
+    ask::reading_officer(&node, request).await?;
     let page = node.blocking(move |node| listed(node, &page)).await?;
     Ok(Json(page).into_response())
 }

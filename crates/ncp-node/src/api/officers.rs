@@ -23,7 +23,7 @@ use crate::node::Node;
 use crate::officer_auth::{Repeats, officers};
 
 pub(super) async fn list(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
-    ask::reader(&node, request)?;
+    ask::reader(&node, request).await?;
     let table = node.blocking(table).await?;
     Ok(Json(table).into_response())
 }

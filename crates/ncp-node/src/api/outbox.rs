@@ -17,7 +17,7 @@ use crate::views::{self, Listed, Row};
 
 pub(super) async fn list(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
     let page = Page::read(request.uri())?;
-    let with_content = ask::reader(&node, request)?.sees_content();
+    let with_content = ask::reader(&node, request).await?.sees_content();
     let page = node.blocking(move |node| listed(node, &page, with_content)).await?;
     Ok(Json(page).into_response())
 }

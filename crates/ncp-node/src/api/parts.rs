@@ -34,7 +34,7 @@ pub(super) async fn part(
     request: Request,
 ) -> Result<Response, Failed> {
     let headers = request.headers().clone();
-    ask::reading_officer(&node, request)?;
+    ask::reading_officer(&node, request).await?;
     let key = find(&node, &name).await?;
     let file = node.blocking(move |node| message_part(node, key, part)).await?;
     answer(file, &headers)
@@ -72,7 +72,7 @@ pub(super) async fn contribution_part(
     request: Request,
 ) -> Result<Response, Failed> {
     let headers = request.headers().clone();
-    ask::reading_officer(&node, request)?;
+    ask::reading_officer(&node, request).await?;
     let key = find(&node, &name).await?;
     let file = node.blocking(move |node| contributed(node, key, task, contribution, part)).await?;
     answer(file, &headers)

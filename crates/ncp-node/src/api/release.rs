@@ -33,7 +33,7 @@ use crate::views::{self, Row};
 
 pub(super) async fn list(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
     let page = Page::read(request.uri())?;
-    ask::reading_officer(&node, request)?;
+    ask::reading_officer(&node, request).await?;
     let page = node.blocking(move |node| waiting(node, &page)).await?;
     Ok(Json(page).into_response())
 }
@@ -52,7 +52,7 @@ pub(super) async fn show(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Failed> {
-    let officer = ask::reading_officer(&node, request)?;
+    let officer = ask::reading_officer(&node, request).await?;
     let key = find(&node, &name).await?;
     let view = node.blocking(move |node| release_view(node, key, officer.number)).await?;
     Ok(Json(view).into_response())

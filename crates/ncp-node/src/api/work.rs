@@ -30,7 +30,7 @@ use crate::officer_auth::Officer;
 use crate::views;
 
 pub(super) async fn me(State(node): State<Arc<Node>>, request: Request) -> Result<Response, Failed> {
-    let officer = ask::reading_officer(&node, request)?;
+    let officer = ask::reading_officer(&node, request).await?;
     let me = node.blocking(move |node| needs::of(node, &officer)).await?;
     Ok(Json(me).into_response())
 }

@@ -1,15 +1,18 @@
-//! The index in redb, behind the journal and never in the reply path.
+//! The index in redb, behind the journal: the reply path meets it only when it lags as far as it may.
 //!
-//! One table in one file. A transaction stays in memory until [`persist`](Index::persist) syncs it with all before it, so
+//! One table in one file. A transaction is not synced until [`persist`](Index::persist) syncs it with all before it, so
 //! that following the journal costs no sync for each group; after a crash the index is as of the last one, and the start
-//! replays the rest. Whatever it says about a damaged file, error or panic, means one thing: set it aside, build anew.
+//! replays the rest. Pages are held against their checksums when the file is opened, and not when they are read later.
+//! Whatever redb says about a damaged file, error or panic, means one thing: set it aside, build anew.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use redb::backends::FileBackend;
 use redb::{
     AccessGuard, Database, Durability, ReadOnlyTable, ReadableDatabase as _, TableDefinition, WriteTransaction,
 };
@@ -36,7 +39,7 @@ pub struct RedbPlace {
 /// Rows in one table of redb.
 pub struct RedbIndex {
     db: Database,
-    file: PathBuf,
+    path: PathBuf,
     // As of the newest transaction: to open it for each look-up costs as much as the look-up.
     newest: RwLock<Arc<Rows>>,
 }
@@ -74,13 +77,13 @@ impl RedbIndex {
     }
 
     fn create(place: &RedbPlace) -> Result<Self, redb::Error> {
-        if let Err(error) = fs::create_dir(&place.folder)
-            && error.kind() != io::ErrorKind::AlreadyExists
-        {
-            return Err(error.into());
-        }
-        let file = place.folder.join(FILE);
-        let mut db = Database::builder().set_cache_size(INDEX_CACHE_BYTES).create(&file)?;
+        // An existing folder is fine.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&place.folder)?;
+        let path = place.folder.join(FILE);
+        let file =
+            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        let backend = FileBackend::new(file)?;
+        let mut db = Database::builder().set_cache_size(INDEX_CACHE_BYTES).create_with_backend(backend)?;
         // Every page against its checksum: nothing that rotted is walked through.
         if !db.check_integrity()? {
             return Err(redb::Error::Corrupted("pages do not agree with their checksums".to_owned()));
@@ -90,7 +93,7 @@ impl RedbIndex {
             Ok(())
         })?;
         let newest = RwLock::new(newest(&db)?);
-        Ok(Self { db, file, newest })
+        Ok(Self { db, path, newest })
     }
 }
 
@@ -156,7 +159,7 @@ impl Index for RedbIndex {
     }
 
     fn size_on_disk(&self) -> u64 {
-        fs::metadata(&self.file).map_or(0, |file| file.len())
+        fs::metadata(&self.path).map_or(0, |file| file.len())
     }
 }
 

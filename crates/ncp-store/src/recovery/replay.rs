@@ -19,7 +19,7 @@ use crate::engine::{Log, erased_body, log_notes};
 use crate::index::{Index, Trust};
 use crate::journal::{Group, JournalReader, LogNote};
 use crate::levels::Levels;
-use crate::limits::REPLAY_BATCH_EVENTS;
+use crate::limits::{REPLAY_BATCH_BYTES, REPLAY_BATCH_EVENTS};
 use crate::overlay::Layers;
 use crate::spool::{BodyName, Place, RecordName};
 use crate::state::{Core, Erase, Rows, Unreadable};
@@ -40,6 +40,8 @@ pub(super) struct Replay<'a, C: Core, D: Disk, I: Index> {
     next: u64,
     // Events since the last write to the index.
     batched: u64,
+    // Their bytes in the journal.
+    bytes: u64,
     events: u64,
     // Records that a group names and the spool lacks: lost, unless a later group lets them go or brings them again.
     lost: BTreeSet<RecordName>,
@@ -50,7 +52,23 @@ pub(super) struct Replay<'a, C: Core, D: Disk, I: Index> {
 /// Rows on their way to the index, and the trust row that it will have.
 struct Writing {
     rows: Arc<Rows>,
-    thread: JoinHandle<Result<Trust, Unreadable>>,
+    // None once it was waited for.
+    thread: Option<JoinHandle<Result<Trust, Unreadable>>>,
+}
+
+impl Writing {
+    fn wait(&mut self) -> Option<Result<Trust, Unreadable>> {
+        self.thread.take().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    }
+}
+
+impl Drop for Writing {
+    /// A replay that fails leaves nobody who writes behind.
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// What a replay leaves.
@@ -80,6 +98,7 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
             rows: Rows::default(),
             next,
             batched: 0,
+            bytes: 0,
             events: 0,
             lost: BTreeSet::new(),
             unsettled: Vec::new(),
@@ -96,7 +115,7 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
         }
         for group in journal.groups(self.next, until) {
             self.group(&group?)?;
-            if self.batched >= REPLAY_BATCH_EVENTS {
+            if self.batched >= REPLAY_BATCH_EVENTS || self.bytes >= REPLAY_BATCH_BYTES {
                 self.flush()?;
             }
         }
@@ -146,6 +165,7 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
         self.rows.absorb(rows);
         self.next = group.place.next();
         self.batched += u64::from(group.place.count);
+        self.bytes += u64::from(group.place.length);
         self.events += u64::from(group.place.count);
         Ok(())
     }
@@ -204,15 +224,17 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
         };
         let thread = thread::Builder::new().name("replay".to_owned()).spawn(write);
         let thread = thread.map_err(|error| Unreadable(format!("no thread to write it: {error}")))?;
-        self.writing = Some(Writing { rows, thread });
-        self.batched = 0;
+        self.writing = Some(Writing { rows, thread: Some(thread) });
+        (self.batched, self.bytes) = (0, 0);
         Ok(())
     }
 
     /// Waits until what is on its way is in the index.
     fn written(&mut self) -> Result<(), OpenError> {
-        if let Some(Writing { thread, .. }) = self.writing.take() {
-            self.trust = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let written = self.writing.as_mut().and_then(Writing::wait);
+        self.writing = None;
+        if let Some(trust) = written {
+            self.trust = trust?;
         }
         Ok(())
     }
