@@ -22,11 +22,11 @@ use thiserror::Error;
 use crate::bodies::Bodies;
 use crate::disk::Disk;
 use crate::index::{Index, LogHead};
-use crate::journal::{Gap, Group, Journal, LogNote};
+use crate::journal::{Gap, Journal, LogNote};
 use crate::levels::Levels;
 use crate::losses::Losses;
 use crate::overlay::{Applied, Projection, SyncedGroup, SyncedView};
-use crate::reader::{Reader, RecentGroups};
+use crate::reader::Reader;
 use crate::signed::{Signed, SignedState};
 use crate::snapshot::{Taken, Taker};
 use crate::spool::{BodyName, Record};
@@ -147,7 +147,6 @@ pub struct Engine<C: Core, D: Disk, I: Index> {
     // Signed checkpoints of the newest group, for the header of the next.
     pub(crate) previous: Vec<LogNote>,
     pub(crate) newest: Newest,
-    pub(crate) recent: RecentGroups,
     pub(crate) losses: Losses,
     // What the journal had lost when it was opened.
     pub(crate) gaps: Arc<[Gap]>,
@@ -299,14 +298,11 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
         drop(view);
         let (names, events): (Vec<LogName>, Vec<Vec<u8>>) =
             leaves.into_iter().map(|leaf| (leaf.log, leaf.bytes)).unzip();
-        let described = manifest.encode();
-        let appended = self.journal.append(&events, &self.previous, &described);
+        let appended = self.journal.append(&events, &self.previous, &manifest.encode());
         let place = appended.map_err(|error| Fatal::disk("writing the journal", io::Error::other(error)))?;
         self.sync()?;
         // Durable from here on. A crash now leaves a group that nobody was told of; it stands.
         let checkpoints = self.grow(&names, &events)?;
-        let previous = core::mem::take(&mut self.previous);
-        self.recent.keep(Group { place, previous, manifest: described, events });
         tables::put_group(&mut fold.rows, &GroupRow::new(place, &checkpoints));
         self.unsettled.extend(manifest.erases.iter().filter_map(erased_body));
         self.projection.push(SyncedGroup { rows: fold.rows, next_sequence: fold.next, heads: self.heads() });

@@ -76,11 +76,6 @@ pub const SIGNED_DELAY_MS: u64 = 50;
 /// Most events that one read of the journal returns.
 pub const EVENTS_PER_READ_MAX: usize = 1_024;
 
-/// Groups of the journal that are kept at hand …
-pub const RECENT_GROUPS_MAX: usize = 64;
-/// … and their bytes together.
-pub const RECENT_BYTES_MAX: usize = 4 << 20;
-
 /// Boundary on which groups, and batches of spool records, start: a torn write never reaches what was synced before it.
 pub const BLOCK_LEN: usize = 4 << 10;
 /// Length of a journal segment, preallocated.

@@ -29,10 +29,6 @@ use crate::spool::{self, BodyName, RecordKind, RecordName, SpoolReader};
 use crate::state::{Core, Unreadable};
 use crate::tables::{self, GroupCheckpoint, LeafRow};
 
-mod recent;
-
-pub(crate) use recent::RecentGroups;
-
 /// Why something that is there cannot be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
@@ -95,7 +91,6 @@ pub struct Reader<D: Disk = RealDisk, I: Index = RedbIndex> {
     disk: D,
     gaps: Arc<[Gap]>,
     newest: Newest,
-    recent: RecentGroups,
     losses: Losses,
 }
 
@@ -137,7 +132,6 @@ impl<D: Disk, I: Index> Clone for Reader<D, I> {
             disk: self.disk.clone(),
             gaps: Arc::clone(&self.gaps),
             newest: Arc::clone(&self.newest),
-            recent: self.recent.clone(),
             losses: self.losses.clone(),
         }
     }
@@ -154,15 +148,8 @@ impl<D: Disk, I: Index> Reader<D, I> {
             disk: engine.disk.clone(),
             gaps: Arc::clone(&engine.gaps),
             newest: Arc::clone(&engine.newest),
-            recent: engine.recent.clone(),
             losses: engine.losses.clone(),
         }
-    }
-
-    /// A reader with nothing at hand: for whoever asks what the disk holds now.
-    #[must_use]
-    pub fn from_disk(&self) -> Self {
-        Self { recent: RecentGroups::default(), ..self.clone() }
     }
 
     /// Rows as of the newest synced group. Hold it briefly: the index does not advance while it lives.
@@ -321,10 +308,7 @@ impl<D: Disk, I: Index> Reader<D, I> {
     }
 
     fn group(&self, place: &GroupPlace) -> Result<Arc<Group>, ReadError> {
-        if let Some(group) = self.recent.find(place) {
-            return Ok(group);
-        }
-        let read = self.journal.read(place).map(|group| self.recent.keep(group));
+        let read = self.journal.read(place).map(Arc::new);
         read.map_err(|error| {
             let is_lost = self.gaps.iter().any(|gap| (gap.from..gap.until).contains(&place.first));
             if !is_lost {

@@ -37,7 +37,6 @@ use crate::levels::Levels;
 use crate::limits::LOSSES_MAX;
 use crate::losses::{Loss, Losses};
 use crate::overlay::Projection;
-use crate::reader::RecentGroups;
 use crate::signed::{Signed, SignedState};
 use crate::snapshot::{self, Summary, Taker};
 use crate::spool::{Class, Place, RecordName, Spool, SpoolOptions};
@@ -185,7 +184,6 @@ pub fn open<C: Core, D: Disk, I: Index>(
         logs: done.logs,
         previous: done.previous,
         newest,
-        recent: RecentGroups::default(),
         gaps: gaps.into(),
         losses: Losses::new(report.lost.iter().copied().map(Loss::Record)),
         unsettled: done.unsettled,

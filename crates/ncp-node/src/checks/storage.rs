@@ -57,7 +57,7 @@ pub(super) fn journal(node: &Node) -> Found {
         Err(error) => return damaged(origin, size, &error),
     }
     // The newest event is read from the journal itself: level files alone may be good where the journal is not.
-    match node.reader().from_disk().evidence(LogName::Node, size.saturating_sub(1)) {
+    match node.reader().evidence(LogName::Node, size.saturating_sub(1)) {
         Ok(Some(_)) => Found::Ok(format!("journal of {size} events, checkpoint verified")),
         Ok(None) => damaged(origin, size, &"the newest event is missing"),
         Err(error) => damaged(origin, size, &error),
