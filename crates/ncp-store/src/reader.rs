@@ -119,6 +119,11 @@ impl ReadError {
             | Self::Disagree { .. } => None,
         }
     }
+
+    /// Whether a part of the journal is damaged or gone, other than a disk that failed over this read.
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Journal(JournalError::Damaged(_) | JournalError::Missing(_)) | Self::Lost { .. })
+    }
 }
 
 impl<D: Disk, I: Index> Clone for Reader<D, I> {
@@ -217,9 +222,7 @@ impl<D: Disk, I: Index> Reader<D, I> {
         let hashes = match merkle::inclusion_proof(&self.levels.nodes(log), index, size) {
             Ok(hashes) if proves(&hashes) => hashes,
             Ok(_) | Err(_) => {
-                let nodes = self.recomputed(log, size)?;
-                let again = merkle::inclusion_proof(&nodes, index, size).ok().filter(proves);
-                again.ok_or(ReadError::Disagree { log, index })?
+                self.recomputed(log, size, |nodes| merkle::inclusion_proof(nodes, index, size).ok().filter(proves))?
             }
         };
         Ok(Some(LogProof { event: event.bytes, index, hashes, checkpoint_note: checkpoint.note }))
@@ -235,8 +238,13 @@ impl<D: Disk, I: Index> Reader<D, I> {
             return Ok(None);
         }
         let proves = |hashes: &Vec<Digest>| merkle::verify_consistency(old, &old_root, new, &new_root, hashes).is_ok();
-        let hashes = merkle::consistency_proof(&self.levels.nodes(log), old, new).ok().filter(proves);
-        hashes.map(Some).ok_or(ReadError::Disagree { log, index: new })
+        match merkle::consistency_proof(&self.levels.nodes(log), old, new) {
+            Ok(hashes) if proves(&hashes) => Ok(Some(hashes)),
+            Ok(_) | Err(_) => {
+                let again = |nodes: &MemoryNodes| merkle::consistency_proof(nodes, old, new).ok().filter(proves);
+                self.recomputed(log, new, again).map(Some)
+            }
+        }
     }
 
     /// The root of the first `size` leaves of `log`, `None` if it has fewer.
@@ -256,10 +264,7 @@ impl<D: Disk, I: Index> Reader<D, I> {
         });
         match vouched {
             Some(old) => Ok(Some(old)),
-            None => {
-                let nodes = self.recomputed(log, full)?;
-                merkle::root(&nodes, size).map(Some).map_err(|Absent| ReadError::Disagree { log, index: size })
-            }
+            None => self.recomputed(log, full, |nodes| merkle::root(nodes, size).ok()).map(Some),
         }
     }
 
@@ -334,20 +339,26 @@ impl<D: Disk, I: Index> Reader<D, I> {
         Ok(Some(Located { event: StoredEvent { sequence, bytes }, checkpoint }))
     }
 
-    /// The tree of a log's first `size` leaves, computed from the journal: for level files that rotted. Slow, and it mends
-    /// them. Where the journal is damaged, the tree from the newest snapshot's edge on.
-    fn recomputed(&self, log: LogName, size: u64) -> Result<MemoryNodes, ReadError> {
+    /// What `answer` finds in the tree of a log's first `size` leaves, computed from the journal: for level files that rotted.
+    /// Slow, and it mends them. Where the journal is damaged, the tree from the newest snapshot's edge on; it does not
+    /// know older leaves, and what stays without an answer for that is lost as the journal is.
+    fn recomputed<T>(
+        &self,
+        log: LogName,
+        size: u64,
+        answer: impl Fn(&MemoryNodes) -> Option<T>,
+    ) -> Result<T, ReadError> {
         tracing::error!(%log, size, "level files are damaged and are computed again");
-        let nodes = match self.grown(log, size, Growing::default()) {
-            Err(damaged @ (ReadError::Journal(_) | ReadError::Lost { .. })) => {
-                let edge = self.newest_edge(log, size).ok_or(damaged)?;
-                self.grown(log, size, edge)?
-            }
-            grown => grown?,
+        let (nodes, lost) = match self.grown(log, size, Growing::default()) {
+            Err(lost) if lost.is_damage() => match self.newest_edge(log, size) {
+                Some(edge) => (self.grown(log, size, edge)?, lost),
+                None => return Err(lost),
+            },
+            grown => (grown?, ReadError::Disagree { log, index: size }),
         };
         let all: Vec<_> = nodes.0.iter().map(|((level, index), hash)| (*level, *index, *hash)).collect();
         self.levels.write(log, &all)?;
-        Ok(nodes)
+        answer(&nodes).ok_or(lost)
     }
 
     fn grown(&self, log: LogName, size: u64, from: Growing) -> Result<MemoryNodes, ReadError> {
