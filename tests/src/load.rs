@@ -303,7 +303,9 @@ impl Load {
                 break;
             }
             // Something happens soon, or is looked for again.
-            let _ = self.network.node(self.nodes[0]).client(1).events(Some("newest"), 1).await;
+            let client = self.network.node(self.nodes[0]).client(1);
+            let cursor = client.newest_cursor().await.expect("the node's health");
+            client.events(Some(&cursor), 1).await.expect("the feed of events");
         }
         if !open.is_empty() {
             self.keep();

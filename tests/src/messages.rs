@@ -41,20 +41,30 @@ pub fn is_delivered(state: MessageState) -> bool {
 ///
 /// # Panics
 /// If nothing is found in time, or the node does not answer.
-pub async fn until<T, F>(client: &Client, what: &str, mut look: impl FnMut() -> F) -> T
+pub async fn until<T, F>(client: &Client, what: &str, look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let cursor = client.newest_cursor().await.expect("the node's health");
+    until_after(client, cursor, what, look).await
+}
+
+/// The same from a cursor on that was taken before.
+///
+/// # Panics
+/// As [`until`].
+pub async fn until_after<T, F>(client: &Client, mut cursor: String, what: &str, mut look: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
     let looking = async {
-        let mut cursor: Option<String> = None;
+        // The cursor is older than the look, so that nothing happens unseen between look and wait.
         loop {
-            // The cursor is older than the look, so that nothing happens unseen between look and wait.
-            let wait = if cursor.is_none() { 0 } else { 1 };
-            let events = client.events(cursor.as_deref(), wait).await.expect("the feed of events");
-            cursor = events.last().map(|event| event.id.clone()).or(cursor).or_else(|| Some("newest".to_owned()));
             if let Some(found) = look().await {
                 return found;
             }
+            let events = client.events(Some(&cursor), 1).await.expect("the feed of events");
+            cursor = events.last().map_or(cursor, |event| event.id.clone());
         }
     };
     soon(what, looking).await
