@@ -56,8 +56,8 @@ pub fn last(node: &Node, (originator, message): MessageKey) -> Result<Option<Uni
 /// [`ReadError`].
 pub fn from(node: &Node, sequence: u64, max: usize) -> Result<Vec<Recorded>, ReadError> {
     let decode = |stored: ncp_store::reader::StoredEvent| {
-        let event =
-            Event::decode(&stored.bytes).map_err(|error| Unreadable(format!("event {}: {error}", stored.sequence)))?;
+        let event = Event::decode(&stored.bytes)
+            .map_err(|error| Unreadable::Damaged(format!("event {}: {error}", stored.sequence)))?;
         Ok(Recorded { sequence: stored.sequence, event })
     };
     node.reader().events(sequence, max)?.into_iter().map(decode).collect()

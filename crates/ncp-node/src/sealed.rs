@@ -137,7 +137,7 @@ fn upload_failed(node: &Node, error: UploadError) -> Failed {
             .with("needed", "more")
             .with("folder", node.config.data_dir.display()),
         // What a failed sync left is known only after a restart.
-        UploadError::Io(error) => return Failed::Store(Box::new(unreadable(&error))),
+        UploadError::Io(error) | UploadError::Names(error) => return Failed::Store(Box::new(unreadable(&error))),
         UploadError::Quota => ErrorCode::QuotaExceeded
             .with("what", "uploads")
             .with("used", format!("{} MiB", node.reader().uploads().incoming(node.participant()) >> 20))

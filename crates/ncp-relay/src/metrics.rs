@@ -85,7 +85,7 @@ fn count(hub: &Hub) -> Result<(), ReadError> {
         let stored = hub.store.reader().events(*counted, EVENTS_AT_ONCE)?;
         for one in &stored {
             let event = Event::decode(&one.bytes);
-            let event = event.map_err(|error| Unreadable(format!("event {}: {error}", one.sequence)))?;
+            let event = event.map_err(|error| Unreadable::Damaged(format!("event {}: {error}", one.sequence)))?;
             if let Some((direction, outcome)) = counted_as(&event.change) {
                 let labels = [("direction", direction), ("kind", KIND), ("outcome", outcome)];
                 hub.metrics.messages.get_or_create(&owned(&labels)).inc();

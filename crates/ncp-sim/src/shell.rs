@@ -139,7 +139,7 @@ impl From<std::io::Error> for Halt {
 impl From<UploadError> for Halt {
     fn from(error: UploadError) -> Self {
         match error {
-            UploadError::Io(error) => error.into(),
+            UploadError::Io(error) | UploadError::Names(error) => error.into(),
             UploadError::Quota | UploadError::Busy | UploadError::Stopped | UploadError::Length | UploadError::Root => {
                 Self::Wrong(error.to_string())
             }

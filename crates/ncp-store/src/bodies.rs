@@ -119,7 +119,7 @@ struct Shared {
     reserved: BTreeMap<ParticipantId, BTreeMap<Stem, u64>>,
     // Uploads that someone works on.
     active: BTreeSet<(ParticipantId, Stem)>,
-    // The sync of a name failed: what a look finds may be in memory alone, until the next start.
+    // A sync of names failed: what a look finds may be in memory alone, until the next start.
     names_uncertain: bool,
 }
 
@@ -168,14 +168,15 @@ impl<D: Disk> Bodies<D> {
     pub fn upload(&self, request: &UploadRequest) -> Result<Begun<D>, UploadError> {
         let stem = Stem { originator: request.originator, message: request.message, expect: request.expect };
         if let Some(body) = self.complete(request)? {
-            self.name_lasts()?;
+            // It may have been renamed by somebody who has not come to the sync yet.
+            self.sync_names(Path::new(FOLDER)).map_err(UploadError::Names)?;
             return Ok(Begun::Complete(body));
         }
         let claim = self.claim(request, stem)?;
         let folder = incoming(request.peer);
         if !exists(&self.disk, &folder)? {
             self.disk.create_dir(&folder)?;
-            self.disk.sync_dir(Path::new(INCOMING))?;
+            self.sync_names(Path::new(INCOMING)).map_err(UploadError::Names)?;
         }
         Ok(Begun::Upload(Box::new(Upload::open(self.clone(), claim, request.start, request.now)?)))
     }
@@ -189,16 +190,17 @@ impl<D: Disk> Bodies<D> {
         if body.len() == length { Ok(Some(body)) } else { Err(UploadError::Length) }
     }
 
-    /// A body that is found may have been renamed by somebody who has not come to the sync yet.
-    fn name_lasts(&self) -> Result<(), UploadError> {
+    /// Syncs the names in a folder. Never tried again, in none of them, after a failure: the next sync would report success
+    /// over names that are lost.
+    fn sync_names(&self, folder: &Path) -> io::Result<()> {
         if self.shared().names_uncertain {
-            return Err(UploadError::Stopped);
+            return Err(io::Error::other("the names of bodies could not be made durable before"));
         }
-        let synced = self.disk.sync_dir(Path::new(FOLDER));
+        let synced = self.disk.sync_dir(folder);
         if synced.is_err() {
             self.shared().names_uncertain = true;
         }
-        Ok(synced?)
+        synced
     }
 
     /// Reserves the bytes and the name.
@@ -238,7 +240,7 @@ impl<D: Disk> Bodies<D> {
     /// As the disk has it; after a failed sync fatal.
     pub fn remove(&self, name: &BodyName) -> io::Result<()> {
         remove_if_there(&self.disk, &path(name))?;
-        self.disk.sync_dir(Path::new(FOLDER))
+        self.sync_names(Path::new(FOLDER))
     }
 
     /// Writes a body to a new file, since after an unclean start what calls see may be in memory alone; checks its root.

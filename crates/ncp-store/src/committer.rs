@@ -360,7 +360,7 @@ fn run_applier<C: Core, I: Index>(projection: &Projection<I>, desk: &Desk<C>) ->
     // Also when this thread panics: the committer must not wait for room that nobody makes.
     let _close = OnDrop(|| {
         if thread::panicking() {
-            projection.fail(Unreadable("the applier panicked".to_owned()));
+            projection.fail(Unreadable::Damaged("the applier panicked".to_owned()));
         }
     });
     projection.run().map_err(|error| {

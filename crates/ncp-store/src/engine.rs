@@ -51,7 +51,7 @@ pub enum Fatal {
         #[source]
         cause: io::Error,
     },
-    /// The index failed: the next start builds it anew.
+    /// The index failed: the next start goes on with what of it is good, or builds it anew.
     #[error(transparent)]
     Index(#[from] Unreadable),
     /// The file `signed` could not be written.
@@ -72,7 +72,8 @@ impl Fatal {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Disk { cause, .. } => is_full(cause),
-            Self::Index(_) | Self::Signed | Self::Poisoned => false,
+            Self::Index(Unreadable::NoRoom) => true,
+            Self::Index(Unreadable::Damaged(_)) | Self::Signed | Self::Poisoned => false,
         }
     }
 }

@@ -452,7 +452,7 @@ impl Check {
             (Ok(Some(trust)), Ok(tally)) if trust.tally != tally => Err("its rows do not add up".to_owned()),
             (Ok(Some(trust)), Ok(_)) if trust.applied > next => Err("ahead of the journal".to_owned()),
             (Ok(Some(trust)), Ok(_)) => self.index_heads(&trust),
-            (Err(error), _) | (_, Err(error)) => Err(error.0),
+            (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
         };
         if let Err(why) = judged {
             self.find(Finding::Index(why));

@@ -100,7 +100,8 @@ impl Trust {
     /// # Errors
     /// [`Unreadable`] if the index cannot tell or the row is malformed.
     pub fn read(view: &(impl View + ?Sized)) -> Result<Option<Self>, Unreadable> {
-        let decode = |bytes: Vec<u8>| codec::decode(&bytes, ROW_MAX).map_err(|e| Unreadable(format!("trust row: {e}")));
+        let decode =
+            |bytes: Vec<u8>| codec::decode(&bytes, ROW_MAX).map_err(|e| Unreadable::Damaged(format!("trust row: {e}")));
         view.row(TRUST_KEY)?.map(decode).transpose()
     }
 

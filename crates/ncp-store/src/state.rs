@@ -29,10 +29,16 @@ pub const KEY_MAX: usize = 128;
 /// First table number that cores may use; the store's own tables stand below.
 pub const FIRST_CORE_TABLE: u8 = 32;
 
-/// A row or its table cannot be read. Fatal: nothing may be decided on it.
+/// A row or its table cannot be read, or not be written. Fatal: nothing may be decided on it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the index cannot be read: {0}")]
-pub struct Unreadable(pub String);
+pub enum Unreadable {
+    /// It is not what was written, or the disk failed.
+    #[error("the index cannot be read: {0}")]
+    Damaged(String),
+    /// The disk is full. Nothing is damaged.
+    #[error("the disk has no room for the index")]
+    NoRoom,
+}
 
 /// What a scan calls for each row, with key and value, until it breaks.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
@@ -416,12 +422,13 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
             .split_first()
             .and_then(|(_, rest)| K::read(rest))
             .filter(|(_, rest)| rest.is_empty())
-            .ok_or_else(|| Unreadable(format!("malformed key in table {}", self.number)))?;
+            .ok_or_else(|| Unreadable::Damaged(format!("malformed key in table {}", self.number)))?;
         Ok((key.0, self.decode(value)?))
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<V, Unreadable> {
-        codec::decode(bytes, ROW_MAX).map_err(|error| Unreadable(format!("row of table {}: {error}", self.number)))
+        codec::decode(bytes, ROW_MAX)
+            .map_err(|error| Unreadable::Damaged(format!("row of table {}: {error}", self.number)))
     }
 }
 

@@ -9,7 +9,6 @@ use std::path::Path;
 use common::{Command, ModelEngine, Toy, add, commit, copy, message, note_name, open, origin, rows, verifying_key};
 use ncp_protocol::event::{Change, Event};
 use ncp_protocol::ids::LogName;
-use ncp_protocol::merkle;
 use ncp_store::disk::model::{Cut, Fault, ModelDisk};
 use ncp_store::disk::{Disk as _, read_file, replace_file};
 use ncp_store::engine::Fatal;
@@ -19,7 +18,7 @@ use ncp_store::limits::{DECISION_EVENTS_MAX, GROUP_COMMANDS_MAX, LOSSES_MAX};
 use ncp_store::losses::Loss;
 use ncp_store::reader::ReadError;
 use ncp_store::recovery::{OpenError, Opened};
-use ncp_store::state::View as _;
+use ncp_store::state::{Unreadable, View as _};
 
 fn identities() -> Vec<LogIdentity> {
     [LogName::Traffic, LogName::Public].map(|log| LogIdentity { origin: origin(log), key: verifying_key(log) }).to_vec()
@@ -376,8 +375,12 @@ fn want_of_room_is_told_from_damage() {
     assert!(OpenError::Disk { doing: "x", cause: full() }.is_disk_full());
     assert!(!OpenError::Spool(std::io::ErrorKind::NotFound.into()).is_disk_full());
     assert!(!OpenError::SignedLost { known: String::new() }.is_disk_full());
-    let fatal = ncp_store::engine::Fatal::Disk { doing: "x", cause: full() };
-    assert!(fatal.is_disk_full() && OpenError::Commit(fatal).is_disk_full());
+    assert!(OpenError::Index(Unreadable::NoRoom).is_disk_full());
+    assert!(!OpenError::Index(Unreadable::Damaged(String::new())).is_disk_full());
+    for fatal in [Fatal::Disk { doing: "x", cause: full() }, Fatal::Index(Unreadable::NoRoom)] {
+        assert!(fatal.is_disk_full() && OpenError::Commit(fatal).is_disk_full());
+    }
+    assert!(!Fatal::Index(Unreadable::Damaged(String::new())).is_disk_full());
 }
 
 #[test]

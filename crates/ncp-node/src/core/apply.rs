@@ -102,7 +102,7 @@ impl Applying<'_> {
             | Change::EntryAdmitted { .. }
             | Change::MembershipAdmitted { .. }
             | Change::PublicCheckpointRecorded { .. } => {
-                return Err(Unreadable("an event of the hub stands in a node's journal".to_owned()));
+                return Err(Unreadable::Damaged("an event of the hub stands in a node's journal".to_owned()));
             }
         }
         Ok(())
@@ -173,5 +173,5 @@ impl Applying<'_> {
 
 /// What an event speaks of must have been introduced by an earlier one.
 fn introduced<T>(row: Option<T>, what: &str) -> Result<T, Unreadable> {
-    row.ok_or_else(|| Unreadable(format!("the journal speaks of a {what} that it never introduced")))
+    row.ok_or_else(|| Unreadable::Damaged(format!("the journal speaks of a {what} that it never introduced")))
 }

@@ -75,7 +75,7 @@ impl From<UploadError> for Unfetched {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::NoRoom,
-            UploadError::Io(error) => Self::Read(error.into()),
+            UploadError::Io(error) | UploadError::Names(error) => Self::Read(error.into()),
             UploadError::Length => Self::Chunks,
             UploadError::Root => Self::Root,
             UploadError::Busy | UploadError::Quota | UploadError::Stopped => Self::Upload(error),

@@ -206,7 +206,7 @@ fn root_of_one(body: &[u8]) -> Digest {
 fn upload_code(hub: &Hub, error: &UploadError) -> Result<RejectCode, Stopping> {
     match error {
         UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Ok(RejectCode::StoreFull),
-        UploadError::Io(error) => Err(hub.fail(error)),
+        UploadError::Io(error) | UploadError::Names(error) => Err(hub.fail(error)),
         UploadError::Quota => Ok(RejectCode::QuotaExceeded),
         // An older link of the same peer lets go of it in a moment.
         UploadError::Busy | UploadError::Stopped => Ok(RejectCode::BodyMissing),

@@ -283,12 +283,27 @@ fn a_name_that_a_power_cut_takes_is_not_a_body_yet() {
             }
             Ok(Begun::Upload(_)) => {}
             Err(error) => {
-                assert!(matches!(error, UploadError::Stopped), "{error}");
+                assert!(matches!(error, UploadError::Names(_)), "{error}");
                 refused += 1;
             }
         }
     }
     assert!(refused > 0, "the sync of the name was among what failed");
+}
+
+#[test]
+fn names_are_not_synced_again_once_that_failed() {
+    let disk = ModelDisk::new();
+    let bodies = Bodies::open(disk.clone()).unwrap();
+    let name = upload_all(&bodies, CHUNK + 3);
+    let other = 2 * CHUNK + 9;
+    let mut upload = begin(&bodies, &request(other));
+    feed(&mut upload, other, 3);
+    // Behind the unlink comes the sync of the folder, which would have made the other's name durable, too.
+    disk.fail_at(disk.operations() + 1, Fault::Fail);
+    assert!(bodies.remove(&name).is_err());
+    assert!(matches!(upload.finish(), Err(UploadError::Names(_))));
+    assert!(bodies.remove(&name).is_err());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use ncp_protocol::limits::CHUNK_SEALED;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Bodies, Claim, Expect, Start, path, remove_beginning, remove_if_there};
+use super::{Bodies, Claim, Expect, FOLDER, Start, path, remove_beginning, remove_if_there};
 use crate::disk::{Disk, DiskFile, OpenMode, create_afresh, exists, read_exact_at, read_file};
 use crate::limits::UPLOAD_SYNC_BYTES;
 use crate::spool::BodyName;
@@ -19,9 +19,14 @@ use crate::spool::BodyName;
 /// Why an upload does not go on.
 #[derive(Debug, Error)]
 pub enum UploadError {
-    /// The disk failed. After a failed sync fatal for the daemon.
+    /// The disk failed over this upload. Fatal for the daemon, unless the disk is merely full: nothing rests on an unfinished
+    /// upload.
     #[error("an upload cannot be written")]
     Io(#[from] io::Error),
+    /// The names of bodies could not be synced, now or earlier. Fatal for the daemon, also when the disk is merely full: what
+    /// a look finds there may be in memory alone.
+    #[error("the names of bodies cannot be made durable")]
+    Names(#[source] io::Error),
     /// Someone is at this upload already.
     #[error("the same upload is under way")]
     Busy,
@@ -130,7 +135,7 @@ impl<D: Disk> Upload<D> {
     }
 
     /// Syncs the file, then says so in its note: a note never claims more than is durable.
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&mut self) -> Result<(), UploadError> {
         // A short chunk is the last one, which finishing writes anew if it must: only full chunks can be gone on from.
         if self.length == self.synced || !self.length.is_multiple_of(CHUNK_SEALED as u64) {
             return Ok(());
@@ -139,7 +144,7 @@ impl<D: Disk> Upload<D> {
         self.synced = self.length;
         self.write_note()?;
         self.note_file.sync_data()?;
-        self.bodies.disk.sync_dir(&self.claim.folder())
+        self.bodies.sync_names(&self.claim.folder()).map_err(UploadError::Names)
     }
 
     fn write_note(&self) -> io::Result<()> {
@@ -193,8 +198,8 @@ impl<D: Disk> Upload<D> {
         let folder = self.claim.folder();
         self.file.sync_data()?;
         disk.rename(&folder.join(self.claim.stem.part()), &path(name))?;
-        self.bodies.name_lasts()?;
-        disk.sync_dir(&folder)?;
+        self.bodies.sync_names(Path::new(FOLDER)).map_err(UploadError::Names)?;
+        self.bodies.sync_names(&folder).map_err(UploadError::Names)?;
         remove_if_there(disk, &folder.join(self.claim.stem.note()))?;
         self.claim.release_bytes();
         Ok(())

@@ -126,12 +126,12 @@ impl Index for RedbIndex {
     fn open(place: &RedbPlace) -> Result<Self, Unreadable> {
         match catch_unwind(AssertUnwindSafe(|| Self::create(place))) {
             Ok(opened) => opened.map_err(unreadable),
-            Err(_) => Err(Unreadable("redb panicked while opening".to_owned())),
+            Err(_) => Err(Unreadable::Damaged("redb panicked while opening".to_owned())),
         }
     }
 
     fn set_aside(place: &RedbPlace) -> Result<(), Unreadable> {
-        move_aside(&place.folder, &place.aside).map_err(|error| Unreadable(format!("set aside: {error}")))
+        move_aside(&place.folder, &place.aside).map_err(|error| Unreadable::Damaged(format!("set aside: {error}")))
     }
 
     fn write(&self, writes: &Writes<'_>, mut trust: Option<&mut Trust>) -> Result<(), Unreadable> {
@@ -164,7 +164,10 @@ impl Index for RedbIndex {
 }
 
 fn unreadable(error: redb::Error) -> Unreadable {
-    Unreadable(error.to_string())
+    match error {
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => Unreadable::NoRoom,
+        error => Unreadable::Damaged(error.to_string()),
+    }
 }
 
 // Not synced: a crash leaves the old name, and the next start decides again.

@@ -173,10 +173,10 @@ struct Broken;
 
 impl View for Broken {
     fn row(&self, _: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
-        Err(Unreadable("broken".to_owned()))
+        Err(Unreadable::Damaged("broken".to_owned()))
     }
     fn scan(&self, _: &[u8], _: &[u8], _: &mut Visit<'_>) -> Result<(), Unreadable> {
-        Err(Unreadable("broken".to_owned()))
+        Err(Unreadable::Damaged("broken".to_owned()))
     }
 }
 
@@ -189,10 +189,10 @@ impl Index for Broken {
         Ok(())
     }
     fn write(&self, _: &Writes<'_>, _: Option<&mut Trust>) -> Result<(), Unreadable> {
-        Err(Unreadable("broken".to_owned()))
+        Err(Unreadable::Damaged("broken".to_owned()))
     }
     fn persist(&self) -> Result<(), Unreadable> {
-        Err(Unreadable("broken".to_owned()))
+        Err(Unreadable::Damaged("broken".to_owned()))
     }
     fn size_on_disk(&self) -> u64 {
         0

@@ -125,7 +125,7 @@ impl OpenError {
         if let Self::Commit(fatal) = self {
             return fatal.is_disk_full();
         }
-        self.io().is_some_and(is_full)
+        matches!(self, Self::Index(Unreadable::NoRoom)) || self.io().is_some_and(is_full)
     }
 
     /// What the system said, where that was why.

@@ -223,7 +223,7 @@ impl<'a, C: Core, D: Disk, I: Index> Replay<'a, C, D, I> {
             Ok(trust)
         };
         let thread = thread::Builder::new().name("replay".to_owned()).spawn(write);
-        let thread = thread.map_err(|error| Unreadable(format!("no thread to write it: {error}")))?;
+        let thread = thread.map_err(|error| Unreadable::Damaged(format!("no thread to write it: {error}")))?;
         self.writing = Some(Writing { rows, thread: Some(thread) });
         (self.batched, self.bytes) = (0, 0);
         Ok(())

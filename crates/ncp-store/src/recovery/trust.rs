@@ -80,7 +80,9 @@ pub(super) fn open_index<D: Disk, I: Index>(place: &I::Place, ground: &Ground<'_
             Ok(base) => return Ok(edges.start(base, rejected)),
             Err(doubt) => reason = Some(doubt),
         },
-        Err(error) => reason = Some(error.0),
+        // Making it anew would need more room still.
+        Err(error @ Unreadable::NoRoom) => return Err(error.into()),
+        Err(Unreadable::Damaged(why)) => reason = Some(why),
     }
     if let Some(reason) = &reason {
         tracing::warn!(%reason, "the index is built anew");
@@ -201,9 +203,9 @@ fn examine<I: Index>(place: &I::Place, schema: (u32, u32)) -> Result<(I, Trust),
         } else {
             return Ok((index, trust));
         };
-        Err(Unreadable(doubt.to_owned()))
+        Err(Unreadable::Damaged(doubt.to_owned()))
     }))
-    .unwrap_or_else(|_| Err(Unreadable("reading it panicked".to_owned())))
+    .unwrap_or_else(|_| Err(Unreadable::Damaged("reading it panicked".to_owned())))
 }
 
 /// Fills a new index from a snapshot. A crash leaves rows without a trust row, which no start trusts.
@@ -222,7 +224,8 @@ fn load<D: Disk, I: Index>(
         let index = &index;
         let write = move || waiting.iter().try_for_each(|rows| index.write(&rows.writes(), None));
         let writer = thread::Builder::new().name("load".to_owned()).spawn_scoped(scope, write);
-        let writer = writer.map_err(|error| LoadError::Taker(Unreadable(format!("no thread to write it: {error}"))))?;
+        let writer =
+            writer.map_err(|error| LoadError::Taker(Unreadable::Damaged(format!("no thread to write it: {error}"))))?;
         let (mut rows, mut bytes) = (Rows::default(), 0);
         let loaded = snapshot::load(&file, summary.applied, &mut |key, value| {
             bytes += key.len() + value.len();
@@ -287,7 +290,7 @@ impl<D: Disk> Edges<'_, D> {
         };
         let previous = match previous(&index, &trust) {
             Ok(previous) => previous,
-            Err(error) => return Ok(Err(error.0)),
+            Err(error) => return Ok(Err(error.to_string())),
         };
         Ok(Ok(Base { index, trust, logs, previous }))
     }
@@ -348,7 +351,8 @@ impl<D: Disk> Edges<'_, D> {
 
 fn previous<I: Index>(index: &I, trust: &Trust) -> Result<Vec<LogNote>, Unreadable> {
     let Some(last) = trust.applied.checked_sub(1) else { return Ok(Vec::new()) };
-    let group = tables::group_of(index, last)?.ok_or_else(|| Unreadable("it lacks its newest group".to_owned()))?;
+    let group =
+        tables::group_of(index, last)?.ok_or_else(|| Unreadable::Damaged("it lacks its newest group".to_owned()))?;
     let note = |checkpoint: tables::GroupCheckpoint| LogNote { log: checkpoint.head.log, note: checkpoint.note };
     Ok(group.checkpoints.into_iter().map(note).collect())
 }

@@ -194,7 +194,7 @@ impl<D: Disk, I: Index> Taker<D, I> {
             let edge = LogEdge::read(*origin, *key, head.size, &nodes).ok();
             logs.push(edge.filter(|edge| edge.head() == Some(*head)).ok_or_else(damaged)?);
         }
-        let lacks = || Unreadable("it lacks its newest group".to_owned());
+        let lacks = || Unreadable::Damaged("it lacks its newest group".to_owned());
         let last = trust.applied.checked_sub(1).ok_or_else(lacks)?;
         let row = tables::group_of(&self.projection.view(), last)?.ok_or_else(lacks)?;
         let group = JournalReader::new(self.disk.clone()).read(&row.place);
@@ -239,7 +239,7 @@ impl<D: Disk, I: Index> Taker<D, I> {
         })?;
         if tally != summary.tally {
             // What decisions rest on is not what the journal says: the next start builds the index anew.
-            return Err(Unreadable("its rows do not add up".to_owned()).into());
+            return Err(Unreadable::Damaged("its rows do not add up".to_owned()).into());
         }
         writer.finish().and_then(|()| file.sync_data()).map_err(TakeError::disk("writing a snapshot"))
     }

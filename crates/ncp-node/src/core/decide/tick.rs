@@ -31,7 +31,7 @@ impl Deciding<'_> {
                 Some(Clock::Overdue) => self.alert_incoming(participant, message, Alert::Overdue),
                 Some(Clock::AnswerDueSoon) => self.alert(self.this_node(), message, participant, Alert::DueSoon),
                 Some(Clock::AnswerOverdue) => self.alert(self.this_node(), message, participant, Alert::Overdue),
-                None => return Err(Unreadable(format!("unknown clock {clock}")).into()),
+                None => return Err(Unreadable::Damaged(format!("unknown clock {clock}")).into()),
             }
         }
         Ok(Done::Noted)

@@ -35,7 +35,7 @@ impl Index for SledIndex {
     }
 
     fn set_aside(place: &PathBuf) -> Result<(), Unreadable> {
-        std::fs::remove_dir_all(place).map_err(|error| Unreadable(error.to_string()))
+        std::fs::remove_dir_all(place).map_err(|error| Unreadable::Damaged(error.to_string()))
     }
 
     fn write(&self, writes: &Writes<'_>, mut trust: Option<&mut Trust>) -> Result<(), Unreadable> {
@@ -66,5 +66,5 @@ impl Index for SledIndex {
 }
 
 fn unreadable(error: sled::Error) -> Unreadable {
-    Unreadable(error.to_string())
+    Unreadable::Damaged(error.to_string())
 }
