@@ -95,10 +95,10 @@ fn rot_levels(disk: &ModelDisk) {
     }
 }
 
-type Asked = Result<String, ReadError>;
-
 /// What needs the tree of `traffic`, and tells whether it holds.
-const QUESTIONS: [fn(&Reader<ModelDisk, MemoryIndex>) -> Asked; 3] = [
+type Question = fn(&Reader<ModelDisk, MemoryIndex>) -> Result<String, ReadError>;
+
+const QUESTIONS: [Question; 3] = [
     |reader| Ok(reader.evidence(LogName::Traffic, 3)?.unwrap().to_string()),
     |reader| Ok(format!("{:?}", reader.consistency(LogName::Traffic, 5, 20)?.unwrap())),
     |reader| Ok(reader.root(LogName::Traffic, 5)?.unwrap().to_string()),
@@ -127,13 +127,7 @@ fn a_read_that_fails_is_the_disks_failure_and_never_a_tree_that_disagrees() {
 }
 
 /// Whether the question failed; `None` if it asked for fewer reads.
-fn ask_with_a_failed_read(
-    disk: &ModelDisk,
-    ask: fn(&Reader<ModelDisk, MemoryIndex>) -> Asked,
-    known: &str,
-    are_rotten: bool,
-    read: u64,
-) -> Option<bool> {
+fn ask_with_a_failed_read(disk: &ModelDisk, ask: Question, known: &str, are_rotten: bool, read: u64) -> Option<bool> {
     let Opened { mut engine, .. } = open_short(disk, &MemoryPlace::default()).unwrap();
     engine.apply().unwrap();
     let reader = engine.reader();
