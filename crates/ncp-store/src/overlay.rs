@@ -10,102 +10,23 @@
 //!
 //! An index that fails is fatal: whoever asks next is told, and the next start builds it anew.
 //!
-//! All rows can be copied while the index goes on ([`Projection::begin_copy`]): the copier takes them in key order, a
-//! stretch at a time, and what is written behind it meanwhile is kept for its end. Rows and these late writes together are
-//! the index as of the end. The late writes are bounded: a copier that is overtaken by too many gives up.
+//! `layers` is how a view looks through the groups; `copy` takes all rows while the index goes on.
 
-use core::iter::Peekable;
+mod copy;
+mod layers;
+
 use core::marker::PhantomData;
-use core::ops::{Bound, ControlFlow};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::index::{Index, KEYS_END, LogHead, Trust, Writes};
-use crate::limits::{APPLY_DELAY, INDEX_LAG_GROUPS_MAX, INDEX_PERSIST_EVERY, SNAPSHOT_LATE_BYTES_MAX};
+use self::copy::Copying;
+use crate::index::{Index, LogHead, Trust, Writes};
+use crate::limits::{APPLY_DELAY, INDEX_LAG_GROUPS_MAX, INDEX_PERSIST_EVERY};
 use crate::state::{Rows, Unreadable, View, Visit};
 
-/// A view through layers of writes over a base: the last layer is the newest.
-pub struct Layers<'a> {
-    base: &'a dyn View,
-    layers: Vec<&'a Rows>,
-}
-
-impl<'a> Layers<'a> {
-    /// `layers`, oldest first, over `base`.
-    pub fn new(base: &'a dyn View, layers: impl IntoIterator<Item = &'a Rows>) -> Self {
-        Self { base, layers: layers.into_iter().collect() }
-    }
-}
-
-impl View for Layers<'_> {
-    fn row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
-        match self.layers.iter().rev().find_map(|rows| rows.written(key)) {
-            Some(written) => Ok(written.map(<[u8]>::to_vec)),
-            None => self.base.row(key),
-        }
-    }
-
-    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Unreadable> {
-        let mut over = Merged::new(self.layers.iter().map(|rows| rows.range(from, to)));
-        let mut broken = false;
-        self.base.scan(from, to, &mut |key, value| {
-            // Rows of the layers that stand before this one.
-            while let Some((new_key, new)) = over.next_if(|new_key| new_key < key) {
-                if let Some(new) = new
-                    && visit(new_key, new).is_break()
-                {
-                    broken = true;
-                    return ControlFlow::Break(());
-                }
-            }
-            let flow = match over.next_if(|new_key| new_key == key) {
-                Some((_, Some(new))) => visit(key, new),
-                Some((_, None)) => ControlFlow::Continue(()),
-                None => visit(key, value),
-            };
-            broken = flow.is_break();
-            flow
-        })?;
-        while !broken && let Some((key, value)) = over.next_if(|_| true) {
-            broken = value.is_some_and(|value| visit(key, value).is_break());
-        }
-        Ok(())
-    }
-}
-
-/// A write of a layer.
-type Write<'a> = (&'a [u8], Option<&'a [u8]>);
-
-/// The writes of several layers in key order, the newest of each key; looked at one by one, since most scans end soon.
-struct Merged<'a, W: Iterator<Item = Write<'a>>> {
-    // Oldest first.
-    layers: Vec<Peekable<W>>,
-    next: Option<Write<'a>>,
-}
-
-impl<'a, W: Iterator<Item = Write<'a>>> Merged<'a, W> {
-    fn new(layers: impl Iterator<Item = W>) -> Self {
-        let mut merged = Self { layers: layers.map(Iterator::peekable).collect(), next: None };
-        merged.advance();
-        merged
-    }
-
-    fn advance(&mut self) {
-        let first = self.layers.iter_mut().filter_map(|layer| Some(layer.peek()?.0)).min();
-        self.next = None;
-        for layer in &mut self.layers {
-            let write = layer.next_if(|(key, _)| Some(*key) == first);
-            self.next = write.or(self.next);
-        }
-    }
-
-    fn next_if(&mut self, wanted: impl FnOnce(&[u8]) -> bool) -> Option<Write<'a>> {
-        let write = self.next.filter(|(key, _)| wanted(key))?;
-        self.advance();
-        Some(write)
-    }
-}
+pub(crate) use self::copy::Copied;
+pub use self::layers::Layers;
 
 /// A synced group on its way to the index.
 #[derive(Debug)]
@@ -149,46 +70,6 @@ struct Written {
     // Whether something was written since the last sync of the index.
     unsynced: bool,
     copying: Option<Copying>,
-}
-
-/// A copy on its way.
-#[derive(Debug)]
-struct Copying {
-    // Rows below this key are copied.
-    reached: Vec<u8>,
-    // What was written below it since.
-    late: Rows,
-    late_bytes: usize,
-}
-
-impl Copying {
-    fn note(&mut self, writes: &Writes<'_>) {
-        let reached = self.reached.as_slice();
-        for (key, value) in writes.range::<[u8], _>((Bound::Included(&[1][..]), Bound::Excluded(reached))) {
-            // Counts a key again whenever it is written: an upper bound.
-            self.late_bytes += key.len() + value.map_or(0, <[u8]>::len);
-            match value {
-                Some(value) => self.late.put(key.to_vec(), value.to_vec()),
-                None => self.late.remove(key.to_vec()),
-            }
-        }
-    }
-}
-
-/// What a step of a copy gave.
-#[derive(Debug)]
-pub(crate) enum Copied {
-    /// There is more.
-    Part,
-    /// All rows are copied; with these writes over them they are the index of this trust row.
-    All {
-        /// Written behind the copier.
-        late: Rows,
-        /// The trust row.
-        trust: Trust,
-    },
-    /// Too much was written behind the copier: the copy is given up.
-    Overtaken,
 }
 
 #[derive(Debug, Default)]
@@ -439,49 +320,6 @@ impl<I: Index> Projection<I> {
         };
         waiting.applier = Wait::Not;
         waiting
-    }
-
-    /// Begins a copy of all rows but the trust row. One at a time: a copy begun before is given up.
-    pub(crate) fn begin_copy(&self) {
-        let copying = Copying { reached: vec![1], late: Rows::default(), late_bytes: 0 };
-        self.written().copying = Some(copying);
-    }
-
-    /// Ends a copy without its end.
-    pub(crate) fn end_copy(&self) {
-        self.written().copying = None;
-    }
-
-    /// Visits the next rows of the copy that was begun, in key order, about `bytes` of them. The index takes no group
-    /// meanwhile.
-    ///
-    /// # Errors
-    /// [`Unreadable`] if the index has failed or cannot tell.
-    pub(crate) fn copy_next(&self, bytes: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<Copied, Unreadable> {
-        let mut written = self.written();
-        self.waiting().check()?;
-        let Some(mut copying) = written.copying.take() else { return Ok(Copied::Overtaken) };
-        if copying.late_bytes > SNAPSHOT_LATE_BYTES_MAX {
-            return Ok(Copied::Overtaken);
-        }
-        let (mut left, mut last) = (bytes, None);
-        self.index.scan(&copying.reached, KEYS_END, &mut |key, value| {
-            visit(key, value);
-            left = left.saturating_sub(key.len() + value.len());
-            if left > 0 {
-                return ControlFlow::Continue(());
-            }
-            last = Some(key.to_vec());
-            ControlFlow::Break(())
-        })?;
-        let Some(mut reached) = last else {
-            return Ok(Copied::All { late: copying.late, trust: written.trust.clone() });
-        };
-        // The key that follows directly on the last one.
-        reached.push(0);
-        copying.reached = reached;
-        written.copying = Some(copying);
-        Ok(Copied::Part)
     }
 
     /// Marks the index as failed: nobody waits for it any more.

@@ -1,5 +1,8 @@
+use core::ops::ControlFlow;
+
 use super::*;
 use crate::index::{MemoryIndex, MemoryPlace, Tally};
+use crate::limits::SNAPSHOT_LATE_BYTES_MAX;
 
 fn rows(writes: &[(&[u8], Option<&[u8]>)]) -> Rows {
     let mut rows = Rows::default();
