@@ -5,19 +5,22 @@
 //! Variants are append-only and their meaning is frozen: old journals replay for ever. At most
 //! [`EVENT_MAX`] bytes.
 
+mod claim;
+mod message;
 mod numbers;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::claim::{Accepted, Claim, EnvelopeKey, EvidenceKind, Outcome};
+pub use self::message::{Approval, Asked, Draft, Lane, Received};
+
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::approval::ApprovalCode;
 use crate::codec::{DecodeError, Prefix};
-use crate::codes::{Code, Handling, Kind, Precedence, ResponseStatus};
+use crate::codes::{Code, Kind};
 use crate::ids::{
-    ConversationId, Digest, Epoch, KeyId, LogName, LogOrigin, MessageId, OfficerNumber, PairSequence, ParticipantId,
-    Reference, SealNumber, UnixMillis,
+    Digest, Epoch, KeyId, LogName, LogOrigin, MessageId, OfficerNumber, PairSequence, ParticipantId, UnixMillis,
 };
 use crate::keys::{Signature, VerifyingKey};
 use crate::limits::EVENT_MAX;
@@ -344,89 +347,6 @@ pub enum Change {
     },
 }
 
-/// Identity of an envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct EnvelopeKey {
-    /// Who signed it.
-    pub originator: ParticipantId,
-    /// Which message.
-    pub message: MessageId,
-    /// To whom it is sealed.
-    pub recipient: ParticipantId,
-    /// Which sealing of it.
-    pub seal: SealNumber,
-}
-
-/// What the hub reads of an envelope that it accepted and needs to serve it: order, time, quota, body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accepted {
-    /// Which envelope.
-    pub envelope: EnvelopeKey,
-    /// SHA-256 of its header.
-    pub header: Digest,
-    /// How fast.
-    pub precedence: Precedence,
-    /// When it expires.
-    pub not_after: UnixMillis,
-    /// Root of the sealed body.
-    pub root: Digest,
-    /// Length of the sealed body.
-    pub body_length: u64,
-    /// Commitment to manifest and parts.
-    pub commitment: Digest,
-}
-
-/// What a party states about one envelope. Verifiers compare all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// The log whose event makes the claim.
-    pub origin: LogOrigin,
-    /// The key that signs that log's checkpoints.
-    pub key: KeyId,
-    /// What is claimed.
-    pub kind: EvidenceKind,
-    /// About which envelope.
-    pub envelope: EnvelopeKey,
-    /// SHA-256 of the envelope's header.
-    pub header: Digest,
-    /// How it ended.
-    pub outcome: Outcome,
-}
-
-/// Kinds of evidence, with the names of ETSI EN 319 522-1, clause 6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum EvidenceKind {
-    /// R1: the hub holds the envelope durably.
-    RelayAcceptance,
-    /// R2: the recipient's node stored, verified and opened it.
-    ContentConsignment,
-    /// R3: a service or an officer took it.
-    ContentHandover,
-    /// Negative, by the hub: rejected, expired or recalled there.
-    RelayFailure,
-    /// Negative, by the recipient's node: rejected there.
-    ContentConsignmentFailure,
-}
-
-/// How what a claim speaks of ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// As the kind says.
-    Done,
-    /// Handover: the taker confirmed.
-    Confirmed,
-    /// Handover: the taker takes files and never confirms.
-    Blind,
-    /// Not-after passed while the envelope waited.
-    Expired,
-    /// Deleted on the originator's wish before it was offered to the recipient.
-    Recalled,
-    /// Deleted on the originator's wish after it was offered: the recipient's evidence, if it comes, outranks this.
-    RecalledAfterOffer,
-    /// Refused, for this reason.
-    Rejected(RejectCode),
-}
-
 /// Roles of an officer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Role {
@@ -447,142 +367,6 @@ pub enum HoldScope {
     Recipient(ParticipantId),
     /// Everything of one kind.
     Kind(Kind),
-}
-
-/// Urgent mail is numbered by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Lane {
-    /// Routine and priority.
-    Ordinary,
-    /// Urgent.
-    Urgent,
-}
-
-impl Lane {
-    /// The lane of a precedence.
-    #[must_use]
-    pub fn of(precedence: Precedence) -> Self {
-        match precedence {
-            Precedence::Routine | Precedence::Priority => Self::Ordinary,
-            Precedence::Urgent => Self::Urgent,
-        }
-    }
-}
-
-/// A message that waits for release: all that the hub or an auditor may know, nothing of its content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draft {
-    /// Its id.
-    pub message: MessageId,
-    /// From 1; each edit adds one.
-    pub revision: u32,
-    /// What people call it.
-    pub reference: Reference,
-    /// The conversation it belongs to.
-    pub conversation: ConversationId,
-    /// The message it answers.
-    pub in_reply_to: Option<MessageId>,
-    /// What it is.
-    pub kind: Kind,
-    /// For a response: what sort of answer.
-    pub response_status: Option<ResponseStatus>,
-    /// For a refusal or an extension: why, as a code.
-    pub reason: Option<Code>,
-    /// How fast.
-    pub precedence: Precedence,
-    /// What the recipients may do with it.
-    pub handling: Handling,
-    /// To whom, sorted.
-    #[serde(deserialize_with = "sorted")]
-    pub recipients: Vec<ParticipantId>,
-    /// When it is void.
-    pub not_after: UnixMillis,
-    /// When the originator expects an answer.
-    pub answer_by: Option<UnixMillis>,
-    /// Commitment to manifest and parts.
-    pub commitment: Digest,
-    /// Root of the sealed body.
-    pub root: Digest,
-    /// Length of the sealed body.
-    pub body_length: u64,
-    /// The rule that allowed it.
-    pub rule: Code,
-    /// Digest of the rules in force.
-    pub rules: Digest,
-    /// The request that made it, so that the same request again makes nothing.
-    pub asked: Asked,
-    /// How many approvals it needs.
-    pub approvals_needed: u8,
-}
-
-/// A request to the local API, by two values that only the node can compute: they are keyed, so that they say nothing about
-/// what was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
-    /// MAC over who asked and their idempotency key.
-    pub key: Digest,
-    /// MAC over what was asked.
-    pub request: Digest,
-}
-
-/// One officer's signature over what was shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Approval {
-    /// Which message.
-    pub message: MessageId,
-    /// Which revision of it.
-    pub revision: u32,
-    /// Who signed.
-    pub officer: OfficerNumber,
-    /// With which key.
-    pub key: KeyId,
-    /// The short code that was shown, which the statement repeats.
-    pub code: ApprovalCode,
-    /// Over [`crate::approval::ApprovalStatement`].
-    pub signature: Signature,
-}
-
-/// A message that arrived: what the recipient's journal says about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Received {
-    /// Which envelope brought it.
-    pub envelope: EnvelopeKey,
-    /// SHA-256 of its header.
-    pub header: Digest,
-    /// What the originator calls it.
-    pub reference: Reference,
-    /// The conversation it belongs to.
-    pub conversation: ConversationId,
-    /// The message it answers.
-    pub in_reply_to: Option<MessageId>,
-    /// What it is.
-    pub kind: Kind,
-    /// For a response: what sort of answer.
-    pub response_status: Option<ResponseStatus>,
-    /// For a refusal or an extension: why, as a code.
-    pub reason: Option<Code>,
-    /// How fast.
-    pub precedence: Precedence,
-    /// What may be done with it.
-    pub handling: Handling,
-    /// The time that the originator set for an answer or, in an extension, for the answer to come.
-    pub answer_by: Option<UnixMillis>,
-    /// When an answer is due.
-    pub due: Option<UnixMillis>,
-    /// Commitment to manifest and parts.
-    pub commitment: Digest,
-    /// Root of the sealed body.
-    pub root: Digest,
-    /// Length of the sealed body.
-    pub body_length: u64,
-    /// Number of the envelope from this originator.
-    pub sequence: PairSequence,
-    /// Pair epoch of that number.
-    pub epoch: Epoch,
-    /// Lowest number that the originator still had open.
-    pub floor: PairSequence,
-    /// Ranges of numbers, ends included, that the originator will not use.
-    pub voided: Vec<(PairSequence, PairSequence)>,
 }
 
 /// Which clock of a request ran out, or nearly.

@@ -26,6 +26,8 @@ const WIRE_MODULES: &[&str] = &[
     "envelope/draft.rs",
     "envelope/open.rs",
     "event.rs",
+    "event/claim.rs",
+    "event/message.rs",
     "event/numbers.rs",
     "evidence.rs",
     "frame.rs",

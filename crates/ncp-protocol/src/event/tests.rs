@@ -1,4 +1,6 @@
 use super::*;
+use crate::codes::{Handling, Precedence, ResponseStatus};
+use crate::ids::{ConversationId, Reference, SealNumber};
 use crate::limits::{CODE_MAX, RECIPIENTS_MAX};
 
 fn longest_code() -> Code {
