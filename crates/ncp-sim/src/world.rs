@@ -3,8 +3,11 @@
 //! Everything that happens has a time in milliseconds and a number; the order of both is the order of the run, and what
 //! happens enters the trace hash. Nothing asks the system for time or chance.
 
+mod chores;
 mod mischief;
+mod plan;
 mod quiet;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -17,6 +20,7 @@ use ncp_protocol::keys::sha256;
 use ncp_relay::core::{Quotas, Relay};
 use ncp_store::recovery::LogKey;
 
+pub use self::plan::{Counts, Plan, Report, Telling, Violation};
 use crate::cast::{Cast, HUB_AHEAD_MS, Party, START};
 use crate::chance::Chance;
 use crate::check::History;
@@ -26,86 +30,11 @@ use crate::hub::{Hub, Moment};
 use crate::machine::{Machine, Recovery};
 use crate::node::Node;
 use crate::shell::{Chore, HUB, Halt, Out, Place, Places};
-use crate::wire::{Arrival, Way, Weather, Wire};
-use crate::work::{Desk, Office};
+use crate::wire::{Way, Weather, Wire};
+use crate::work::Office;
 
 /// An officer does something so often, on average.
 const WORK_MS: u64 = 40_000;
-
-/// How a run goes.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    /// Everything random follows from it.
-    pub seed: u64,
-    /// Simulated milliseconds until all faults heal.
-    pub length_ms: u64,
-    /// What is broken on purpose.
-    pub defect: Defect,
-    /// Whether each step is told on standard error.
-    pub telling: Telling,
-}
-
-/// Whether a run tells what it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Telling {
-    /// No.
-    Silent,
-    /// Each step.
-    Steps,
-}
-
-/// What a run came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// Of everything that happened, in order.
-    pub trace: Digest,
-    /// What was done and suffered.
-    pub counts: Counts,
-}
-
-/// What was done and suffered in a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Things that happened.
-    pub steps: u64,
-    /// Messages drafted.
-    pub messages: u64,
-    /// Envelopes that the hub accepted.
-    pub envelopes: u64,
-    /// Envelopes that were consigned.
-    pub consigned: u64,
-    /// Lives that ended by a crash.
-    pub crashes: u64,
-    /// Lives that ended because the disk failed.
-    pub disk_failures: u64,
-    /// Starts that a fault interrupted.
-    pub failed_starts: u64,
-    /// Connections that were cut.
-    pub cuts: u64,
-    /// Partitions and clogged paths.
-    pub partitions: u64,
-    /// Machines that stood still for a while.
-    pub pauses: u64,
-    /// Writes that went astray.
-    pub astray: u64,
-    /// Journals that were read whole and checked.
-    pub audits: u64,
-    /// Leaves and checkpoints that left a machine.
-    pub shown: u64,
-    /// How long everything took to drain after the last fault.
-    pub drained_ms: u64,
-}
-
-/// A run that came to what must not be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Simulated milliseconds since the beginning.
-    pub at_ms: u64,
-    /// Where.
-    pub place: Place,
-    /// What.
-    pub what: String,
-}
 
 /// Something that happens at a place.
 #[derive(Debug, Clone)]
@@ -291,178 +220,6 @@ impl World {
                 self.push(60_000, HUB, Happening::Tell);
                 if self.hub.machine.is_up() { self.hub.tell_checkpoints(out) } else { Ok(()) }
             }
-        }
-    }
-
-    fn reaches_hub(&mut self, node: Place, wire: u64, frame: Frame, out: &mut Out) -> Result<(), Halt> {
-        if !self.hub.machine.is_up() {
-            return Ok(());
-        }
-        let standing = &mut self.wire(node).at_hub;
-        if matches!(frame, Frame::Hello(_)) && standing.is_none_or(|standing| standing < wire) {
-            *standing = Some(wire);
-        } else if *standing != Some(wire) {
-            return Ok(());
-        }
-        let moment = self.moment(HUB);
-        self.hub.take(node, frame, moment, &mut self.chance, out)
-    }
-
-    fn reaches_node(&mut self, place: Place, wire: u64, frame: Frame, out: &mut Out) -> Result<(), Halt> {
-        let standing = self.wire(place);
-        if !standing.stands || standing.number != wire {
-            return Ok(());
-        }
-        let moment = self.moment(place);
-        match self.nodes.get_mut(place - 1) {
-            Some(node) if node.machine.is_up() => node.take(frame, moment, &mut self.chance, out),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn cut(&mut self, place: Place, number: u64) -> Result<(), Halt> {
-        let wire = self.wire(place);
-        if !wire.stands || wire.number != number {
-            return Ok(());
-        }
-        wire.stands = false;
-        self.counts.cuts += 1;
-        let notices = self.chance.below(10_000);
-        self.push(notices, HUB, Happening::HubNotices { node: place, wire: number });
-        let dials = self.chance.between(50, 3_000);
-        let Some(node) = self.nodes.get_mut(place - 1) else { return Ok(()) };
-        let life = node.machine.life;
-        if node.machine.is_up() {
-            node.unlink()?;
-        }
-        self.push(dials, place, Happening::Chore { chore: Chore::Dial, life });
-        Ok(())
-    }
-
-    fn chore(&mut self, place: Place, chore: Chore, life: u64, out: &mut Out) -> Result<(), Halt> {
-        let (current, is_up) = match place.checked_sub(1).map(|node| self.nodes.get(node)) {
-            None => (self.hub.machine.life, self.hub.machine.is_up()),
-            Some(Some(node)) => (node.machine.life, node.machine.is_up()),
-            Some(None) => return Ok(()),
-        };
-        if current != life || !is_up {
-            return Ok(());
-        }
-        let moment = self.moment(place);
-        if place == HUB {
-            return self.hub_chore(chore, moment, out);
-        }
-        self.node_chore(place, chore, moment, out)
-    }
-
-    fn hub_chore(&mut self, chore: Chore, moment: Moment, out: &mut Out) -> Result<(), Halt> {
-        match chore {
-            Chore::Commit => self.hub.commit(moment, &mut self.chance, out),
-            Chore::Settle => Ok(self.hub.machine.settle()?),
-            Chore::Tick => {
-                out.chores.push((self.chance.between(1_000, 8_000), Chore::Tick));
-                self.hub.tick(moment, &mut self.chance, out)
-            }
-            Chore::Snapshot => {
-                out.chores.push((self.chance.wait(600_000), Chore::Snapshot));
-                Ok(self.hub.machine.snapshot()?)
-            }
-            Chore::Dial | Chore::Work => Ok(()),
-        }
-    }
-
-    fn node_chore(&mut self, place: Place, chore: Chore, moment: Moment, out: &mut Out) -> Result<(), Halt> {
-        let (Some(node), Some(office), Some(wire)) =
-            (self.nodes.get_mut(place - 1), self.offices.get_mut(place), self.wires.get_mut(place))
-        else {
-            return Ok(());
-        };
-        match chore {
-            Chore::Commit => {
-                node.commit(moment, &mut self.chance, out)?;
-                office.hear(core::mem::take(&mut node.answered))
-            }
-            Chore::Settle => Ok(node.machine.settle()?),
-            Chore::Tick => {
-                out.chores.push((self.chance.between(1_000, 8_000), Chore::Tick));
-                node.tick(moment, &mut self.chance, out)
-            }
-            Chore::Snapshot => {
-                out.chores.push((self.chance.wait(600_000), Chore::Snapshot));
-                Ok(node.machine.snapshot()?)
-            }
-            Chore::Dial if node.is_linked() => Ok(()),
-            Chore::Dial => {
-                if !self.hub.machine.is_up() || wire.is_dark(self.now) {
-                    out.chores.push((self.chance.between(100, 5_000), Chore::Dial));
-                    return Ok(());
-                }
-                wire.connect();
-                node.dial(moment, out)
-            }
-            Chore::Work => {
-                let Some(party) = self.cast.nodes.get(place - 1) else { return Ok(()) };
-                let others: Vec<ParticipantId> =
-                    self.names.iter().skip(1).filter(|name| **name != party.participant).copied().collect();
-                let (network, participant) = (self.cast.network, party.participant);
-                let desk = Desk { network, participant, others: &others, rules: &self.cast.rules };
-                if self.winding_up {
-                    out.chores.push((500, Chore::Work));
-                    return office.wind_up(&desk, node, (moment, &mut self.chance, out));
-                }
-                out.chores.push((self.chance.wait(WORK_MS), Chore::Work));
-                office.act(&desk, node, (moment, &mut self.chance, out))
-            }
-        }
-    }
-
-    /// Lets what a step brought about go on its way.
-    fn carry(&mut self, place: Place, out: Out) -> Result<(), Halt> {
-        for leaf in out.shown {
-            self.history.show(place, leaf)?;
-        }
-        for signed in out.signed {
-            self.history.sign(place, signed)?;
-        }
-        let life = match place.checked_sub(1) {
-            None => self.hub.machine.life,
-            Some(node) => self.nodes.get(node).map_or(0, |node| node.machine.life),
-        };
-        for (after, chore) in out.chores {
-            self.push(after, place, Happening::Chore { chore, life });
-        }
-        for (to, frame) in out.frames {
-            let (node, way) = if place == HUB { (to, Way::ToNode) } else { (place, Way::ToHub) };
-            self.send(node, way, &frame);
-        }
-        for node in out.cuts {
-            let wire = self.wire(node).number;
-            self.push(0, node, Happening::Cut { wire });
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, node: Place, way: Way, frame: &Frame) {
-        let (weather, now) = (self.weather, self.now);
-        let Some(wire) = self.wires.get_mut(node) else { return };
-        let number = match way {
-            Way::ToHub => wire.number,
-            Way::ToNode => wire.at_hub.unwrap_or(0),
-        };
-        let arrival = wire.send(way, frame, now, &weather, &mut self.chance);
-        let (kind, payload) = frame.encode();
-        let payload = Rc::new(payload);
-        let to = if way == Way::ToHub { HUB } else { node };
-        let arrives =
-            |payload: &Rc<Vec<u8>>| Happening::Frame { node, way, wire: number, kind, payload: Rc::clone(payload) };
-        match arrival {
-            Arrival::Once(at) => self.push(at - now, to, arrives(&payload)),
-            Arrival::Twice(first, second) => {
-                self.push(first - now, to, arrives(&payload));
-                self.push(second - now, to, arrives(&payload));
-            }
-            Arrival::Lost => {}
-            Arrival::Cut(at) => self.push(at - now, node, Happening::Cut { wire: number }),
         }
     }
 
