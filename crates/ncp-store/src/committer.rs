@@ -1,8 +1,10 @@
 //! The committer: one thread around the [`Engine`], fed by a fair queue.
 //!
 //! Four threads of the operating system: the committer decides, syncs, signs and releases; the applier writes synced
-//! groups to the index behind it; the third keeps the file `signed` at most [`SIGNED_DELAY_MS`] behind; the fourth takes
-//! snapshots of the index when segments of the journal have closed. Async callers meet them only through tokio's channels, so that no runtime thread ever waits for a disk.
+//! groups to the index behind it; the third keeps the file `signed` a moment behind (`committer/signed.rs`); the fourth
+//! takes snapshots of the index when segments of the journal have closed (`committer/snapshots.rs`). Async callers meet
+//! them only at the desk (`committer/desk.rs`) and through tokio's channels, so that no runtime thread ever waits for a
+//! disk.
 //!
 //! Effects wait in a channel of [`EFFECTS_WAITING_MAX`]. If the shell falls so far behind, the committer waits for it with
 //! the replies of the group in hand, and commands behind it wait in their queues: nothing is lost and nothing grows. So
@@ -11,25 +13,31 @@
 //! A reply, an effect or [`Stopped`]: a command gets nothing else. After [`Stopped`] its fate is unknown, as after a
 //! crash: ask again after the restart. Whatever fails here is fatal; the process is expected to exit and to recover.
 
+mod desk;
+mod signed;
+mod snapshots;
+
 use core::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
+use self::desk::{Desk, Push, Waiting, Work};
+use self::signed::{SignedSlot, run_signed_writer};
+use self::snapshots::{SegmentWatch, run_taker};
 use crate::disk::{Disk, RealDisk};
 use crate::engine::{Committed, Engine, Fatal};
 use crate::index::{Index, RedbIndex};
-use crate::limits::{EFFECTS_WAITING_MAX, GATHER_COMMANDS, GATHER_DELAY, GROUP_DECIDE_MS, SIGNED_DELAY_MS};
+use crate::limits::{EFFECTS_WAITING_MAX, GROUP_DECIDE_MS};
 use crate::overlay::Projection;
-use crate::queue::{FairQueue, Source, Urgency};
+use crate::queue::{Source, Urgency};
 use crate::reader::Reader;
-use crate::signed::{Signed, SignedState};
-use crate::snapshot::Taker;
+use crate::signed::Signed;
 use crate::state::{Core, Unreadable};
 
 /// The store has stopped. Whether the command happened is not known.
@@ -121,127 +129,6 @@ impl<C: Core, D: Disk, I: Index> StoreHandle<C, D, I> {
     pub fn stop(&self) {
         self.desk.close();
     }
-}
-
-struct Waiting<C: Core> {
-    command: C::Command,
-    reply: oneshot::Sender<Committed<C::Reply>>,
-}
-
-enum Push<C: Core> {
-    Taken,
-    Full(Waiting<C>),
-    Stopped,
-}
-
-/// Where commands wait for the committer.
-struct Desk<C: Core> {
-    tray: Mutex<Tray<C>>,
-    arrived: Condvar,
-    room: Notify,
-}
-
-struct Tray<C: Core> {
-    queue: FairQueue<Waiting<C>>,
-    // Who wants to know that the committer gets on.
-    proofs: Vec<oneshot::Sender<Duration>>,
-    // Whether the committer waits: only then is it woken.
-    idle: bool,
-    closed: bool,
-}
-
-impl<C: Core> Desk<C> {
-    fn new() -> Self {
-        let tray = Tray { queue: FairQueue::default(), proofs: Vec::new(), idle: false, closed: false };
-        Self { tray: Mutex::new(tray), arrived: Condvar::new(), room: Notify::new() }
-    }
-
-    fn tray(&self) -> MutexGuard<'_, Tray<C>> {
-        self.tray.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, source: Source, urgency: Urgency, weight: usize, waiting: Waiting<C>) -> Push<C> {
-        let mut tray = self.tray();
-        if tray.closed {
-            return Push::Stopped;
-        }
-        match tray.queue.push(source, urgency, weight, waiting) {
-            Ok(()) => {
-                self.rouse(&mut tray);
-                Push::Taken
-            }
-            Err(back) => Push::Full(back),
-        }
-    }
-
-    fn pop(&self) -> Option<Waiting<C>> {
-        self.tray().queue.pop()
-    }
-
-    /// Whether the proof will be given or its sender dropped; false once the desk is closed.
-    fn ask_for_proof(&self, proof: oneshot::Sender<Duration>) -> bool {
-        let mut tray = self.tray();
-        if tray.closed {
-            return false;
-        }
-        tray.proofs.push(proof);
-        self.rouse(&mut tray);
-        true
-    }
-
-    fn rouse(&self, tray: &mut Tray<C>) {
-        if core::mem::replace(&mut tray.idle, false) {
-            self.arrived.notify_one();
-        }
-    }
-
-    /// Lets commands come that are on their way, for at most [`GATHER_DELAY`].
-    fn gather(&self) {
-        let until = Instant::now() + GATHER_DELAY;
-        let mut tray = self.tray();
-        while !tray.closed && tray.proofs.is_empty() && tray.queue.len() < GATHER_COMMANDS {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            tray = self.arrived.wait_timeout(tray, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    /// Waits for work; none once the desk is closed and empty.
-    fn wait(&self) -> Option<Work> {
-        let mut tray = self.tray();
-        while tray.queue.is_empty() && tray.proofs.is_empty() && !tray.closed {
-            tray.idle = true;
-            tray = self.arrived.wait(tray).unwrap_or_else(PoisonError::into_inner);
-        }
-        tray.idle = false;
-        let (commands, proofs) = (!tray.queue.is_empty(), core::mem::take(&mut tray.proofs));
-        (commands || !proofs.is_empty()).then_some(Work { commands, proofs })
-    }
-
-    fn close(&self) {
-        self.tray().closed = true;
-        self.arrived.notify_all();
-        self.room.notify_waiters();
-    }
-
-    /// Closes and lets all that waits go unanswered, which tells the submitters.
-    fn abandon(&self) {
-        let mut tray = self.tray();
-        tray.closed = true;
-        drop(core::mem::take(&mut tray.queue));
-        tray.proofs.clear();
-        drop(tray);
-        self.room.notify_waiters();
-    }
-}
-
-/// What the committer finds when it looks.
-struct Work {
-    /// Whether commands wait.
-    commands: bool,
-    proofs: Vec<oneshot::Sender<Duration>>,
 }
 
 /// Starts the committer's threads around an engine. `hold` is kept until they have ended: the lock of the data folder.
@@ -367,142 +254,6 @@ fn run_applier<C: Core, I: Index>(projection: &Projection<I>, desk: &Desk<C>) ->
         desk.close();
         Fatal::Index(error)
     })
-}
-
-/// The newest state that `signed` does not hold yet.
-#[derive(Default)]
-struct SignedSlot {
-    state: Mutex<SignedWork>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct SignedWork {
-    newest: Option<SignedState>,
-    closed: bool,
-    failed: bool,
-}
-
-impl SignedSlot {
-    fn work(&self) -> MutexGuard<'_, SignedWork> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, state: SignedState) {
-        // Only a writer that waits for the first state needs to be told.
-        if self.work().newest.replace(state).is_none() {
-            self.changed.notify_all();
-        }
-    }
-
-    fn close(&self) {
-        self.work().closed = true;
-        self.changed.notify_all();
-    }
-
-    fn fail(&self) {
-        self.work().failed = true;
-    }
-
-    fn check(&self) -> Result<(), Fatal> {
-        if self.work().failed { Err(Fatal::Signed) } else { Ok(()) }
-    }
-
-    /// Waits for a state, lets [`SIGNED_DELAY_MS`] pass so that one sync serves many groups, and takes the newest. `None`
-    /// once closed and nothing is left.
-    fn take(&self) -> Option<SignedState> {
-        let mut work = self.work();
-        while work.newest.is_none() && !work.closed {
-            work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
-        }
-        let until = Instant::now() + Duration::from_millis(SIGNED_DELAY_MS);
-        while !work.closed {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            work = self.changed.wait_timeout(work, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        work.newest.take()
-    }
-}
-
-fn run_signed_writer<C: Core, D: Disk>(slot: &SignedSlot, mut signed: Signed<D>, desk: &Desk<C>) -> Result<(), Fatal> {
-    while let Some(state) = slot.take() {
-        if let Err(error) = signed.write(&state) {
-            slot.fail();
-            desk.close();
-            return Err(Fatal::disk("writing the file signed", error));
-        }
-    }
-    Ok(())
-}
-
-/// Tells when the journal has gone on to another segment.
-#[derive(Default)]
-struct SegmentWatch {
-    state: Mutex<Watched>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Watched {
-    segment: Option<u64>,
-    // Whether the segment changed since somebody looked.
-    is_new: bool,
-    closed: bool,
-}
-
-impl SegmentWatch {
-    fn state(&self) -> MutexGuard<'_, Watched> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn see(&self, segment: Option<u64>) {
-        let mut state = self.state();
-        if state.segment != segment {
-            (state.segment, state.is_new) = (segment, true);
-            self.changed.notify_all();
-        }
-    }
-
-    fn close(&self) {
-        self.state().closed = true;
-        self.changed.notify_all();
-    }
-
-    fn is_open(&self) -> bool {
-        !self.state().closed
-    }
-
-    /// Waits for another segment; false once closed.
-    fn wait(&self) -> bool {
-        let mut state = self.state();
-        while !state.is_new && !state.closed {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.is_new = false;
-        !state.closed
-    }
-}
-
-fn run_taker<C: Core, D: Disk, I: Index>(
-    taker: &Taker<D, I>,
-    watch: &SegmentWatch,
-    desk: &Desk<C>,
-) -> Result<(), Fatal> {
-    // However this fails, also by a panic: nobody waits for the answer of a store that has failed.
-    let failed = OnDrop(|| desk.abandon());
-    // The first look is for what earlier lives left.
-    loop {
-        if taker.is_due()? {
-            taker.take(&|| watch.is_open())?;
-        }
-        if !watch.wait() {
-            failed.disarm();
-            return Ok(());
-        }
-    }
 }
 
 /// Runs a closure when dropped: at the end of a scope, or when a panic leaves it.
