@@ -1,0 +1,92 @@
+//! Checks of this node's keys, its certificate and its own entry.
+
+use core::sync::atomic::Ordering;
+
+use ncp_api::time::Time;
+use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::ids::{NetworkId, UnixMillis};
+use ncp_protocol::keys::{Purpose, SigningKey, VerifyingKey};
+use ncp_store::keyfiles;
+
+use super::{Found, ending};
+use crate::clock;
+use crate::node::Node;
+
+/// The files as they lie now: what was fine at the start may have been opened to others, damaged or replaced since.
+pub(super) fn key_files(node: &Node) -> Found {
+    match crate::keys::load(&node.config.data_dir, node.participant(), &node.keys.keyring) {
+        Ok(_) => Found::Ok("key files closed to others, and those of the own entry".to_owned()),
+        Err(fault) => Found::Fail("key files".to_owned(), fault),
+    }
+}
+
+/// A signature made now verifies under the keys that the own entry gives to others.
+pub(super) fn canary(node: &Node) -> Found {
+    let entry = node.network.own_chain.entry();
+    let origin = node.identity.origin;
+    let signing = entry.keys.signing.as_ref().map(|valid| &valid.key);
+    let log = entry.log_key(origin.log, origin.epoch);
+    let keys = [("signing key", &node.keys.signing, signing), ("log key", &node.keys.log, log)];
+    canary_of(&node.network.id(), keys)
+}
+
+/// Signs a canary with each key that evidence rests on, as a check does.
+///
+/// # Errors
+/// [`ErrorCode::InternalFault`]: a signature does not verify.
+pub fn sign_canary(node: &Node) -> Result<(), Fault> {
+    match canary(node) {
+        Found::Fail(_, fault) => Err(fault),
+        Found::Ok(_) | Found::Warn(..) | Found::Unset(_) => Ok(()),
+    }
+}
+
+/// Each key by name, with the half that others verify by.
+pub(super) fn canary_of(network: &NetworkId, keys: [(&str, &SigningKey, Option<&VerifyingKey>); 2]) -> Found {
+    let bytes: [u8; 32] = clock::random();
+    for (name, key, public) in keys {
+        let signature = key.sign(Purpose::Canary, network, &bytes);
+        if public.is_none_or(|public| public.verify(Purpose::Canary, network, &bytes, &signature).is_err()) {
+            let reason = format!("a canary signed with the {name} does not verify under the own entry");
+            return Found::Fail(format!("the {name} does not work"), ErrorCode::InternalFault.with("reason", reason));
+        }
+    }
+    Found::Ok("signing key and log key work".to_owned())
+}
+
+pub(super) fn certificate(node: &Node) -> Found {
+    let settings = node.keys.tls.load();
+    let until = settings.own().expires;
+    let now = clock::now();
+    let title = format!("certificate of {} until {}", settings.own().participant, Time(until));
+    if until > now
+        && let Err(error) = settings.check_own(now)
+    {
+        let fault = ErrorCode::NetworkFileForeign
+            .with("file", node.config.data_dir.join(keyfiles::TLS_CHAIN).display())
+            .with("reason", error)
+            .with("remedy", "move it and ca.crt away, then  ncpctl keys install  with the hub's answer");
+        return Found::Fail(title, fault);
+    }
+    ending(title, "certificate", until, now)
+}
+
+pub(super) fn sealing_key(node: &Node) -> Found {
+    let until = node.network.own_chain.entry().keys.sealing.iter().map(|key| key.seal_until).max();
+    let until = until.unwrap_or(UnixMillis(0));
+    ending(format!("others can seal to this node until {}", Time(until)), "sealing key", until, clock::now())
+}
+
+pub(super) fn signing_key(node: &Node) -> Found {
+    let until = node.network.own_chain.entry().keys.signing.map_or(UnixMillis(0), |key| key.until);
+    ending(format!("envelopes are signed until {}", Time(until)), "signing key", until, clock::now())
+}
+
+/// An entry that this participant did not sign means that somebody at the hub tries to take its place.
+pub(super) fn own_entry(node: &Node) -> Found {
+    if !node.foreign_entry.load(Ordering::Relaxed) {
+        return Found::Ok("`public` names no key for this participant that is not its own".to_owned());
+    }
+    let fault = ErrorCode::EntrySubstituted.with("participant", node.participant());
+    Found::Fail("an entry in this participant's name is foreign: nothing is received".to_owned(), fault)
+}
