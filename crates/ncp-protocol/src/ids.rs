@@ -3,13 +3,17 @@
 //! Every id parses into a checked type once and stays checked: decoding refuses what the constructor would refuse.
 //! All are `Copy`, fixed-width on the wire and sort as their bytes do, so that they serve as index keys unchanged.
 
+mod participant;
+mod reference;
+
 use core::fmt;
 use core::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::limits::{PARTICIPANT_ID_MAX, PARTICIPANT_ID_MIN, REFERENCE_NUMBER_MAX, YEAR_MAX, YEAR_MIN};
+pub use self::participant::{ParticipantId, certificate_uri};
+pub use self::reference::Reference;
 
 /// Why a text or byte string is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -108,86 +112,6 @@ impl FromStr for NetworkId {
     }
 }
 
-/// A participant: a State, the Secretariat (`SEC`), an organisation, or the hub (`HUB`).
-///
-/// `[A-Z][A-Z0-9]{1,7}`, held as eight bytes, padded with zeros.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ParticipantId([u8; PARTICIPANT_ID_MAX]);
-
-impl ParticipantId {
-    /// The hub's own name in its directory entry, certificate and log origins.
-    pub const HUB: Self = Self(*b"HUB\0\0\0\0\0");
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        let end = self.0.iter().position(|&b| b == 0).unwrap_or(PARTICIPANT_ID_MAX);
-        // The constructor admits ASCII alone, so the fallback is never taken.
-        core::str::from_utf8(self.0.get(..end).unwrap_or_default()).unwrap_or_default()
-    }
-
-    /// The eight bytes that stand in keys of the index and on the wire.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; PARTICIPANT_ID_MAX] {
-        &self.0
-    }
-
-    /// Reads the eight bytes back.
-    ///
-    /// # Errors
-    /// [`IdError`] if they are not the padded form of a valid id.
-    pub fn from_bytes(bytes: [u8; PARTICIPANT_ID_MAX]) -> Result<Self, IdError> {
-        let end = bytes.iter().position(|&b| b == 0).unwrap_or(PARTICIPANT_ID_MAX);
-        let (text, padding) = bytes.split_at(end);
-        if padding.iter().any(|&b| b != 0) {
-            return Err(IdError::Character);
-        }
-        core::str::from_utf8(text).map_err(|_| IdError::Character)?.parse()
-    }
-}
-
-impl FromStr for ParticipantId {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        if !(PARTICIPANT_ID_MIN..=PARTICIPANT_ID_MAX).contains(&text.len()) {
-            return Err(IdError::Length);
-        }
-        let mut id = [0; PARTICIPANT_ID_MAX];
-        for (i, (slot, byte)) in id.iter_mut().zip(text.bytes()).enumerate() {
-            if !(byte.is_ascii_uppercase() || (i > 0 && byte.is_ascii_digit())) {
-                return Err(IdError::Character);
-            }
-            *slot = byte;
-        }
-        Ok(Self(id))
-    }
-}
-
-impl fmt::Display for ParticipantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Debug for ParticipantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for ParticipantId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for ParticipantId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_bytes(<[u8; PARTICIPANT_ID_MAX]>::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
-
 /// A message: 128 random bits, shown as a UUID (RFC 9562, version 4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MessageId(pub [u8; 16]);
@@ -241,76 +165,6 @@ impl FromStr for ConversationId {
     }
 }
 
-/// The reference that people use, `XA-2026-000417`: originator, year, number. The originator's node gives it and the
-/// sealed manifest carries it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Reference {
-    /// Whose node gave the reference.
-    pub originator: ParticipantId,
-    /// Year (UTC) in which it was given, 2000 to 9999.
-    pub year: u16,
-    /// Running number of that year, from 1.
-    pub number: u32,
-}
-
-impl Reference {
-    /// Makes a reference.
-    ///
-    /// # Errors
-    /// [`IdError::Number`] if year or number is outside its range.
-    pub fn new(originator: ParticipantId, year: u16, number: u32) -> Result<Self, IdError> {
-        if !(YEAR_MIN..=YEAR_MAX).contains(&year) || !(1..=REFERENCE_NUMBER_MAX).contains(&number) {
-            return Err(IdError::Number);
-        }
-        Ok(Self { originator, year, number })
-    }
-}
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}-{:04}-{:06}", self.originator.as_str(), self.year, self.number))
-    }
-}
-
-impl fmt::Debug for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for Reference {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        let mut fields = text.split('-');
-        let (Some(originator), Some(year), Some(number), None) =
-            (fields.next(), fields.next(), fields.next(), fields.next())
-        else {
-            return Err(IdError::Length);
-        };
-        let reference = Self::new(
-            originator.parse()?,
-            year.parse().map_err(|_| IdError::Number)?,
-            number.parse().map_err(|_| IdError::Number)?,
-        )?;
-        if reference.to_string() == text { Ok(reference) } else { Err(IdError::Number) }
-    }
-}
-
-impl<'de> Deserialize<'de> for Reference {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(rename = "Reference")]
-        struct Raw {
-            originator: ParticipantId,
-            year: u16,
-            number: u32,
-        }
-        let raw = Raw::deserialize(deserializer)?;
-        Self::new(raw.originator, raw.year, raw.number).map_err(serde::de::Error::custom)
-    }
-}
-
 /// An officer's number at one node. Journals hold numbers; names come from a local table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OfficerNumber(pub u16);
@@ -350,12 +204,6 @@ pub struct Epoch(pub u32);
 /// Number of an envelope from one originator to one recipient, from 1 in each pair epoch; urgent mail has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PairSequence(pub u64);
-
-/// The URI that names a participant in its certificate: `urn:ncp:<network label>:<id>`, exactly one per certificate.
-#[must_use]
-pub fn certificate_uri(network: &NetworkId, participant: ParticipantId) -> String {
-    format!("urn:ncp:{}:{participant}", network.label())
-}
 
 /// A log of a daemon: a node has `node`; the hub has `traffic` and `public`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -457,32 +305,6 @@ pub fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], IdError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn participant_id_parses_only_its_form() {
-        for good in ["XA", "SEC", "A1234567", "HUB"] {
-            assert_eq!(good.parse::<ParticipantId>().map(|id| id.to_string()), Ok(good.to_owned()));
-        }
-        for bad in ["", "X", "xa", "1A", "X-A", "A12345678", "XÄ"] {
-            assert!(bad.parse::<ParticipantId>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn participant_id_bytes_have_one_form() {
-        assert!(ParticipantId::from_bytes(*b"XA\0\0\0\0\0\0").is_ok());
-        assert!(ParticipantId::from_bytes(*b"XA\0B\0\0\0\0").is_err());
-        assert!(ParticipantId::from_bytes(*b"\0\0\0\0\0\0\0\0").is_err());
-    }
-
-    #[test]
-    fn reference_has_one_form() {
-        let text = "XA-2026-000417";
-        assert_eq!(text.parse::<Reference>().map(|r| r.to_string()), Ok(text.to_owned()));
-        for bad in ["XA-2026-417", "XA-2026-0000417", "XA-2026-000000", "XA-26-000417", "XA-2026-+00417", "XA-2026"] {
-            assert!(bad.parse::<Reference>().is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn message_id_is_a_version_4_uuid_with_one_text_form() {

@@ -35,6 +35,8 @@ const WIRE_MODULES: &[&str] = &[
     "frame/payload.rs",
     "header.rs",
     "ids.rs",
+    "ids/participant.rs",
+    "ids/reference.rs",
     "keys.rs",
     "limits.rs",
     "manifest.rs",
