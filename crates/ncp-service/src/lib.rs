@@ -1,8 +1,8 @@
 //! What both daemons are to the machine they run on: a process that signals stop and reload ([`life`]), a service that
-//! systemd starts and watches ([`pulse`]), a log ([`logging`]), secrets that it is given
-//! ([`credential`]), and metrics ([`gauges`]). What a daemon does for the
-//! network is its own; it says here only how it is asked.
+//! systemd starts and watches ([`pulse`]), a log ([`logging`]), secrets that it is given ([`credential`]), time and chance
+//! ([`clock`]), and metrics ([`gauges`]). What a daemon does for the network is its own; it says here only how it is asked.
 
+pub mod clock;
 pub mod credential;
 pub mod gauges;
 pub mod life;
