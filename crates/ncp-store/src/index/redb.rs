@@ -164,10 +164,12 @@ impl Index for RedbIndex {
 }
 
 fn unreadable(error: redb::Error) -> Unreadable {
-    match error {
-        redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => Unreadable::NoRoom,
-        error => Unreadable::Damaged(error.to_string()),
+    if let redb::Error::Io(cause) = &error
+        && cause.kind() == io::ErrorKind::StorageFull
+    {
+        return Unreadable::NoRoom;
     }
+    Unreadable::Damaged(error.to_string())
 }
 
 // Not synced: a crash leaves the old name, and the next start decides again.
