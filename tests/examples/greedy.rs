@@ -1,8 +1,10 @@
 //! What greedy peers cost the others: time from sending to verified R2 between two honest nodes, and memory of the hub, before
 //! and during each kind of greed, in one run.
 //!
-//! `cargo run --release -p e2e --example greedy [-- SAMPLES [QUEUE]]`; a table on standard output. SAMPLES messages are
-//! measured, one after the other, in each column; QUEUE envelopes wait for a participant that does not come.
+//! `cargo run --release -p e2e --example greedy [-- SAMPLES [QUEUE [PACE]]]`; a table on standard output. SAMPLES messages are
+//! measured, one after the other, in each column; QUEUE envelopes wait for a participant that does not come. PACE is how many
+//! envelopes a second the hub takes of one originator: a long queue is filled sooner without its usual pace, which the row of
+//! the flood then does not show.
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a measurement that cannot go on ends, and prints")]
 
 use std::time::{Duration, Instant};
@@ -25,11 +27,13 @@ async fn main() {
     let mut words = std::env::args().skip(1);
     let samples = words.next().map_or(SAMPLES, |text| text.parse().expect("a number of samples"));
     let queue = words.next().map_or(QUEUE, |text| text.parse().expect("a number of envelopes"));
+    let pace = words.next().map_or(String::new(), |text| format!("originator-envelopes-per-second = {text}\n"));
     let network = Plan::of(&["XB", "XC"]).and_puppets(&["XA", "XD"]).start().await;
     let _ = network.relay().stop();
     let config = network.relay().config();
     let text = std::fs::read_to_string(&config).expect("a configuration");
-    std::fs::write(&config, format!("{text}\n[quotas]\noriginator-envelopes = {queue}\n")).expect("written");
+    let quotas = format!("[quotas]\noriginator-envelopes = {queue}\nmailbox-envelopes = {queue}\n{pace}");
+    std::fs::write(&config, format!("{text}\n{quotas}")).expect("written");
     network.relay().start();
     network.node("XB").until_connected(true).await;
     network.node("XC").until_connected(true).await;
