@@ -2,7 +2,7 @@
 //!
 //! The copier reads the index in key order, a stretch at a time; between two stretches the index takes groups. What these
 //! write behind the copier is kept in memory and merged in at the end, so that the snapshot is the index as of one group.
-//! Memory: a stretch, two buffers, and [`SNAPSHOT_LATE_BYTES_MAX`] of late writes. If more was written meanwhile, or the
+//! Memory: a stretch, two buffers, and `SNAPSHOT_LATE_BYTES_MAX` of late writes. If more was written meanwhile, or the
 //! disk has no room, this snapshot is given up and the next closed segment tries again.
 
 use std::io;
