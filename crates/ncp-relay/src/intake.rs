@@ -31,7 +31,7 @@ use self::uploads::{Begin, Chunk, Pending};
 use crate::core::command::{BodySource, Reply};
 use crate::core::query;
 use crate::core::tables::ReceiptPlace;
-use crate::limits::{CREDIT_BYTES, CREDIT_ENVELOPES, DECISIONS_MAX};
+use crate::limits::{CREDIT_BYTES, DECISIONS_MAX};
 use crate::link::{Link, LinkEnd, Submitted};
 use crate::pace::Pace;
 use crate::seldom::Seldom;
@@ -69,7 +69,7 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
         }
     };
     let used = intake.link.window().in_flight().envelopes;
-    intake.pace.close(CREDIT_ENVELOPES.saturating_sub(used));
+    intake.pace.close(intake.pace.window.saturating_sub(used));
     for (_, pending) in intake.uploads {
         pending.pause(&intake.link.hub).await?;
     }
@@ -255,7 +255,7 @@ impl Intake {
             // A peer that is held back gets what is due at once: no burst of it is what the others wait for.
             let held_back = self.pace.wait(Instant::now()).is_some();
             let worth_it = held_back
-                || self.returned.envelopes >= CREDIT_ENVELOPES / 4
+                || self.returned.envelopes >= self.pace.window / 4
                 || self.returned.bytes >= CREDIT_BYTES / 4
                 || window.in_flight() == Credit::NONE;
             if worth_it { window.take_grant() } else { None }

@@ -17,6 +17,8 @@ pub const WAITING_MAX: u64 = 1_000_000;
 pub const ORIGINATOR_ENVELOPES: u64 = 100_000;
 /// Envelopes of one originator that are taken in a second, unless configured: a tenth of what two processors take.
 pub const ENVELOPES_PER_SECOND: u64 = 200;
+/// A window of an originator's envelopes is what the pace brings in this part of a second.
+pub const WINDOWS_PER_SECOND: u32 = 5;
 /// Longest that a hello waits for the pace, so that a node does not take the hub for dead.
 pub const PACED_HELLO_MAX: Duration = Duration::from_secs(3);
 /// Most bytes of bodies of one originator that wait at the hub, unless configured.
@@ -47,8 +49,10 @@ pub const EVIDENCE_PAUSE: Duration = Duration::from_secs(60);
 /// Out of this many deliveries one goes to the lower ranks even while urgent mail waits.
 pub const LOWER_RANK_EVERY: u64 = 8;
 
-/// Envelopes that a node may have in flight to the hub.
-pub const CREDIT_ENVELOPES: u32 = 256;
+/// Fewest envelopes that a node may have in flight to the hub, at any pace: one message to all …
+pub const WINDOW_MIN: u32 = 80;
+/// … and most.
+pub const WINDOW_MAX: u32 = 256;
 /// Bytes of body chunks that a node may have in flight to the hub.
 pub const CREDIT_BYTES: u64 = 4 << 20;
 /// Largest body that is kept in memory until its envelope is decided: one chunk.
@@ -123,9 +127,10 @@ const _: () = assert!(ORIGINATOR_BYTES >= BODY_MAX && MAILBOX_BYTES >= BODY_MAX,
 const _: () = assert!(ORIGINATOR_ENVELOPES <= WAITING_MAX && MAILBOX_ENVELOPES <= WAITING_MAX);
 const _: () = assert!(DEDUPLICATION_MS > LIFETIME_MAX_MS && DEDUPLICATION_MS >= RECEIPTS_KEPT_MS);
 const _: () = assert!(CREDIT_BYTES > 2 * CHUNK_SEALED as u64, "the link never idles for credit");
-const _: () = assert!(CREDIT_ENVELOPES as usize >= RECIPIENTS_MAX, "one message to all fits the credit");
+const _: () =
+    assert!(WINDOW_MIN as usize >= RECIPIENTS_MAX && WINDOW_MIN <= WINDOW_MAX, "one message to all fits the credit");
 const _: () = assert!(TIMESTAMP_EVERY.as_secs() * 2 < TIMESTAMP_LIFETIME.as_secs(), "two statements may be missed");
-const _: () = assert!(CREDIT_BYTES / BODY_BUCKET_MIN + (CREDIT_ENVELOPES as u64) < INTAKE_MAX as u64);
+const _: () = assert!(CREDIT_BYTES / BODY_BUCKET_MIN + (WINDOW_MAX as u64) < INTAKE_MAX as u64);
 const _: () = assert!(DECISIONS_MAX + RECEIPTS_PER_FRAME_MAX + OFFER_BATCH_MAX < QUEUE_COMMANDS_PER_SOURCE_MAX);
 const _: () =
     assert!(crate::core::meaning::FORGET_PER_EVENT_MAX > 3, "more is forgotten than one event makes to be forgotten");

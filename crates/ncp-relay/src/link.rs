@@ -31,9 +31,9 @@ use self::hello::AwaitingHello;
 pub use self::writer::FrameSender;
 use self::writer::Writing;
 use crate::hub::{Hub, Stopping};
-use crate::limits::{CREDIT_BYTES, CREDIT_ENVELOPES};
+use crate::limits::CREDIT_BYTES;
 use crate::links::LinkSignals;
-use crate::pace::Pace;
+use crate::pace::{self, Pace};
 use crate::workers::Turns;
 use crate::{bodies, delivery, desk, evidence, intake, receipts};
 
@@ -214,7 +214,7 @@ async fn converse(hub: &Arc<Hub>, connection: Connection) -> LinkEnd {
         let _ = tokio::time::timeout(pace.open(Instant::now()), place.signals.end.cancelled()).await;
     }
     let (frames, writing) = writer::start(connection.writer);
-    let window = Credit { envelopes: CREDIT_ENVELOPES, bytes: CREDIT_BYTES };
+    let window = Credit { envelopes: pace::window(hub.config.envelopes_per_second), bytes: CREDIT_BYTES };
     let link = Arc::new(Link {
         hub: Arc::clone(hub),
         peer: peer.participant,

@@ -3,12 +3,13 @@
 //! be sent first if it is urgent.
 //!
 //! The account is the participant's, not the link's: a link begins with a window, and whoever comes again and again for
-//! another one waits for its hello until the last one is paid off.
+//! another one waits for its hello until the last one is paid off. The window is small beside the pace, since it is a burst that
+//! the others meet: one message to all, or what comes in a part of a second.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::limits::{CREDIT_ENVELOPES, PACED_HELLO_MAX};
+use crate::limits::{PACED_HELLO_MAX, WINDOW_MAX, WINDOW_MIN, WINDOWS_PER_SECOND};
 
 /// When the next envelope of a participant would come if they came evenly. Clones are one account.
 #[derive(Debug, Clone, Default)]
@@ -20,39 +21,48 @@ impl Paced {
     }
 }
 
+/// Envelopes that an originator may have in flight to the hub, at so many a second.
+#[must_use]
+pub(crate) fn window(per_second: u32) -> u32 {
+    (per_second / WINDOWS_PER_SECOND).clamp(WINDOW_MIN, WINDOW_MAX)
+}
+
 /// Credit on its way back to one originator.
 #[derive(Debug)]
 pub(crate) struct Pace {
     paced: Paced,
     interval: Duration,
+    /// Envelopes that are granted at once.
+    pub(crate) window: u32,
     // Settled, and their credit not returned.
     owed: u32,
 }
 
 impl Pace {
     pub(crate) fn new(paced: Paced, per_second: u32) -> Self {
-        Self { paced, interval: Duration::from_secs(1) / per_second.max(1), owed: 0 }
+        Self { paced, interval: Duration::from_secs(1) / per_second.max(1), window: window(per_second), owed: 0 }
     }
 
-    fn window(&self) -> Duration {
-        self.interval * CREDIT_ENVELOPES
+    /// In what time a window comes.
+    fn span(&self) -> Duration {
+        self.interval * self.window
     }
 
     /// A link is about to grant its first window: how long it waits before that.
     pub(crate) fn open(&self, now: Instant) -> Duration {
         let mut next = self.paced.next();
         let due = next.unwrap_or(now).max(now);
-        let early = due.saturating_duration_since(now).saturating_sub(self.window());
+        let early = due.saturating_duration_since(now).saturating_sub(self.span());
         let wait = early.min(PACED_HELLO_MAX);
         // What is not waited for is forgiven: two windows are the most that anyone owes.
-        *next = Some((due + self.window()).min(now + wait + self.window() * 2));
+        *next = Some((due + self.span()).min(now + wait + self.span() * 2));
         wait
     }
 
     /// The link ends, with so much of its window never used.
     pub(crate) fn close(&self, unused: u32) {
         let mut next = self.paced.next();
-        *next = next.and_then(|next| next.checked_sub(self.interval * unused.min(CREDIT_ENVELOPES)));
+        *next = next.and_then(|next| next.checked_sub(self.interval * unused.min(self.window)));
     }
 
     /// An envelope is settled.
@@ -64,7 +74,7 @@ impl Pace {
     pub(crate) fn due(&mut self, now: Instant) -> u32 {
         let mut next = self.paced.next();
         let mut due = 0;
-        while self.owed > 0 && next.is_none_or(|next| next < now + self.window()) {
+        while self.owed > 0 && next.is_none_or(|next| next < now + self.span()) {
             *next = Some(next.unwrap_or(now).max(now) + self.interval);
             self.owed -= 1;
             due += 1;
@@ -76,7 +86,7 @@ impl Pace {
     pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
         let early = self.paced.next().map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
         // One moment later than on the border, where it is not due yet.
-        let wait = (early + Duration::from_micros(1)).saturating_sub(self.window());
+        let wait = (early + Duration::from_micros(1)).saturating_sub(self.span());
         (self.owed > 0).then_some(wait)
     }
 }
@@ -86,6 +96,13 @@ mod tests {
     use super::*;
 
     const INTERVAL: Duration = Duration::from_millis(10);
+    // At a hundred a second.
+    const WINDOW: u32 = WINDOW_MIN;
+
+    #[test]
+    fn a_window_holds_one_message_to_all_and_a_part_of_a_second() {
+        assert_eq!([1, 200, 400, 1_000_000].map(window), [80, 80, 80, WINDOW_MAX]);
+    }
 
     fn settle(pace: &mut Pace, count: u32) {
         (0..count).for_each(|_| pace.settled());
@@ -104,8 +121,8 @@ mod tests {
         // All that is owed, and after some rest a window again, but no more than a window.
         let rested = begun + Duration::from_secs(60);
         assert_eq!((pace.due(rested), pace.wait(rested)), (39, None));
-        settle(&mut pace, 2 * CREDIT_ENVELOPES);
-        assert_eq!(pace.due(rested), CREDIT_ENVELOPES - 39);
+        settle(&mut pace, 2 * WINDOW);
+        assert_eq!(pace.due(rested), WINDOW - 39);
     }
 
     #[test]
@@ -116,13 +133,13 @@ mod tests {
         // One that sends nothing may come as often as it likes.
         for _ in 0..20 {
             assert_eq!(open(begun), Duration::ZERO);
-            Pace::new(paced.clone(), 100).close(CREDIT_ENVELOPES);
+            Pace::new(paced.clone(), 100).close(WINDOW);
         }
         assert_eq!((open(begun), open(begun)), (Duration::ZERO, Duration::ZERO));
         let mut now = begun;
         for _ in 0..20 {
             let wait = open(now);
-            assert_eq!(wait, INTERVAL * CREDIT_ENVELOPES);
+            assert_eq!(wait, INTERVAL * WINDOW);
             now += wait;
         }
         assert_eq!(open(now + Duration::from_secs(3_600)), Duration::ZERO);
