@@ -31,8 +31,16 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Envelopes that a flood has in flight: half of what the hub grants, as grants come in pieces.
 const IN_FLIGHT: usize = 128;
 
-/// Connections from as many addresses of this machine that say nothing. One that the hub ends comes again. All end when it is
-/// dropped.
+/// What one of a crowd does when the hub has sent it away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentAway {
+    /// It comes again, once a second at most.
+    Comes,
+    /// It does not.
+    Stays,
+}
+
+/// Connections from as many addresses of this machine that say nothing. All end when it is dropped.
 #[derive(Debug)]
 pub struct Crowd {
     standing: Arc<AtomicUsize>,
@@ -43,7 +51,7 @@ pub struct Crowd {
 impl Crowd {
     /// So many, towards the hub.
     #[must_use]
-    pub fn gather(count: u16, hub: SocketAddr) -> Self {
+    pub fn gather(count: u16, hub: SocketAddr, sent_away: SentAway) -> Self {
         let (standing, ended): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
         let mut tasks = JoinSet::new();
         for number in 0..count {
@@ -55,6 +63,9 @@ impl Crowd {
                     comes.tick().await;
                     say_nothing(number, hub, &standing).await;
                     ended.fetch_add(1, Ordering::Relaxed);
+                    if sent_away == SentAway::Stays {
+                        return;
+                    }
                 }
             });
         }

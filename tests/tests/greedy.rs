@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use e2e::greedy::{Crowd, Flood, Trickle};
+use e2e::greedy::{Crowd, Flood, SentAway, Trickle};
 use e2e::material::Material;
 use e2e::messages::{is_delivered, until};
 use e2e::{Network, Plan};
@@ -59,7 +59,7 @@ async fn a_thousand_connections_that_say_nothing_keep_nobody_out() {
     let network = network(QUEUE).await;
     others_are_served(&network).await;
     let before = network.relay().resident_kib();
-    let crowd = Crowd::gather(1_000, network.relay().address());
+    let crowd = Crowd::gather(1_000, network.relay().address(), SentAway::Comes);
     let client = network.relay().client();
     e2e::soon("the crowd to be there, and the hub to send some away", async {
         while crowd.standing() < 100 || crowd.ended() < 100 {

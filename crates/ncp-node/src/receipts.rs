@@ -18,7 +18,7 @@ use ncp_protocol::limits::RECEIPTS_PER_FRAME_MAX;
 use ncp_protocol::proof::LogProof;
 use ncp_store::disk::Disk;
 use ncp_store::index::Index;
-use ncp_store::reader::{ReadError, Reader};
+use ncp_store::reader::{ReadError, Reader, unless_lost};
 use tokio::sync::mpsc;
 
 pub use self::incoming::{BadEvidence, Seen, see};
@@ -94,9 +94,10 @@ impl Outgoing {
                 continue;
             }
             let from = self.next;
-            let proofs = self.desk.node.blocking(move |node| proofs(node.reader(), from)).await?;
-            let Some(receipts) = Receipts::fill(epoch, from, proofs) else { return Ok(()) };
-            self.next = from.saturating_add(receipts.proofs.len() as u64);
+            let (first, proofs) = self.desk.node.blocking(move |node| proofs(node.reader(), from)).await?;
+            self.next = first;
+            let Some(receipts) = Receipts::fill(epoch, first, proofs) else { return Ok(()) };
+            self.next = first.saturating_add(receipts.proofs.len() as u64);
             self.send(receipts);
         }
         Ok(())
@@ -120,11 +121,39 @@ impl Outgoing {
     }
 }
 
-/// The proofs from number `from` on that one frame may hold. Blocks on the disk.
+/// The next proofs, from number `from` on, that one frame may hold, with the number of the first: what lies before it is
+/// lost. Blocks on the disk.
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn proofs<D: Disk, I: Index>(reader: &Reader<D, I>, from: u64) -> Result<Vec<LogProof>, ReadError> {
+pub fn proofs<D: Disk, I: Index>(reader: &Reader<D, I>, from: u64) -> Result<(u64, Vec<LogProof>), ReadError> {
+    let (mut first, mut proofs) = (from, Vec::new());
+    loop {
+        let leaves = leaves(reader, first)?;
+        if leaves.is_empty() {
+            return Ok((first, proofs));
+        }
+        for index in leaves {
+            let log = LogName::Node;
+            match reader.evidence(log, index) {
+                Err(error @ ReadError::Lost { .. }) => {
+                    tracing::error!(%error, "a receipt cannot be sent any more");
+                    if !proofs.is_empty() {
+                        return Ok((first, proofs));
+                    }
+                    first += 1;
+                }
+                found => proofs.push(found?.ok_or(ReadError::Disagree { log, index })?),
+            }
+        }
+        if !proofs.is_empty() {
+            return Ok((first, proofs));
+        }
+    }
+}
+
+/// Leaves of the receipts from number `from` on, as many as one frame may hold.
+fn leaves<D: Disk, I: Index>(reader: &Reader<D, I>, from: u64) -> Result<Vec<u64>, ReadError> {
     let mut leaves = Vec::new();
     RECEIPT.scan_from(&reader.view(), &(), &from, |number, leaf| {
         let follows = number == from.saturating_add(leaves.len() as u64);
@@ -137,12 +166,7 @@ pub fn proofs<D: Disk, I: Index>(reader: &Reader<D, I>, from: u64) -> Result<Vec
             ControlFlow::Break(())
         }
     })?;
-    let mut proofs = Vec::with_capacity(leaves.len());
-    for index in leaves {
-        let log = LogName::Node;
-        proofs.push(reader.evidence(log, index)?.ok_or(ReadError::Disagree { log, index })?);
-    }
-    Ok(proofs)
+    Ok(leaves)
 }
 
 /// The number of the receipt whose leaf this is, with its proof. Leaves rise with their numbers.
@@ -165,5 +189,5 @@ pub fn numbered<D: Disk, I: Index>(reader: &Reader<D, I>, leaf: u64) -> Result<O
         found
     };
     let Some(number) = number else { return Ok(None) };
-    Ok(reader.evidence(LogName::Node, leaf)?.map(|proof| (number, proof)))
+    Ok(unless_lost(reader.evidence(LogName::Node, leaf))?.map(|proof| (number, proof)))
 }

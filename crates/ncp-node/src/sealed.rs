@@ -12,7 +12,7 @@ use ncp_protocol::ids::MessageId;
 use ncp_protocol::limits::{CHUNK_PLAIN, CHUNK_TAG};
 use ncp_protocol::padding::padded_len;
 use ncp_store::bodies::{Begun, BodyReader, Expect, Start, Upload, UploadError, UploadRequest};
-use ncp_store::disk::RealDisk;
+use ncp_store::disk::{RealDisk, is_full};
 use ncp_store::spool::BodyName;
 
 use crate::clock;
@@ -132,7 +132,7 @@ impl ChunkSink {
 
 fn upload_failed(node: &Node, error: UploadError) -> Failed {
     let fault: Fault = match error {
-        UploadError::Io(error) if error.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull
+        UploadError::Io(error) if is_full(&error) => ErrorCode::DiskFull
             .with("free", "0 MiB")
             .with("needed", "more")
             .with("folder", node.config.data_dir.display()),

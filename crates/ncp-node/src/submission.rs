@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use ncp_api::Fault;
 use ncp_protocol::body::{chunk_count, sealed_range};
-use ncp_protocol::codes::Kind;
+use ncp_protocol::codes::{Kind, Precedence};
 use ncp_protocol::event::{Actor, EnvelopeKey};
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Credit, Frame, Recall, Refused, Submit};
 use ncp_protocol::ids::{MessageId, ParticipantId};
@@ -176,6 +176,10 @@ impl Outbox {
         self.due();
         while self.credit.left().envelopes > 0 {
             let Some(place) = self.candidate().await? else { break };
+            if place.0 != Precedence::Urgent.rank() && self.credit.left_for_common() == 0 {
+                self.candidates.insert(place);
+                break;
+            }
             match self.look(place).await? {
                 Look::Submit { envelope, key, kind } => {
                     let spend = self.credit.spend(Amount { envelopes: 1, bytes: 0 });

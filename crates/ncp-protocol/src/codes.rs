@@ -223,6 +223,16 @@ closed_set! {
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 
 impl Precedence {
+    /// Place in the order of service: lower goes first.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Urgent => 0,
+            Self::Priority => 1,
+            Self::Routine => 2,
+        }
+    }
+
     /// How long an answer may take, in milliseconds from receipt: 7 days, 3 days, 8 hours (Directive (EU) 2023/977,
     /// article 5).
     #[must_use]

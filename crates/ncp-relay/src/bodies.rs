@@ -1,7 +1,7 @@
-//! Sending bodies to recipients that ask for them: chunk by chunk, several bodies in turn, as far as the credit reaches.
+//! Sending bodies to recipients that ask for them: chunk by chunk, as far as the credit reaches, the highest precedence
+//! first, and several of one precedence in turn.
 //!
-//! A wish costs its few bytes until its turn comes: what a peer asks for and grants no bytes for is neither looked up nor
-//! opened. A few bodies stay open from one chunk to the next, the others are opened for each.
+//! A wish costs its few bytes until its turn comes: what a peer asks for and grants no bytes for is not opened. A few bodies stay open from one chunk to the next, the others are opened for each.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,12 +15,13 @@ use ncp_transport::credit::{Credit, Spend};
 use tokio::sync::mpsc;
 
 use crate::core::query;
-use crate::limits::{BODIES_OPEN_MAX, BODIES_WANTED_MAX};
+use crate::limits::{ANY_RANK_EVERY, BODIES_OPEN_MAX, BODIES_WANTED_MAX};
 use crate::link::{Link, LinkEnd, TaskEnd};
 
 /// A body on its way to the recipient; `wish.from_chunk` is the chunk that comes next.
 struct Transfer {
     wish: BodyWanted,
+    rank: u8,
     body: Option<BodyReader<RealDisk>>,
 }
 
@@ -30,20 +31,22 @@ struct Transfer {
 /// Why the link ends.
 pub(crate) async fn run(link: Arc<Link>, mut wanted: mpsc::Receiver<BodyWanted>) -> TaskEnd {
     let mut transfers: VecDeque<Transfer> = VecDeque::new();
+    let mut chunks: u64 = 0;
     loop {
         while let Some(wish) = next_wish(&mut wanted, transfers.is_empty()).await? {
-            add(&mut transfers, wish)?;
+            add(&link, &mut transfers, wish)?;
         }
-        let Some(transfer) = transfers.pop_front() else { continue };
+        let Some(transfer) = take_next(&mut transfers, chunks) else { continue };
         let Some((chunk, transfer)) = read_chunk(&link, transfer).await? else { continue };
         let credit = Credit { envelopes: 0, bytes: chunk.bytes.len() as u64 };
         while link.credit().spend(credit) == Spend::Wait {
             tokio::select! {
                 () = link.bytes_granted.notified() => {}
-                wish = wanted.recv() => add(&mut transfers, wish.ok_or(LinkEnd::Closed)?)?,
+                wish = wanted.recv() => add(&link, &mut transfers, wish.ok_or(LinkEnd::Closed)?)?,
             }
         }
         link.frames.send(chunk).await?;
+        chunks = chunks.wrapping_add(1);
         go_on(&mut transfers, transfer);
     }
 }
@@ -61,13 +64,26 @@ async fn next_wish(wanted: &mut mpsc::Receiver<BodyWanted>, idle: bool) -> Resul
     }
 }
 
-/// Takes a wish up. A newer one for the same message takes the place of the older.
-fn add(transfers: &mut VecDeque<Transfer>, wish: BodyWanted) -> Result<(), LinkEnd> {
+/// Takes the transfer whose turn it is: the highest precedence, but now and then the one that waits longest.
+fn take_next(transfers: &mut VecDeque<Transfer>, chunks: u64) -> Option<Transfer> {
+    if (chunks + 1).is_multiple_of(ANY_RANK_EVERY) {
+        return transfers.pop_front();
+    }
+    let (place, _) = transfers.iter().enumerate().min_by_key(|(place, transfer)| (transfer.rank, *place))?;
+    transfers.remove(place)
+}
+
+/// Takes a wish up. A newer one for the same message takes the place of the older. What is not offered to this peer goes
+/// last.
+fn add(link: &Link, transfers: &mut VecDeque<Transfer>, wish: BodyWanted) -> Result<(), LinkEnd> {
     transfers.retain(|transfer| !is_same(&transfer.wish, &wish));
     if transfers.len() >= BODIES_WANTED_MAX {
         return Err(LinkEnd::Cut(RejectCode::RateExceeded));
     }
-    transfers.push_back(Transfer { wish, body: None });
+    let BodyWanted { originator, message, .. } = wish;
+    let offered = link.hub.look(|view| query::body_for(view, originator, message, link.peer))?;
+    let rank = offered.map_or(u8::MAX, |(_, precedence)| precedence.rank());
+    transfers.push_back(Transfer { wish, rank, body: None });
     Ok(())
 }
 
@@ -89,13 +105,13 @@ fn is_same(one: &BodyWanted, other: &BodyWanted) -> bool {
 /// The next chunk of a transfer, and the transfer behind it; `None` at its end, and for a body that is not, or no longer,
 /// offered to this peer.
 async fn read_chunk(link: &Link, transfer: Transfer) -> Result<Option<(BodyChunk, Transfer)>, LinkEnd> {
-    let Transfer { wish, body } = transfer;
+    let Transfer { wish, rank, body } = transfer;
     let (peer, BodyWanted { originator, message, root, from_chunk: index }) = (link.peer, wish);
     let opened = match body {
         Some(body) => Some(body),
         None => {
-            let name = link.hub.look(|view| query::body_for(view, originator, message, peer))?;
-            match name.filter(|name| name.root == root) {
+            let offered = link.hub.look(|view| query::body_for(view, originator, message, peer))?;
+            match offered.map(|(name, _)| name).filter(|name| name.root == root) {
                 // A body that ends between the look and the read is gone like one that ended before.
                 Some(name) => link.hub.read(move |reader| unless_lost(reader.body(&name))).await?,
                 None => None,
@@ -110,5 +126,5 @@ async fn read_chunk(link: &Link, transfer: Transfer) -> Result<Option<(BodyChunk
     let (bytes, body) = link.hub.read(read).await?;
     let Some(bytes) = bytes else { return Ok(None) };
     let wish = BodyWanted { from_chunk: index + 1, ..wish };
-    Ok(Some((BodyChunk { originator, message, index, bytes }, Transfer { wish, body: Some(body) })))
+    Ok(Some((BodyChunk { originator, message, index, bytes }, Transfer { wish, rank, body: Some(body) })))
 }

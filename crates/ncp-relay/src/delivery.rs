@@ -17,13 +17,13 @@ use ncp_store::queue::Urgency;
 use ncp_store::reader::{ReadError, Reader, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
 use ncp_store::state::Unreadable;
-use ncp_transport::credit::{Credit, Spend};
+use ncp_transport::credit::{Credit, SendCredit, Spend};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock;
 use crate::core::command::{Command, OfferEnvelopes, Reply};
-use crate::core::mailbox::{Turns, Waiting};
+use crate::core::mailbox::{Room, Turns, Waiting};
 use crate::core::query;
 use crate::hub::{Asked, Stopping};
 use crate::limits::{OFFER_BATCH_MAX, REDELIVERY_DELAY};
@@ -53,13 +53,13 @@ async fn wait(
     refusals: &mut mpsc::Receiver<Refused>,
     refused: &mut Refusals,
 ) -> Result<(), LinkEnd> {
-    let full_until = Instant::now() + REDELIVERY_DELAY;
+    let held_back_until = Instant::now() + REDELIVERY_DELAY;
     loop {
         tokio::select! {
             () = link.signals.mail.notified() => return Ok(()),
-            () = link.envelopes_granted.notified(), if !turns.is_full() => return Ok(()),
+            () = link.envelopes_granted.notified() => return Ok(()),
             // What ends by the clock or by its originator wakes nobody here.
-            () = sleep_until(full_until), if turns.is_full() => return Ok(()),
+            () = sleep_until(held_back_until), if turns.is_held_back() => return Ok(()),
             refusal = refusals.recv() => refused.note(link, turns, refusal.ok_or(LinkEnd::Closed)?),
             envelope = refused.rested() => {
                 turns.give_back(&envelope);
@@ -108,8 +108,8 @@ enum Progress {
 
 /// Sends one batch.
 async fn deliver(link: &Link, turns: &mut Turns) -> Result<Progress, LinkEnd> {
-    let room = usize::try_from(link.credit().left().envelopes).unwrap_or(usize::MAX).min(OFFER_BATCH_MAX);
-    let chosen = choose(link, turns, room).await?;
+    let credit = *link.credit();
+    let chosen = choose(link, turns, room(credit)).await?;
     let Some(first) = chosen.first() else { return Ok(Progress::NothingToDo) };
     let urgency = if first.precedes(Precedence::Priority) { Urgency::Urgent } else { Urgency::Routine };
     let envelopes: Vec<EnvelopeKey> = chosen.iter().map(|waiting| waiting.envelope).collect();
@@ -130,8 +130,14 @@ async fn deliver(link: &Link, turns: &mut Turns) -> Result<Progress, LinkEnd> {
     Ok(Progress::Made)
 }
 
+/// What one batch may hold.
+fn room(credit: SendCredit) -> Room {
+    let batch = |envelopes: u32| OFFER_BATCH_MAX.min(usize::try_from(envelopes).unwrap_or(usize::MAX));
+    Room { all: batch(credit.left().envelopes), common: batch(credit.left_for_common()) }
+}
+
 /// Chooses on a thread that may wait for the disk.
-async fn choose(link: &Link, turns: &mut Turns, room: usize) -> Result<Vec<Waiting>, LinkEnd> {
+async fn choose(link: &Link, turns: &mut Turns, room: Room) -> Result<Vec<Waiting>, LinkEnd> {
     let (peer, mut moved) = (link.peer, core::mem::take(turns));
     let choosing = move |reader: &Reader| {
         let chosen = moved.choose(&reader.view(), peer, room)?;

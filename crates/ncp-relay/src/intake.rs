@@ -257,7 +257,8 @@ impl Intake {
             let worth_it = held_back
                 || self.returned.envelopes >= self.pace.window / 4
                 || self.returned.bytes >= CREDIT_BYTES / 4
-                || window.in_flight() == Credit::NONE;
+                // What else is in flight waits for bodies, and may do so for long.
+                || (self.returned.envelopes > 0 && self.deciding.is_empty());
             if worth_it { window.take_grant() } else { None }
         };
         let Some(Credit { envelopes, bytes }) = grant else { return Ok(()) };

@@ -10,6 +10,7 @@ use ncp_protocol::limits::{
     RECEIPTS_KEPT_MS, RECEIPTS_PER_FRAME_MAX, RECIPIENTS_MAX, SEALS_MAX,
 };
 use ncp_store::limits::QUEUE_COMMANDS_PER_SOURCE_MAX;
+use ncp_transport::limits::KEPT_FOR_URGENT_MAX;
 
 /// Most envelopes that wait at the hub, over all mailboxes.
 pub const WAITING_MAX: u64 = 1_000_000;
@@ -32,8 +33,9 @@ pub const ENVELOPES_PER_MESSAGE_MAX: u64 = RECIPIENTS_MAX as u64 * SEALS_MAX as 
 
 /// Most envelopes that one command offers.
 pub const OFFER_BATCH_MAX: usize = 32;
-/// Envelopes that are with one peer and have not ended, whatever its credit says: what its link has to remember.
-pub const OFFERED_OPEN_MAX: usize = 1_024;
+/// Envelopes of one originator and precedence that are with one peer and have not ended, whatever its credit says: what its
+/// link has to remember.
+pub const OFFERED_OPEN_MAX: usize = 64;
 /// Most envelopes that one command lets expire.
 pub const EXPIRE_BATCH_MAX: usize = 64;
 /// Pieces of evidence that the hub takes from one participant in a day about nothing that waits for them: envelopes that
@@ -49,8 +51,9 @@ pub const EVIDENCE_PAUSE: Duration = Duration::from_secs(60);
 /// Out of this many deliveries one goes to the lower ranks even while urgent mail waits.
 pub const LOWER_RANK_EVERY: u64 = 8;
 
-/// Fewest envelopes that a node may have in flight to the hub, at any pace: one message to all …
-pub const WINDOW_MIN: u32 = 80;
+/// Fewest envelopes that a node may have in flight to the hub, at any pace: one message to all, beside what its node keeps
+/// for urgent mail …
+pub const WINDOW_MIN: u32 = 96;
 /// … and most.
 pub const WINDOW_MAX: u32 = 256;
 /// Bytes of body chunks that a node may have in flight to the hub.
@@ -68,6 +71,8 @@ pub const DECISIONS_MAX: usize = 768;
 pub const RECEIPT_FRAMES_OPEN_MAX: usize = 8;
 /// Requests of one peer for bodies, or for the directory, that wait.
 pub const ASKED_MAX: usize = 256;
+/// Out of this many chunks one goes to the body that waits longest even while one of a higher precedence flows.
+pub const ANY_RANK_EVERY: u64 = 4;
 /// Bodies that one peer may ask for and not have yet.
 pub const BODIES_WANTED_MAX: usize = 1_024;
 /// Bodies that stay open for one peer while more than one chunk of each is to go: descriptors of a link.
@@ -127,8 +132,10 @@ const _: () = assert!(ORIGINATOR_BYTES >= BODY_MAX && MAILBOX_BYTES >= BODY_MAX,
 const _: () = assert!(ORIGINATOR_ENVELOPES <= WAITING_MAX && MAILBOX_ENVELOPES <= WAITING_MAX);
 const _: () = assert!(DEDUPLICATION_MS > LIFETIME_MAX_MS && DEDUPLICATION_MS >= RECEIPTS_KEPT_MS);
 const _: () = assert!(CREDIT_BYTES > 2 * CHUNK_SEALED as u64, "the link never idles for credit");
-const _: () =
-    assert!(WINDOW_MIN as usize >= RECIPIENTS_MAX && WINDOW_MIN <= WINDOW_MAX, "one message to all fits the credit");
+const _: () = assert!(
+    (WINDOW_MIN - KEPT_FOR_URGENT_MAX) as usize >= RECIPIENTS_MAX && WINDOW_MIN <= WINDOW_MAX,
+    "one message to all"
+);
 const _: () = assert!(TIMESTAMP_EVERY.as_secs() * 2 < TIMESTAMP_LIFETIME.as_secs(), "two statements may be missed");
 const _: () = assert!(CREDIT_BYTES / BODY_BUCKET_MIN + (WINDOW_MAX as u64) < INTAKE_MAX as u64);
 const _: () = assert!(DECISIONS_MAX + RECEIPTS_PER_FRAME_MAX + OFFER_BATCH_MAX < QUEUE_COMMANDS_PER_SOURCE_MAX);

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_window_holds_one_message_to_all_and_a_part_of_a_second() {
-        assert_eq!([1, 200, 400, 1_000_000].map(window), [80, 80, 80, WINDOW_MAX]);
+        assert_eq!([1, 200, 400, 600, 1_000_000].map(window), [96, 96, 96, 120, WINDOW_MAX]);
     }
 
     fn settle(pace: &mut Pace, count: u32) {

@@ -66,9 +66,24 @@ pub fn load<D: Disk, I: Index>(
     peer: ParticipantId,
     after: u64,
 ) -> Result<(u64, Vec<LogProof>), LoadError> {
-    let rows = query::receipts(&reader.view(), peer, after, RECEIPTS_PER_FRAME_MAX)?;
+    let (mut after, mut first, mut proofs) = (after, 0, Vec::new());
+    while proofs.is_empty() {
+        let rows = query::receipts(&reader.view(), peer, after, RECEIPTS_PER_FRAME_MAX)?;
+        let Some((last, _)) = rows.last() else { break };
+        after = *last;
+        (first, proofs) = first_run(reader, peer, &rows)?;
+    }
+    Ok((first, proofs))
+}
+
+/// The proofs of the first rows that follow one another and are not lost, with the number of the first.
+fn first_run<D: Disk, I: Index>(
+    reader: &Reader<D, I>,
+    peer: ParticipantId,
+    rows: &[(u64, ReceiptRow)],
+) -> Result<(u64, Vec<LogProof>), LoadError> {
     let (mut first, mut proofs) = (0, Vec::new());
-    for (number, row) in rows {
+    for (number, row) in rows.iter().copied() {
         if proofs.is_empty() {
             first = number;
         } else if number != first + proofs.len() as u64 {

@@ -213,7 +213,10 @@ async fn recover(opened: Opened, config: &Config) -> Result<Recovered, Fault> {
         .await
         .map_err(|panic| ErrorCode::InternalFault.with("reason", panic))?
         .map_err(|error| store_fault(&folder, &error))?;
-    let strays = strays.map_err(|error| damaged(&folder.display(), &error))?;
+    let strays = strays.map_err(|error| match error.is_disk_full() {
+        true => full(&folder.display()),
+        false => ErrorCode::StoreStopped.with("reason", error),
+    })?;
     let folder = opened?;
     tracing::info!(report = ?store.report(), strays, "the store has recovered");
     Ok(Recovered { store, folder, keys })

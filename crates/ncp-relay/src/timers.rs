@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_store::ballast;
-use ncp_store::disk::Disk;
+use ncp_store::disk::{Disk, is_full};
 use ncp_store::index::Index;
 use ncp_store::reader::Reader;
 use tokio::sync::mpsc::Receiver;
@@ -115,7 +115,7 @@ pub async fn write_held(hub: &Arc<Hub>) -> Result<(), Fault> {
     };
     match written {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::StorageFull => {
+        Ok(Err(error)) if is_full(&error) => {
             tracing::warn!(%error, "the checkpoints of participants cannot be kept now");
             Ok(())
         }

@@ -8,7 +8,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::disk::{Disk, DiskFile as _, OpenMode, exists};
+use crate::disk::{Disk, DiskFile as _, OpenMode, exists, is_full};
 use crate::limits::{BALLAST_ROOM_MIN, ROOM_TO_START};
 
 /// The file in the data folder.
@@ -64,7 +64,7 @@ pub fn before_start<D: Disk>(disk: &D) -> io::Result<()> {
 /// Runs what needs room for journal or evidence. Where there is none the ballast goes, and it is tried once more.
 pub(crate) fn or_give_up<D: Disk, T>(disk: &D, write: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match write() {
-        Err(error) if error.kind() == io::ErrorKind::StorageFull && give_up(disk)? => {
+        Err(error) if is_full(&error) && give_up(disk)? => {
             tracing::warn!("the disk is full: the ballast is given up for a segment");
             write()
         }
@@ -92,7 +92,7 @@ fn make<D: Disk>(disk: &D, bytes: u64) -> io::Result<Ballast> {
     let file = disk.open(Path::new(BALLAST), OpenMode::CreateNew)?;
     match file.reserve(bytes) {
         Ok(()) => Ok(Ballast::Held),
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+        Err(error) if is_full(&error) => {
             drop(file);
             give_up(disk)?;
             Ok(Ballast::GivenUp)

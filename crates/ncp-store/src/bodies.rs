@@ -3,8 +3,8 @@
 //! An upload grows in `incoming/<peer>/`, is synced every few MiB and resumes at the last synced chunk; when its root
 //! agrees it is synced and renamed to `bodies/<originator>-<message>-<root>`. A body is therefore whole, verified and
 //! durable before any event names it. What lies in `incoming` counts against its peer's quota with its full declared
-//! length and may be removed when it is old; a body goes only when the caller says so. A failed sync is fatal, like
-//! everywhere in this crate. Known gap: a body file has no checksum but its root, which a reader of single chunks does not
+//! length and may be removed when it is old; a body goes only when the caller says so. A failed sync of names is fatal, like
+//! everywhere in this crate; one of an upload's own file for want of room costs that upload alone. Known gap: a body file has no checksum but its root, which a reader of single chunks does not
 //! compute; whoever opens the body finds out, and [`BodyReader::root`] tells.
 //!
 //! [`Bodies`] is shared by all links; an [`Upload`] belongs to one.
@@ -111,6 +111,15 @@ pub struct Leftover {
 pub struct Bodies<D: Disk> {
     disk: D,
     shared: Arc<Mutex<Shared>>,
+    names: Arc<Mutex<Names>>,
+}
+
+/// Whether what a look finds in the folders is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Certain,
+    // A sync failed: it may be in memory alone, until the next start.
+    Uncertain,
 }
 
 #[derive(Default)]
@@ -119,13 +128,11 @@ struct Shared {
     reserved: BTreeMap<ParticipantId, BTreeMap<Stem, u64>>,
     // Uploads that someone works on.
     active: BTreeSet<(ParticipantId, Stem)>,
-    // A sync of names failed: what a look finds may be in memory alone, until the next start.
-    names_uncertain: bool,
 }
 
 impl<D: Disk> Clone for Bodies<D> {
     fn clone(&self) -> Self {
-        Self { disk: self.disk.clone(), shared: Arc::clone(&self.shared) }
+        Self { disk: self.disk.clone(), shared: Arc::clone(&self.shared), names: Arc::clone(&self.names) }
     }
 }
 
@@ -155,7 +162,7 @@ impl<D: Disk> Bodies<D> {
             let Ok(peer) = peer.parse() else { continue };
             shared.reserved.insert(peer, beginnings(&disk, peer)?);
         }
-        Ok(Self { disk, shared: Arc::new(Mutex::new(shared)) })
+        Ok(Self { disk, shared: Arc::new(Mutex::new(shared)), names: Arc::new(Mutex::new(Names::Certain)) })
     }
 
     /// Begins or resumes an upload.
@@ -193,12 +200,14 @@ impl<D: Disk> Bodies<D> {
     /// Syncs the names in a folder. Never tried again, in none of them, after a failure: the next sync would report success
     /// over names that are lost.
     fn sync_names(&self, folder: &Path) -> io::Result<()> {
-        if self.shared().names_uncertain {
+        // Held over the sync: a second one, begun beside the one that fails, would report success.
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if *names == Names::Uncertain {
             return Err(io::Error::other("the names of bodies could not be made durable before"));
         }
         let synced = self.disk.sync_dir(folder);
         if synced.is_err() {
-            self.shared().names_uncertain = true;
+            *names = Names::Uncertain;
         }
         synced
     }

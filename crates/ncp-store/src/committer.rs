@@ -183,7 +183,9 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
                 self.serve(&slot, &watch)
             };
             let (applied, written, copied) = (join(applier.join()), join(writer.join()), join(copier.join()));
-            ended.and(applied).and(written).and(copied)
+            // The committer meets a failed index after the applier, which knows why.
+            let ended = if matches!(ended, Err(Fatal::Index(_))) { applied.and(ended) } else { ended.and(applied) };
+            ended.and(written).and(copied)
         })
     }
 

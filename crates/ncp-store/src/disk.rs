@@ -17,7 +17,7 @@ pub(crate) use verbs::{
     NEW, create_afresh, exists, first_nonzero, io_damaged, last_nonzero, parent, read_exact_at, remove_unfinished,
     with_suffix,
 };
-pub use verbs::{move_aside, read_file, replace_file, set_aside};
+pub use verbs::{is_full, move_aside, read_file, replace_file, set_aside};
 
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use ncp_protocol::merkle::{Frontier, leaf_hash};
 use thiserror::Error;
 
 use crate::bodies::Bodies;
-use crate::disk::Disk;
+use crate::disk::{Disk, is_full};
 use crate::index::{Index, LogHead};
 use crate::journal::{Gap, Journal, LogNote};
 use crate::levels::Levels;
@@ -76,23 +76,6 @@ impl Fatal {
             Self::Index(Unreadable::Damaged(_)) | Self::Signed | Self::Poisoned => false,
         }
     }
-}
-
-/// Whether the system said that there is no room, itself or within an error of this crate.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    let mut cause: Option<&(dyn core::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        let found = error.downcast_ref::<io::Error>();
-        if found.is_some_and(|found| found.kind() == io::ErrorKind::StorageFull) {
-            return true;
-        }
-        // An error within an `io::Error` is not its source.
-        cause = match found.and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    false
 }
 
 /// What became of a command, durably.

@@ -16,8 +16,7 @@ use ncp_protocol::codec::Prefix;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::disk::{Disk, RealDisk, exists, read_file, replace_file};
-use crate::engine::is_full;
+use crate::disk::{Disk, RealDisk, exists, is_full, read_file, replace_file};
 use crate::limits::HELD_LEN_MAX;
 
 const FILE: &str = "held";

@@ -48,6 +48,12 @@ pub trait Index: View + Sized + Send + Sync + 'static {
     /// [`Unreadable`] if it cannot be moved.
     fn set_aside(place: &Self::Place) -> Result<(), Unreadable>;
 
+    /// Makes room: removes what was set aside; says whether there was anything.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it cannot be removed.
+    fn drop_aside(place: &Self::Place) -> Result<bool, Unreadable>;
+
     /// Writes all of `writes` or nothing, in one transaction; `trust` counts them and is written with them.
     ///
     /// # Errors

@@ -8,7 +8,8 @@
 //! Groups are small and many: the applier lets [`APPLY_DELAY`] pass after the first that waits and takes all that came
 //! meanwhile in one transaction. Nobody is woken who does not wait, since a wake-up costs more than a small group.
 //!
-//! An index that fails is fatal: whoever asks next is told, and the next start builds it anew.
+//! An index that fails is fatal: whoever asks next is told. The next start goes on from its newest durable state, or builds
+//! it anew where that is damaged.
 //!
 //! `layers` is how a view looks through the groups; `copy` takes all rows while the index goes on.
 

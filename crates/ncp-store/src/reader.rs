@@ -16,7 +16,7 @@ use ncp_protocol::proof::LogProof;
 use thiserror::Error;
 
 use crate::bodies::{Bodies, BodyReader};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, is_full};
 use crate::engine::{Engine, Newest};
 use crate::index::{Index, RedbIndex};
 use crate::journal::{Gap, Group, GroupPlace, JournalError, JournalReader};
@@ -81,6 +81,20 @@ pub struct StoredEvent {
     pub bytes: Vec<u8>,
 }
 
+/// What a log says of a checkpoint that somebody holds of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// It is of this log.
+    Agrees,
+    /// It is of another history, or of more than there is.
+    Contradicts {
+        /// Leaves that the log has.
+        size: u64,
+    },
+    /// What would tell is lost with a part of the journal.
+    Unknown,
+}
+
 /// Read access to a store.
 pub struct Reader<D: Disk = RealDisk, I: Index = RedbIndex> {
     projection: Arc<Projection<I>>,
@@ -117,6 +131,23 @@ impl ReadError {
             | Self::Disk(_)
             | Self::Lost { .. }
             | Self::Disagree { .. } => None,
+        }
+    }
+
+    /// Whether the system said that there is no room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Index(Unreadable::NoRoom) => true,
+            Self::Disk(error) | Self::Journal(JournalError::Io(error)) | Self::Spool(spool::ReadError::Io(error)) => {
+                is_full(error)
+            }
+            Self::Index(Unreadable::Damaged(_))
+            | Self::Journal(_)
+            | Self::Spool(_)
+            | Self::RecordLost { .. }
+            | Self::Lost { .. }
+            | Self::Disagree { .. } => false,
         }
     }
 
@@ -222,7 +253,8 @@ impl<D: Disk, I: Index> Reader<D, I> {
         let hashes = match merkle::inclusion_proof(&self.levels.nodes(log), index, size) {
             Ok(hashes) if proves(&hashes) => hashes,
             Ok(_) | Err(_) => {
-                self.recomputed(log, size, |nodes| merkle::inclusion_proof(nodes, index, size).ok().filter(proves))?
+                let again = |nodes: &MemoryNodes| merkle::inclusion_proof(nodes, index, size).ok().filter(proves);
+                self.recomputed(log, (size, root), again)?
             }
         };
         Ok(Some(LogProof { event: event.bytes, index, hashes, checkpoint_note: checkpoint.note }))
@@ -242,7 +274,7 @@ impl<D: Disk, I: Index> Reader<D, I> {
             Ok(hashes) if proves(&hashes) => Ok(Some(hashes)),
             Ok(_) | Err(_) => {
                 let again = |nodes: &MemoryNodes| merkle::consistency_proof(nodes, old, new).ok().filter(proves);
-                self.recomputed(log, new, again).map(Some)
+                self.recomputed(log, (new, new_root), again).map(Some)
             }
         }
     }
@@ -264,7 +296,24 @@ impl<D: Disk, I: Index> Reader<D, I> {
         });
         match vouched {
             Some(old) => Ok(Some(old)),
-            None => self.recomputed(log, full, |nodes| merkle::root(nodes, size).ok()).map(Some),
+            None => self.recomputed(log, (full, root), |nodes| merkle::root(nodes, size).ok()).map(Some),
+        }
+    }
+
+    /// Holds a root that somebody knows of the first `size` leaves of `log` against it. What cannot be told any more is no
+    /// contradiction: it is lost, and so noted.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn compare(&self, log: LogName, size: u64, root: &Digest) -> Result<Comparison, ReadError> {
+        match self.root(log, size) {
+            Ok(Some(found)) if found == *root => Ok(Comparison::Agrees),
+            Ok(_) => Ok(Comparison::Contradicts { size: self.checkpoint(log).map_or(0, |own| own.checkpoint().size) }),
+            Err(error @ ReadError::Lost { .. }) => {
+                tracing::error!(%log, size, %error, "an old checkpoint cannot be compared with the log any more");
+                Ok(Comparison::Unknown)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -339,26 +388,45 @@ impl<D: Disk, I: Index> Reader<D, I> {
         Ok(Some(Located { event: StoredEvent { sequence, bytes }, checkpoint }))
     }
 
-    /// What `answer` finds in the tree of a log's first `size` leaves, computed from the journal: for level files that rotted.
-    /// Slow, and it mends them. Where the journal is damaged, the tree from the newest snapshot's edge on; it does not
-    /// know older leaves, and what stays without an answer for that is lost as the journal is.
+    /// What `answer` finds in the tree of a log's first `size` leaves, which has this root, computed from the journal: for
+    /// level files that rotted. Slow, and it mends them. Where the journal is damaged, the tree from the newest snapshot's
+    /// edge on; it does not know older leaves, and what stays without an answer for that is lost as the journal is.
     fn recomputed<T>(
         &self,
         log: LogName,
-        size: u64,
+        (size, root): (u64, Digest),
         answer: impl Fn(&MemoryNodes) -> Option<T>,
     ) -> Result<T, ReadError> {
         tracing::error!(%log, size, "level files are damaged and are computed again");
-        let (nodes, lost) = match self.grown(log, size, Growing::default()) {
+        let disagree = ReadError::Disagree { log, index: size };
+        let (nodes, unanswered) = match self.grown_from_the_first(log, size) {
             Err(lost) if lost.is_damage() => match self.newest_edge(log, size) {
                 Some(edge) => (self.grown(log, size, edge)?, lost),
                 None => return Err(lost),
             },
             grown => (grown?, ReadError::Disagree { log, index: size }),
         };
+        // Whatever the journal says now: only what was signed is answered from, and written down.
+        if merkle::root(&nodes, size).ok() != Some(root) {
+            return Err(disagree);
+        }
         let all: Vec<_> = nodes.0.iter().map(|((level, index), hash)| (*level, *index, *hash)).collect();
-        self.levels.write(log, &all)?;
-        answer(&nodes).ok_or(lost)
+        if let Err(error) = self.levels.write(log, &all) {
+            tracing::error!(%log, %error, "level files cannot be mended");
+        }
+        answer(&nodes).ok_or(unanswered)
+    }
+
+    /// The whole tree. What the start could not read is tried first: a damaged journal is not read up to its damage for each
+    /// question.
+    fn grown_from_the_first(&self, log: LogName, size: u64) -> Result<MemoryNodes, ReadError> {
+        let last =
+            size.checked_sub(1).and_then(|last| tables::leaf(&self.view(), log, last).transpose()).transpose()?;
+        for gap in self.gaps.iter().filter(|gap| last.is_some_and(|last| gap.from <= last.sequence)) {
+            let row = tables::group_of(&self.view(), gap.from)?;
+            row.map(|row| self.group(&row.place)).transpose()?;
+        }
+        self.grown(log, size, Growing::default())
     }
 
     fn grown(&self, log: LogName, size: u64, from: Growing) -> Result<MemoryNodes, ReadError> {

@@ -40,7 +40,7 @@ use crate::overlay::Projection;
 use crate::signed::{Signed, SignedState};
 use crate::snapshot::{self, Summary, Taker};
 use crate::spool::{Class, Place, RecordName, Spool, SpoolOptions};
-use crate::state::{Core, Rows};
+use crate::state::{Core, Rows, Unreadable};
 use crate::tables::{self, Manifest, RecordSum, STORE_SCHEMA};
 
 mod error;
@@ -158,7 +158,15 @@ pub fn open<C: Core, D: Disk, I: Index>(
         next: scan.next,
         gaps: &gaps,
     };
-    let done = fold::<C, D, I>(&core, &options.index, &ground, state.as_ref(), &mut finder, &mut report)?;
+    let found = report.clone();
+    let mut folded = fold::<C, D, I>(&core, &options.index, &ground, state.as_ref(), &mut finder, &mut report);
+    // An index that was set aside is the one thing here that makes room.
+    if matches!(folded, Err(OpenError::Index(Unreadable::NoRoom))) && I::drop_aside(&options.index)? {
+        tracing::warn!("the disk is full: an index that was set aside is removed");
+        report = found;
+        folded = fold::<C, D, I>(&core, &options.index, &ground, state.as_ref(), &mut finder, &mut report);
+    }
+    let done = folded?;
     let records = Records::open(spool, &done.index)?;
     let journal = Journal::open(disk.clone(), options.journal, &scan)?;
     let bodies = Bodies::open(disk.clone()).map_err(OpenError::disk("opening bodies"))?;

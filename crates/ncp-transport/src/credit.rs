@@ -6,7 +6,7 @@
 
 use thiserror::Error;
 
-use crate::limits::{CREDIT_BYTES_MAX, CREDIT_ENVELOPES_MAX};
+use crate::limits::{CREDIT_BYTES_MAX, CREDIT_ENVELOPES_MAX, KEPT_FOR_URGENT_MAX};
 
 /// An amount of credit, or of what uses it up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,9 +66,14 @@ pub enum Spend {
 }
 
 /// The sender's side: credit left to use.
+///
+/// The last envelopes of a window are kept for urgent mail. Credit returns when an envelope is settled, and one with a large
+/// body on a slow line may take hours: without them, a window of such would be what urgent mail waits for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SendCredit {
     left: Credit,
+    // Of the first grant, which is the window.
+    kept: Option<u32>,
 }
 
 impl SendCredit {
@@ -95,7 +100,14 @@ impl SendCredit {
     /// [`CreditViolation::Overflow`] if the credit left would pass [`Credit::MAX`]; nothing is added.
     pub fn granted(&mut self, grant: Credit) -> Result<(), CreditViolation> {
         self.left = self.left.plus(grant).ok_or(CreditViolation::Overflow)?;
+        self.kept = self.kept.or(Some(KEPT_FOR_URGENT_MAX.min(grant.envelopes / 4)));
         Ok(())
+    }
+
+    /// Envelopes left for mail that is not urgent.
+    #[must_use]
+    pub fn left_for_common(&self) -> u32 {
+        self.left.envelopes.saturating_sub(self.kept.unwrap_or(0))
     }
 
     /// What is left.
@@ -194,6 +206,24 @@ mod tests {
         sender.granted(grant).unwrap();
         assert_eq!(sender.spend(ONE), Spend::Spent);
         assert_eq!(receiver.in_flight(), ONE);
+    }
+
+    #[test]
+    fn the_last_of_a_window_is_kept_for_urgent_mail() {
+        for (window, kept) in [(1, 0), (3, 0), (4, 1), (40, 10), (80, KEPT_FOR_URGENT_MAX), (256, KEPT_FOR_URGENT_MAX)]
+        {
+            let mut sender = SendCredit::new();
+            sender.granted(Credit { envelopes: window, bytes: 0 }).unwrap();
+            assert_eq!(sender.left_for_common(), window - kept);
+            assert_eq!(
+                sender.spend(Credit { envelopes: window, bytes: 0 }),
+                Spend::Spent,
+                "urgent mail may use it all"
+            );
+            // A later grant is no window.
+            sender.granted(Credit { envelopes: kept, bytes: 0 }).unwrap();
+            assert_eq!(sender.left_for_common(), 0);
+        }
     }
 
     #[test]

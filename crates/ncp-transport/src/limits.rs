@@ -54,6 +54,8 @@ pub const STABLE_AFTER: Duration = Duration::from_secs(60);
 pub const CREDIT_ENVELOPES_MAX: u32 = 1 << 16;
 /// Most bytes of credit that one side may hold.
 pub const CREDIT_BYTES_MAX: u64 = 1 << 32;
+/// Envelopes of a window that its sender keeps for urgent mail, or a quarter of a small one.
+pub const KEPT_FOR_URGENT_MAX: u32 = 16;
 
 const _: () = assert!(UNAUTHENTICATED_PER_ADDRESS_MAX < UNAUTHENTICATED_MAX, "one address cannot take every place");
 const _: () = assert!(UNAUTHENTICATED_MAX < CONNECTIONS_MAX, "handshakes leave room for links");

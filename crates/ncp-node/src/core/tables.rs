@@ -104,12 +104,7 @@ pub fn queue_key(
     message: MessageId,
     recipient: ParticipantId,
 ) -> (u8, u64, MessageId, ParticipantId) {
-    let rank = match precedence {
-        Precedence::Urgent => 0,
-        Precedence::Priority => 1,
-        Precedence::Routine => 2,
-    };
-    (rank, released.0, message, recipient)
+    (precedence.rank(), released.0, message, recipient)
 }
 
 /// A message of this node. It must fit [`ROW_MAX`](ncp_store::state::ROW_MAX), as must [`InRow`]: the committer panics at a longer one.

@@ -17,7 +17,7 @@ use ncp_protocol::ids::{Digest, LogName, ParticipantId, UnixMillis};
 use ncp_protocol::keys::sha256;
 use ncp_protocol::limits::DIGESTS_PER_FRAME_MAX;
 use ncp_store::committer::Stopped;
-use ncp_store::disk::RealDisk;
+use ncp_store::disk::{RealDisk, is_full};
 use ncp_store::queue::Source;
 use ncp_store::spool::Record;
 use thiserror::Error;
@@ -229,7 +229,7 @@ impl Directory {
         match self.desk.node.blocking(move |_| held.save(&disk)).await {
             Ok(()) => {}
             // Losing them costs a download after the next start.
-            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            Err(error) if is_full(&error) => {
                 tracing::warn!(%error, "the hub's statements cannot be kept");
             }
             // The next sync of the folder could hide that one failed.

@@ -10,6 +10,7 @@ use ncp_protocol::frame::Cursor;
 use ncp_protocol::ids::Epoch;
 use ncp_protocol::limits::LOG_KEYS_MAX;
 use ncp_protocol::proof::LogProof;
+use ncp_store::disk::is_full;
 use ncp_store::held::Held;
 use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
@@ -164,7 +165,7 @@ pub(super) async fn keep_held(node: Arc<Node>, held: Arc<Held>) {
         let held = Arc::clone(&held);
         match node.blocking(move |_| held.write()).await {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            Err(error) if is_full(&error) => {
                 tracing::warn!(%error, "the hub's checkpoints cannot be kept now");
             }
             Err(error) => return node.stop_because(crate::faults::unreadable(&error)),

@@ -16,7 +16,7 @@ use ncp_protocol::limits::PROTOCOL_VERSION;
 use ncp_protocol::note::SignedNote;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::forked::{self, Fork};
-use ncp_store::reader::ReadError;
+use ncp_store::reader::{Comparison, ReadError};
 use ncp_transport::connection::{Connection, LinkReader, LinkWriter};
 use ncp_transport::identity::{PeerIdentity, PinStatus};
 use tokio::time::timeout;
@@ -169,11 +169,10 @@ fn check(node: &Node, hello: Hello) -> Result<Hello, Unwelcome> {
 fn compare(node: &Node, desk: &Desk, hello: &Hello, pin: PinStatus) -> Result<Option<Fault>, ReadError> {
     let origin = node.identity.origin;
     let key = node.keys.log.verifying_key();
-    let size = node.reader().checkpoint(LogName::Node).map_or(0, |signed| signed.checkpoint().size);
     for note in &hello.checkpoints {
         let Ok(held) = SignedCheckpoint::open(note, &origin, &key) else { continue };
         let Checkpoint { size: found, root, .. } = held.checkpoint();
-        if node.reader().root(LogName::Node, *found)? != Some(*root) {
+        if let Comparison::Contradicts { size } = node.reader().compare(LogName::Node, *found, root)? {
             let fork = Fork { peer: ParticipantId::HUB.to_string(), found: *found, size, note: note.clone() };
             if let Err(error) = forked::write(&node.disk, &fork) {
                 tracing::error!(%error, "what contradicts this log cannot be written down: do not start this folder again");

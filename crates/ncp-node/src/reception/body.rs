@@ -12,7 +12,7 @@ use ncp_protocol::ids::{Digest, ParticipantId};
 use ncp_protocol::limits::CHUNK_SEALED;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::{Begun, BodyReader, Expect, Start, Upload, UploadError, UploadRequest};
-use ncp_store::disk::{Disk, RealDisk};
+use ncp_store::disk::{Disk, RealDisk, is_full};
 use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::BodyName;
 use thiserror::Error;
@@ -74,7 +74,7 @@ impl Unfetched {
 impl From<UploadError> for Unfetched {
     fn from(error: UploadError) -> Self {
         match error {
-            UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::NoRoom,
+            UploadError::Io(error) if is_full(&error) => Self::NoRoom,
             UploadError::Io(error) | UploadError::Names(error) => Self::Read(error.into()),
             UploadError::Length => Self::Chunks,
             UploadError::Root => Self::Root,

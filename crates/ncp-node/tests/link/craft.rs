@@ -3,7 +3,7 @@
 use ncp_node::core::command::{Ask, PutUp, body_record, content_record};
 use ncp_node::vault::StoredContent;
 use ncp_protocol::body::{BodyCore, BodyDigest, BodySealer, ContentKey};
-use ncp_protocol::codes::{Handling, Kind, Precedence};
+use ncp_protocol::codes::{Handling, Kind, Precedence, UrgentGround};
 use ncp_protocol::envelope::{DraftMessage, SealedEnvelope};
 use ncp_protocol::event::{Asked, Draft};
 use ncp_protocol::header::{Header, SUITE};
@@ -42,7 +42,8 @@ fn manifest(network: NetworkId, from: ParticipantId, to: ParticipantId, part: &[
         form: None,
         handling: Handling::H0,
         restriction: None,
-        urgent_ground: None,
+        // So that it may be urgent.
+        urgent_ground: Some(UrgentGround::LifeOrLimb),
         answer_by: None,
         also_sent_through: Vec::new(),
         reason: None,

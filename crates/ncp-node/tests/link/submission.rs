@@ -7,13 +7,14 @@ use ncp_api::health::CheckResult;
 use ncp_node::core::command::Ask;
 use ncp_node::core::tables::{EnvelopeStage, QUEUE};
 use ncp_node::timeline::{Words, timeline};
+use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::{Actor, EvidenceKind, HoldScope, Outcome};
 use ncp_protocol::frame::{BodyWanted, Credit, Frame, Recall, Refused};
 use ncp_protocol::ids::{Digest, MessageId, OfficerNumber};
 use ncp_protocol::keys::Signature;
 use ncp_protocol::reject::RejectCode;
 
-use crate::craft::{part_of, send};
+use crate::craft::{part_of, put_up, send};
 use crate::hub::{HubLink, ago, key_of, receipt};
 use crate::world::{SUPERVISOR, World, id, soon};
 
@@ -110,6 +111,31 @@ async fn body_leaves_from_the_chunk_that_the_hub_asks_for_and_within_its_credit(
     assert_eq!(link.until_pong(&world.hub).await, []);
     link.send(Credit { envelopes: 1, bytes: 0 }).await;
     assert_ne!(link.submit(&world.hub).await.unverified_header().unwrap().message, message);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_of_the_credit_is_kept_for_urgent_mail() {
+    let (mut world, link) = World::linked().await;
+    link.cut();
+    let mut link = soon(world.hub.link_with(|hello| hello.credit = Credit { envelopes: 4, bytes: 1 << 20 })).await;
+    for _ in 0..5 {
+        let (message, _) = send(&world, b"routine").await;
+        settled(&world, &mut link, message, EnvelopeStage::Sealed).await;
+    }
+    for _ in 0..3 {
+        link.submit(&world.hub).await;
+    }
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    let (mut urgent, _) = put_up(&world, b"urgent");
+    urgent.draft.precedence = Precedence::Urgent;
+    let message = urgent.draft.message;
+    world.ask(Ask::PutUp(urgent)).await.unwrap();
+    settled(&world, &mut link, message, EnvelopeStage::Sealed).await;
+    assert_eq!(link.submit(&world.hub).await.unverified_header().unwrap().message, message);
+    link.send(Credit { envelopes: 2, bytes: 0 }).await;
+    link.submit(&world.hub).await;
+    assert_eq!(link.until_pong(&world.hub).await, [], "kept again");
     world.stop().await;
 }
 

@@ -6,10 +6,10 @@ use std::ops::{Bound, ControlFlow};
 
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::EnvelopeKey;
-use ncp_protocol::ids::ParticipantId;
+use ncp_protocol::ids::{MessageId, ParticipantId, SealNumber};
 use ncp_store::state::{Unreadable, View};
 
-use super::tables::{ENVELOPES, MAILBOXES, MailboxKey, envelope_key, rank};
+use super::tables::{ENVELOPES, MAILBOXES, MailboxKey, envelope_key};
 use crate::limits::{LOWER_RANK_EVERY, OFFERED_OPEN_MAX};
 
 const RANKS: [u8; 3] = [0, 1, 2];
@@ -30,7 +30,28 @@ impl Waiting {
     /// Whether it goes before everything of this precedence.
     #[must_use]
     pub fn precedes(&self, precedence: Precedence) -> bool {
-        self.rank < rank(precedence)
+        self.rank < precedence.rank()
+    }
+}
+
+/// How many envelopes may go to a recipient now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// In all.
+    pub all: usize,
+    /// Before the first that is not urgent may go no more.
+    pub common: usize,
+}
+
+impl Room {
+    /// Room for so many, whatever their precedence.
+    #[must_use]
+    pub fn any(count: usize) -> Self {
+        Self { all: count, common: count }
+    }
+
+    fn is_for(self, rank: u8, chosen: usize) -> bool {
+        chosen < if rank == Precedence::Urgent.rank() { self.all } else { self.common }
     }
 }
 
@@ -52,13 +73,16 @@ pub struct Turns {
     again: BTreeSet<(u8, ParticipantId, u64)>,
     // What was chosen and, as far as is known, has not ended: its rank and place.
     out: BTreeMap<EnvelopeKey, (u8, u64)>,
+    // The last choice passed somebody over, of whom enough is out.
+    held_back: bool,
     prune_at: usize,
 }
 
 impl Turns {
-    /// At most `max` envelopes for `recipient`, in the order in which they should go, as long as fewer than
-    /// [`OFFERED_OPEN_MAX`] are with it. What was chosen is not chosen again on this link unless [`Turns::give_back`] lets
-    /// go of it.
+    /// Envelopes for `recipient` as far as there is `room`, in the order in which they should go. Of one originator and
+    /// precedence no more than [`OFFERED_OPEN_MAX`] are with it: what it cannot judge stays there without an answer, and
+    /// must not be what the mail of others waits for. What was chosen is not chosen again on this link unless
+    /// [`Turns::give_back`] lets go of it.
     ///
     /// # Errors
     /// [`Unreadable`] if the view cannot be read.
@@ -66,14 +90,15 @@ impl Turns {
         &mut self,
         view: &dyn View,
         recipient: ParticipantId,
-        max: usize,
+        room: Room,
     ) -> Result<Vec<Waiting>, Unreadable> {
         self.prune(view)?;
-        let room = max.min(OFFERED_OPEN_MAX.saturating_sub(self.out.len()));
+        self.held_back = false;
         let mut heads: [Option<Heads>; 3] = [const { None }; 3];
         let mut chosen = Vec::new();
-        while chosen.len() < room {
-            let Some(next) = self.next(view, recipient, &mut heads)? else { break };
+        loop {
+            let open = RANKS.map(|rank| room.is_for(rank, chosen.len()));
+            let Some(next) = self.next(view, recipient, open, &mut heads)? else { break };
             self.hand_out(&next);
             let originator = next.envelope.originator;
             if let Some(Some(heads)) = heads.get_mut(usize::from(next.rank)) {
@@ -87,10 +112,10 @@ impl Turns {
         Ok(chosen)
     }
 
-    /// Whether so much is with the recipient that nothing more is chosen.
+    /// Whether the last choice passed somebody over, because so much is with the recipient.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.out.len() >= OFFERED_OPEN_MAX
+    pub fn is_held_back(&self) -> bool {
+        self.held_back
     }
 
     /// Whether this was chosen and, as far as is known, has not ended.
@@ -123,10 +148,10 @@ impl Turns {
         }
     }
 
-    /// Forgets what has ended, whenever twice as much has gathered as was left the last time, and before nothing more
-    /// would go.
+    /// Forgets what has ended, whenever twice as much has gathered as was left the last time, and where it may be what holds
+    /// somebody back.
     fn prune(&mut self, view: &dyn View) -> Result<(), Unreadable> {
-        if self.out.len() < self.prune_at.max(PRUNE_MIN) && !self.is_full() {
+        if self.out.len() < self.prune_at.max(PRUNE_MIN) && !self.held_back {
             return Ok(());
         }
         let mut ended = Vec::new();
@@ -146,6 +171,7 @@ impl Turns {
         &mut self,
         view: &dyn View,
         recipient: ParticipantId,
+        open: [bool; 3],
         heads: &mut [Option<Heads>; 3],
     ) -> Result<Option<Waiting>, Unreadable> {
         let lower_turn = self.served % LOWER_RANK_EVERY == LOWER_RANK_EVERY - 1;
@@ -153,7 +179,7 @@ impl Turns {
         if lower_turn {
             ranks.reverse();
         }
-        for rank in ranks {
+        for rank in ranks.into_iter().filter(|rank| open.get(usize::from(*rank)) == Some(&true)) {
             let Some(slot) = heads.get_mut(usize::from(rank)) else { continue };
             let heads = match slot {
                 Some(heads) => heads,
@@ -185,6 +211,13 @@ impl Turns {
         Ok(heads)
     }
 
+    /// How many of one originator and rank are out.
+    fn with_recipient(&self, rank: u8, originator: ParticipantId) -> usize {
+        let from = EnvelopeKey { originator, message: MessageId([0; 16]), recipient: originator, seal: SealNumber(0) };
+        let of_originator = self.out.range(from..).take_while(|(envelope, _)| envelope.originator == originator);
+        of_originator.filter(|(_, (of, _))| *of == rank).count()
+    }
+
     /// What is due next of one originator: what was given back, then what was not handed out yet.
     fn head(
         &mut self,
@@ -192,6 +225,10 @@ impl Turns {
         mailbox: (ParticipantId, u8, ParticipantId),
     ) -> Result<Option<Waiting>, Unreadable> {
         let (recipient, rank, originator) = mailbox;
+        if self.with_recipient(rank, originator) >= OFFERED_OPEN_MAX {
+            self.held_back = true;
+            return Ok(None);
+        }
         let given_back = (rank, originator, 0)..=(rank, originator, u64::MAX);
         while let Some(place) = self.again.range(given_back.clone()).next().copied() {
             if let Some(envelope) = MAILBOXES.row(view, &(recipient, rank, originator, place.2))? {

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use ncp_protocol::codes::Code;
+use ncp_protocol::codes::{Code, Precedence};
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::ids::{MessageId, ParticipantId, SealNumber, UnixMillis};
 use ncp_store::spool::BodyName;
@@ -61,7 +61,7 @@ pub fn envelope(view: &dyn View, envelope: &EnvelopeKey) -> Result<Option<Envelo
     ENVELOPES.row(view, &envelope_key(envelope))
 }
 
-/// The stored body of a message, if an envelope over it was offered to `recipient` and has not ended.
+/// The stored body of a message and its precedence, if an envelope over it was offered to `recipient` and has not ended.
 ///
 /// # Errors
 /// [`Unreadable`] if the view cannot be read.
@@ -70,14 +70,17 @@ pub fn body_for(
     originator: ParticipantId,
     message: MessageId,
     recipient: ParticipantId,
-) -> Result<Option<BodyName>, Unreadable> {
-    let mut offered = false;
+) -> Result<Option<(BodyName, Precedence)>, Unreadable> {
+    let mut offered = None;
     ENVELOPES.scan(view, &(originator, message, recipient), |_, row| {
-        offered |= row.state == EnvelopeState::Offered;
+        if row.state == EnvelopeState::Offered {
+            offered = Some(row.precedence);
+        }
         ControlFlow::Continue(())
     })?;
-    let row = MESSAGES.row(view, &(originator, message))?.filter(|_| offered);
-    Ok(row.map(|row| BodyName { originator, message, root: row.root }))
+    let Some(precedence) = offered else { return Ok(None) };
+    let row = MESSAGES.row(view, &(originator, message))?;
+    Ok(row.map(|row| (BodyName { originator, message, root: row.root }, precedence)))
 }
 
 /// Whether this body is in use: a header over it has not ended.

@@ -257,16 +257,6 @@ pub fn envelope_of(key: &EnvelopeRowKey) -> EnvelopeKey {
     EnvelopeKey { originator: key.0, message: key.1, recipient: key.2, seal: SealNumber(key.3) }
 }
 
-/// Place of a precedence in the order of service; lower goes first.
-#[must_use]
-pub fn rank(precedence: Precedence) -> u8 {
-    match precedence {
-        Precedence::Urgent => 0,
-        Precedence::Priority => 1,
-        Precedence::Routine => 2,
-    }
-}
-
 impl EnvelopeRow {
     /// Whether it has not ended.
     #[must_use]
@@ -287,7 +277,7 @@ impl EnvelopeRow {
     /// The key of its mailbox row.
     #[must_use]
     pub fn mailbox_key(&self, envelope: &EnvelopeKey) -> MailboxKey {
-        (envelope.recipient, rank(self.precedence), envelope.originator, self.sequence)
+        (envelope.recipient, self.precedence.rank(), envelope.originator, self.sequence)
     }
 }
 

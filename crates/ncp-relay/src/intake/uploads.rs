@@ -9,7 +9,7 @@ use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, MessageId, ParticipantId};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::{Begun, Expect, Start, Upload, UploadError, UploadRequest};
-use ncp_store::disk::RealDisk;
+use ncp_store::disk::{RealDisk, is_full};
 
 use crate::core::command::BodySource;
 use crate::core::query;
@@ -205,7 +205,7 @@ fn root_of_one(body: &[u8]) -> Digest {
 /// What a peer is told. A disk that fails ends the daemon: it must not go on as if nothing had happened.
 fn upload_code(hub: &Hub, error: &UploadError) -> Result<RejectCode, Stopping> {
     match error {
-        UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Ok(RejectCode::StoreFull),
+        UploadError::Io(error) if is_full(error) => Ok(RejectCode::StoreFull),
         UploadError::Io(error) | UploadError::Names(error) => Err(hub.fail(error)),
         UploadError::Quota => Ok(RejectCode::QuotaExceeded),
         // An older link of the same peer lets go of it in a moment.

@@ -13,7 +13,7 @@ use ncp_protocol::reject::RejectCode;
 use ncp_store::disk::Disk;
 use ncp_store::forked::{self, Fork};
 use ncp_store::index::Index;
-use ncp_store::reader::{ReadError, Reader, unless_lost};
+use ncp_store::reader::{Comparison, ReadError, Reader, unless_lost};
 use ncp_store::spool::{RecordKind, RecordName};
 use ncp_transport::connection::LinkReader;
 use ncp_transport::credit::Credit;
@@ -112,16 +112,9 @@ async fn check_own_logs(hub: &Hub, peer: ParticipantId, notes: &[String]) -> Res
         });
         // A note of an earlier life of a log, or none of ours: nothing to compare.
         let Some((log, held)) = opened else { continue };
-        let (held_size, held_root) = (held.size, held.root);
-        let (size, root) = hub
-            .read(move |reader| {
-                let size = reader.checkpoint(log).map_or(0, |signed| signed.checkpoint().size);
-                let root = if held_size <= size { reader.root(log, held_size)? } else { None };
-                Ok::<_, ReadError>((size, root))
-            })
-            .await?;
-        if root != Some(held_root) {
-            let fork = Fork { peer: peer.to_string(), found: held_size, size, note: note.clone() };
+        let (found, root) = (held.size, held.root);
+        if let Comparison::Contradicts { size } = hub.read(move |reader| reader.compare(log, found, &root)).await? {
+            let fork = Fork { peer: peer.to_string(), found, size, note: note.clone() };
             return Err(stop(hub, fork).await.into());
         }
     }

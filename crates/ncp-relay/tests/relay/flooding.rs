@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::{EnvelopeKey, EvidenceKind, Outcome};
-use ncp_protocol::frame::{BodyWanted, Credit, Deliver, Frame, Receipts, Refused};
+use ncp_protocol::frame::{BodyWanted, Credit, Deliver, Frame, Receipts, Refused, Submit};
 use ncp_protocol::ids::{Epoch, MessageId, SealNumber};
 use ncp_protocol::limits::CHUNK_SEALED;
 use ncp_protocol::reject::RejectCode;
@@ -73,6 +74,49 @@ async fn wishes_for_many_bodies_open_few() {
     }
     let whole = (1..=BODIES).flat_map(|n| [0, 1].map(|index| (index, MessageId([n; 16]))));
     assert_eq!(begun, whole.collect());
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_urgent_body_goes_before_the_others_that_are_asked_for() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut originator = Peer::connect(&network, &xa, hub.address).await;
+    let mut peer = without_bytes(&network, &xb, hub.address).await;
+    for n in 1..=5 {
+        let mut message = Message::new(n, 2);
+        message.precedence = if n == 5 { Precedence::Urgent } else { Precedence::Routine };
+        originator.submit(&network, &message, &xb).await;
+        let wanted = wish(&peer.expect_delivery().await);
+        peer.send(wanted).await;
+    }
+    peer.send(Credit { envelopes: 0, bytes: 10 * CHUNK_SEALED as u64 }).await;
+    let mut order = Vec::new();
+    for _ in 0..10 {
+        let Frame::BodyChunk(chunk) = peer.matter().await else { panic!("no chunk") };
+        order.push(chunk.message.0[0]);
+    }
+    // The first stood ready when only it had been asked for.
+    assert_eq!(order, [1, 5, 5, 2, 3, 4, 1, 2, 3, 4]);
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credit_returns_while_others_wait_for_their_bodies() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut peer = Peer::connect(&network, &xa, hub.address).await;
+    let window = peer.hello.as_ref().unwrap().credit.envelopes;
+    // A body on a slow line holds the credit of its envelope for as long as it takes.
+    let slow = Message::new(1, 2);
+    peer.send(Submit { envelope: slow.envelope(&network, &xa, &xb) }).await;
+    peer.expect_wanted().await;
+    for n in 1..=3 {
+        peer.submit(&network, &Message::new(1 + n, 1), &xb).await;
+        peer.until_granted(window + u32::from(n)).await;
+    }
     hub.stop().await.unwrap();
 }
 

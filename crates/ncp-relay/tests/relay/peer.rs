@@ -267,6 +267,14 @@ impl Peer {
         }
     }
 
+    /// Waits until the hub has granted so many envelopes in all.
+    pub(crate) async fn until_granted(&mut self, envelopes: u32) {
+        while self.credit.left().envelopes < envelopes {
+            let frame = self.receive().await.unwrap().expect("the hub closed the link");
+            self.early.push_back(frame);
+        }
+    }
+
     /// Waits until what the committer did so far is settled: what it lets go of is unlinked before it decides again.
     pub(crate) async fn settle(&mut self) {
         let (message, recipient) = (MessageId([0xff; 16]), self.participant.id);

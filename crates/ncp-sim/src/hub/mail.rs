@@ -3,7 +3,7 @@
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Checkpoint, Receipts};
 use ncp_protocol::ids::LogName;
 use ncp_relay::core::command::{Command, OfferEnvelopes, Reply};
-use ncp_relay::core::mailbox::Waiting;
+use ncp_relay::core::mailbox::{Room, Waiting};
 use ncp_relay::core::query;
 use ncp_relay::core::tables::ReceiptPlace;
 use ncp_relay::{delivery, receipts};
@@ -28,7 +28,7 @@ impl Hub {
         if link.offering {
             return Ok(());
         }
-        let chosen = link.turns.choose(&reader.view(), link.peer, OFFER_MAX)?;
+        let chosen = link.turns.choose(&reader.view(), link.peer, Room::any(OFFER_MAX))?;
         if chosen.is_empty() {
             return Ok(());
         }
@@ -100,8 +100,8 @@ impl Hub {
     pub(super) fn send_body(&mut self, place: Place, wanted: &BodyWanted, out: &mut Out) -> Result<(), Halt> {
         let (reader, peer) = (self.reader()?, self.peer(place)?);
         let BodyWanted { originator, message, root, from_chunk } = *wanted;
-        let name = query::body_for(&reader.view(), originator, message, peer)?;
-        let Some(name) = name.filter(|name| name.root == root) else { return Ok(()) };
+        let offered = query::body_for(&reader.view(), originator, message, peer)?;
+        let Some((name, _)) = offered.filter(|(name, _)| name.root == root) else { return Ok(()) };
         let Some(body) = reader.body(&name)? else {
             return Err(Halt::wrong("I1: the body of an envelope that waits is gone"));
         };

@@ -186,8 +186,9 @@ impl Node {
         let (reader, epoch) = (self.reader()?, self.party()?.identity().origin.epoch);
         let link = self.link()?;
         while link.next.saturating_sub(link.acknowledged) <= AHEAD {
-            let Some(frame) = Receipts::fill(epoch, link.next, proofs(&reader, link.next)?) else { break };
-            link.next += frame.proofs.len() as u64;
+            let (first, proofs) = proofs(&reader, link.next)?;
+            let Some(frame) = Receipts::fill(epoch, first, proofs) else { break };
+            link.next = first + frame.proofs.len() as u64;
             for proof in &frame.proofs {
                 out.show(LogName::Node, proof);
             }

@@ -129,7 +129,7 @@ impl<D: Disk> Upload<D> {
     /// Syncs what has come so far, so that nothing of it has to come again: for a link that ends in good order.
     ///
     /// # Errors
-    /// [`UploadError`]; fatal for the daemon.
+    /// [`UploadError::Io`] and [`UploadError::Names`], as fatal as they say.
     pub fn pause(mut self) -> Result<(), UploadError> {
         self.guard(Self::sync)
     }
@@ -159,7 +159,7 @@ impl<D: Disk> Upload<D> {
     ///
     /// # Errors
     /// [`UploadError::Length`] if chunks are missing, and the upload stays to be resumed; [`UploadError::Root`], and it is
-    /// thrown away; [`UploadError::Io`].
+    /// thrown away; [`UploadError::Io`]; [`UploadError::Names`].
     pub fn finish(mut self) -> Result<BodyName, UploadError> {
         let stem = self.claim.stem;
         let root = self.root.clone().finish();

@@ -49,6 +49,26 @@ pub(crate) fn exists<D: Disk>(disk: &D, path: &Path) -> io::Result<bool> {
     Ok(disk.list(parent(path))?.iter().any(|other| other == name))
 }
 
+/// Whether the system said that there is no room, itself or within an error of another crate: the disk is full, or a quota
+/// of it.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    let mut cause: Option<&(dyn core::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let found = error.downcast_ref::<io::Error>();
+        if found.is_some_and(|found| matches!(found.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+        {
+            return true;
+        }
+        // An error within an `io::Error` is not its source.
+        cause = match found.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
+}
+
 /// Content that is not what was written.
 pub(crate) fn io_damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)

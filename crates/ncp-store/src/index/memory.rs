@@ -62,6 +62,10 @@ impl Index for MemoryIndex {
         Ok(())
     }
 
+    fn drop_aside(_: &MemoryPlace) -> Result<bool, Unreadable> {
+        Ok(false)
+    }
+
     fn write(&self, writes: &Writes<'_>, mut trust: Option<&mut Trust>) -> Result<(), Unreadable> {
         let mut map = self.0.0.write().unwrap_or_else(PoisonError::into_inner);
         for (key, value) in writes {

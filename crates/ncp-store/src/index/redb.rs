@@ -18,6 +18,7 @@ use redb::{
 };
 
 use super::{Index, TRUST_KEY, Trust, Writes};
+use crate::disk::is_full;
 use crate::limits::INDEX_CACHE_BYTES;
 use crate::state::{Unreadable, View, Visit};
 
@@ -134,6 +135,10 @@ impl Index for RedbIndex {
         move_aside(&place.folder, &place.aside).map_err(|error| Unreadable::Damaged(format!("set aside: {error}")))
     }
 
+    fn drop_aside(place: &RedbPlace) -> Result<bool, Unreadable> {
+        remove(&place.aside).map_err(|error| Unreadable::Damaged(format!("drop what was set aside: {error}")))
+    }
+
     fn write(&self, writes: &Writes<'_>, mut trust: Option<&mut Trust>) -> Result<(), Unreadable> {
         let write = |transaction: &WriteTransaction| {
             let mut table = transaction.open_table(ROWS)?;
@@ -165,7 +170,7 @@ impl Index for RedbIndex {
 
 fn unreadable(error: redb::Error) -> Unreadable {
     if let redb::Error::Io(cause) = &error
-        && cause.kind() == io::ErrorKind::StorageFull
+        && is_full(cause)
     {
         return Unreadable::NoRoom;
     }
@@ -177,10 +182,18 @@ fn move_aside(folder: &Path, aside: &Path) -> io::Result<()> {
     if !folder.exists() {
         return Ok(());
     }
-    if aside.is_dir() {
-        fs::remove_dir_all(aside)?;
-    } else if aside.exists() {
-        fs::remove_file(aside)?;
-    }
+    remove(aside)?;
     fs::rename(folder, aside)
+}
+
+/// Says whether there was anything.
+fn remove(path: &Path) -> io::Result<bool> {
+    if path.is_dir() {
+        fs::remove_dir_all(path)?;
+    } else if path.exists() {
+        fs::remove_file(path)?;
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
 }

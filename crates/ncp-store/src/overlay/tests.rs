@@ -191,6 +191,9 @@ impl Index for Broken {
     fn set_aside((): &()) -> Result<(), Unreadable> {
         Ok(())
     }
+    fn drop_aside((): &()) -> Result<bool, Unreadable> {
+        Ok(false)
+    }
     fn write(&self, _: &Writes<'_>, _: Option<&mut Trust>) -> Result<(), Unreadable> {
         Err(Unreadable::Damaged("broken".to_owned()))
     }

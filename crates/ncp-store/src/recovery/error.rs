@@ -5,7 +5,8 @@ use std::io;
 use ncp_protocol::ids::LogName;
 use thiserror::Error;
 
-use crate::engine::{Fatal, is_full};
+use crate::disk::is_full;
+use crate::engine::Fatal;
 use crate::journal::JournalError;
 use crate::signed::SignedError;
 use crate::spool::RecordName;
@@ -93,7 +94,7 @@ pub enum OpenError {
         /// Size of the signed checkpoint.
         size: u64,
     },
-    /// The index cannot be read, not even a new one.
+    /// The index cannot be read or made anew, or there is no room for it.
     #[error(transparent)]
     Index(#[from] Unreadable),
     /// The first commit failed.

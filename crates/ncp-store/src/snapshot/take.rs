@@ -13,7 +13,7 @@ use ncp_protocol::ids::{KeyId, LogOrigin};
 
 use super::file::{LoadError, Writer, copied, encode_row};
 use super::{FOLDER, LogEdge, Summary, clean, digest, file_name, list, path};
-use crate::disk::{Disk, DiskFile, OpenMode, create_afresh, exists};
+use crate::disk::{Disk, DiskFile, OpenMode, create_afresh, exists, is_full};
 use crate::engine::Fatal;
 use crate::index::{Index, Tally, Trust};
 use crate::journal::{self, JournalReader, LogNote};
@@ -77,8 +77,7 @@ enum TakeError {
 impl TakeError {
     fn disk(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |cause| {
-            let is_full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&cause.kind());
-            if is_full { Self::GivenUp(Taken::NoRoom) } else { Self::Fatal(Fatal::disk(doing, cause)) }
+            if is_full(&cause) { Self::GivenUp(Taken::NoRoom) } else { Self::Fatal(Fatal::disk(doing, cause)) }
         }
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use ncp_protocol::ids::LogName;
+use ncp_protocol::ids::{Digest, LogName};
 use ncp_store::disk::Disk as _;
 use ncp_store::disk::model::ModelDisk;
 use ncp_store::fsck::Finding;
+use ncp_store::index::MemoryIndex;
 use ncp_store::journal::JournalError;
-use ncp_store::reader::ReadError;
+use ncp_store::reader::{Comparison, ReadError, Reader};
 use ncp_store::recovery::{OpenError, OpenReport, Opened};
 use ncp_store::snapshot::Taken;
 
@@ -112,13 +113,34 @@ fn check_evidence(
                 still += 1;
             }
             (Err(ReadError::Lost { sequence, .. }), Err(ReadError::Lost { .. })) => assert!(*sequence < newest),
-            (Ok(sequence), Err(ReadError::Disagree { .. } | ReadError::Lost { .. })) => {
+            (Ok(sequence), Err(ReadError::Lost { .. })) => {
                 assert!(*sequence < newest, "what is behind the snapshot can be proved");
             }
             other => panic!("{other:?}"),
         }
     }
+    LOGS.into_iter().for_each(|log| check_old_roots(&reader, log));
     still
+}
+
+/// A peer may hold a checkpoint of any size: what the log cannot tell any more is unknown, and never another history.
+fn check_old_roots(reader: &Reader<ModelDisk, MemoryIndex>, log: LogName) {
+    let size = reader.checkpoint(log).unwrap().checkpoint().size;
+    let other = Digest([7; 32]);
+    for old in 0..=size {
+        match reader.root(log, old) {
+            Ok(root) => {
+                assert_eq!(reader.compare(log, old, &root.unwrap()).unwrap(), Comparison::Agrees);
+                assert_eq!(reader.compare(log, old, &other).unwrap(), Comparison::Contradicts { size });
+            }
+            Err(ReadError::Lost { .. }) => {
+                assert!(old < size, "the newest is signed");
+                assert_eq!(reader.compare(log, old, &other).unwrap(), Comparison::Unknown);
+            }
+            Err(other) => panic!("{log} at {old} of {size}: {other:?}"),
+        }
+    }
+    assert_eq!(reader.compare(log, size + 1, &other).unwrap(), Comparison::Contradicts { size });
 }
 
 /// Service goes on: new events, their evidence, further snapshots, further starts.

@@ -7,7 +7,7 @@ use ncp_store::state::{Unreadable, View, Visit};
 
 use super::world::{Table, World, header, id, key, world};
 use crate::core::command::Reply;
-use crate::core::mailbox::Turns;
+use crate::core::mailbox::{Room, Turns};
 use crate::limits::{OFFER_BATCH_MAX, OFFERED_OPEN_MAX};
 
 fn put(world: &mut World, from: &str, n: u8, precedence: Precedence) {
@@ -15,7 +15,7 @@ fn put(world: &mut World, from: &str, n: u8, precedence: Precedence) {
 }
 
 fn choose(turns: &mut Turns, world: &World, max: usize) -> Vec<(String, u8)> {
-    let chosen = turns.choose(&world.rows, id("XB"), max).unwrap();
+    let chosen = turns.choose(&world.rows, id("XB"), Room::any(max)).unwrap();
     chosen.iter().map(|waiting| (waiting.envelope.originator.to_string(), waiting.envelope.message.0[0])).collect()
 }
 
@@ -54,7 +54,7 @@ fn what_is_given_back_can_be_chosen_again() {
     put(&mut world, "XA", 1, Precedence::Routine);
     put(&mut world, "XA", 2, Precedence::Routine);
     let mut turns = Turns::default();
-    let chosen = turns.choose(&world.rows, id("XB"), 2).unwrap();
+    let chosen = turns.choose(&world.rows, id("XB"), Room::any(2)).unwrap();
     turns.give_back(&chosen[0].envelope);
     assert_eq!(choose(&mut turns, &world, 2), named(&[("XA", 1)]));
 }
@@ -69,7 +69,7 @@ fn a_long_link_delivers_everything_once() {
     for n in 0..=250 {
         put(&mut world, "XA", n, Precedence::Routine);
         seen.extend(choose(&mut turns, &world, 9).into_iter().map(|(_, n)| n));
-        if n % 2 == 0 {
+        if n % 8 != 0 {
             world.consign(&header("XA", n, "XB"), u64::from(n));
         }
     }
@@ -117,7 +117,7 @@ fn a_recipient_that_consigns_nothing_costs_no_more_with_each_batch_and_gets_no_m
     let mut most = 0;
     loop {
         let view = Counting { rows: &world.rows, shown: Cell::new(0) };
-        let batch = turns.choose(&view, id("XB"), OFFER_BATCH_MAX).unwrap();
+        let batch = turns.choose(&view, id("XB"), Room::any(OFFER_BATCH_MAX)).unwrap();
         let pruned = chosen.len();
         most = most.max(view.shown.get().saturating_sub(pruned));
         if batch.is_empty() {
@@ -126,14 +126,56 @@ fn a_recipient_that_consigns_nothing_costs_no_more_with_each_batch_and_gets_no_m
         chosen.extend(batch.iter().map(|waiting| waiting.envelope));
     }
     assert_eq!(chosen.len(), OFFERED_OPEN_MAX);
-    assert!(turns.is_full());
+    assert!(turns.is_held_back());
     assert!(most <= 2 * OFFER_BATCH_MAX, "{most} rows for one batch");
     for n in 0..2 {
         world.consign(&numbered(n), u64::from(n));
     }
-    let next: Vec<_> = turns.choose(&world.rows, id("XB"), 9).unwrap().iter().map(|waiting| waiting.envelope).collect();
+    let next: Vec<_> =
+        turns.choose(&world.rows, id("XB"), Room::any(9)).unwrap().iter().map(|waiting| waiting.envelope).collect();
     let expected = u16::try_from(OFFERED_OPEN_MAX).unwrap();
     assert_eq!(next, [expected, expected + 1].map(|n| key(&numbered(n))));
+}
+
+#[test]
+fn what_a_recipient_leaves_without_an_answer_holds_back_its_own_originator_and_rank_alone() {
+    let mut world = world();
+    let all = u8::try_from(OFFERED_OPEN_MAX).unwrap() + 2;
+    for n in 0..all {
+        put(&mut world, "XA", n, Precedence::Routine);
+    }
+    let mut turns = Turns::default();
+    assert_eq!(choose(&mut turns, &world, 200).len(), OFFERED_OPEN_MAX);
+    assert!(turns.is_held_back());
+    put(&mut world, "XC", 200, Precedence::Routine);
+    put(&mut world, "XA", 201, Precedence::Urgent);
+    assert_eq!(choose(&mut turns, &world, 200), named(&[("XA", 201), ("XC", 200)]));
+    assert_eq!(choose(&mut turns, &world, 200), []);
+    assert!(turns.is_held_back());
+    world.recall(&header("XA", 7, "XB"));
+    world.consign(&header("XA", 3, "XB"), 3);
+    assert_eq!(choose(&mut turns, &world, 200), named(&[("XA", all - 2), ("XA", all - 1)]));
+}
+
+#[test]
+fn room_that_is_kept_for_urgent_mail_holds_nothing_else() {
+    let mut world = world();
+    for n in 1..=9 {
+        put(&mut world, "XA", n, Precedence::Routine);
+        put(&mut world, "XA", 10 + n, Precedence::Priority);
+    }
+    let mut turns = Turns::default();
+    let mut chosen = |world: &World, all, common| {
+        let chosen = turns.choose(&world.rows, id("XB"), Room { all, common }).unwrap();
+        chosen.iter().map(|waiting| waiting.envelope.message.0[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(chosen(&world, 4, 2), [11, 12]);
+    assert!(chosen(&world, 2, 0).is_empty());
+    for n in 21..=23 {
+        put(&mut world, "XA", n, Precedence::Urgent);
+    }
+    assert_eq!(chosen(&world, 2, 0), [21, 22]);
+    assert_eq!(chosen(&world, 3, 2), [23, 13]);
 }
 
 #[test]
@@ -143,7 +185,7 @@ fn what_is_given_back_goes_first_and_what_ended_meanwhile_not_at_all() {
         put(&mut world, "XA", n, Precedence::Routine);
     }
     let mut turns = Turns::default();
-    let chosen = turns.choose(&world.rows, id("XB"), 3).unwrap();
+    let chosen = turns.choose(&world.rows, id("XB"), Room::any(3)).unwrap();
     turns.give_back(&chosen[0].envelope);
     turns.give_back(&chosen[2].envelope);
     turns.give_back(&chosen[2].envelope);

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use super::world::{NOW, World, header, id, key, world};
 use crate::core::command::{BodySource, Reply};
-use crate::core::mailbox::Turns;
+use crate::core::mailbox::{Room, Turns};
 use crate::core::query;
 use crate::core::tables::{DUE, ENVELOPES, EnvelopeState, MAILBOXES, MESSAGES, PEERS, RECEIPTS, Tally, envelope_of};
 use crate::limits::BODY_INLINE_MAX;
@@ -98,7 +98,7 @@ fn take(world: &mut World, step: &Step, version: u32) {
     match step {
         Step::Submit { header, stale_body } => submit(world, header, *stale_body),
         Step::Offer { recipient } => {
-            let chosen = Turns::default().choose(&world.rows, id(NAMES[*recipient]), 4).unwrap();
+            let chosen = Turns::default().choose(&world.rows, id(NAMES[*recipient]), Room::any(4)).unwrap();
             let keys: Vec<_> = chosen.iter().map(|waiting| waiting.envelope).collect();
             world.offer(NAMES[*recipient], &keys);
         }

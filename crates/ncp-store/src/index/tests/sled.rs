@@ -38,6 +38,10 @@ impl Index for SledIndex {
         std::fs::remove_dir_all(place).map_err(|error| Unreadable::Damaged(error.to_string()))
     }
 
+    fn drop_aside(_: &PathBuf) -> Result<bool, Unreadable> {
+        Ok(false)
+    }
+
     fn write(&self, writes: &Writes<'_>, mut trust: Option<&mut Trust>) -> Result<(), Unreadable> {
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
