@@ -28,7 +28,7 @@ use crate::wire::Wire;
 pub const TRICKLE: u32 = 500;
 /// How often one of a crowd comes at most, when it was sent away.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Envelopes that a flood has in flight: half of what the hub grants, as grants come in pieces.
+/// Most envelopes that a flood has in flight.
 const IN_FLIGHT: usize = 128;
 
 /// What one of a crowd does when the hub has sent it away.
@@ -133,7 +133,16 @@ impl Flood {
     /// # Panics
     /// If the hub ends the link.
     pub async fn send(&mut self, count: u64) {
-        for _ in 0..count {
+        let mut sent = 0..count;
+        self.send_while(|| sent.next().is_some()).await;
+    }
+
+    /// Sends envelopes as long as it is told to and waits for the last answer.
+    ///
+    /// # Panics
+    /// If the hub ends the link.
+    pub async fn send_while(&mut self, mut more: impl FnMut() -> bool) {
+        while more() {
             while self.in_flight >= IN_FLIGHT || self.credit == 0 {
                 self.answer().await;
             }

@@ -122,7 +122,8 @@ impl Outgoing {
 }
 
 /// The next proofs, from number `from` on, that one frame may hold, with the number of the first: what lies before it is
-/// lost. Blocks on the disk.
+/// lost, and not sent any more once something behind it was, even if that part of the journal is restored. The hub still
+/// delivers what a lost R2 should have ended, and gets that R2 then. Blocks on the disk.
 ///
 /// # Errors
 /// [`ReadError`].

@@ -30,8 +30,9 @@ use ncp_store::spool::BodyName;
 use ncp_transport::credit::{Credit as Amount, CreditViolation, ReceiveCredit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use self::body::{Body, Unfetched};
+use self::body::{Body, Chunks, Unfetched};
 use self::judge::{Judged, Verified};
 use self::open::Opened;
 use crate::core::command::{Ask, Done, Refusal};
@@ -66,6 +67,8 @@ struct State {
     credit: ReceiveCredit,
     /// Bytes committed and not granted again.
     returned: u64,
+    /// When a chunk of any body came.
+    last_chunk: Instant,
     /// Bodies that are asked for, by message: where their chunks go. None once the link has ended.
     inflows: Option<BTreeMap<MessageOf, mpsc::UnboundedSender<BodyChunk>>>,
     /// Messages that a delivery is busy with, and what waits for it to end.
@@ -104,6 +107,16 @@ impl State {
     }
 }
 
+/// What becomes of what could not be judged.
+enum Unjudged {
+    /// It is looked at again when the directory changes.
+    Kept,
+    /// The directory has changed: it is looked at again at once.
+    LookAgain,
+    /// The hub has to deliver it again.
+    NoRoom,
+}
+
 /// How a delivery ended.
 enum Outcome {
     /// Committed, or refused with evidence.
@@ -127,6 +140,7 @@ impl Reception {
         let state = State {
             credit,
             returned: 0,
+            last_chunk: Instant::now(),
             inflows: Some(BTreeMap::new()),
             busy: BTreeMap::new(),
             unjudged: BTreeMap::new(),
@@ -156,6 +170,7 @@ impl Reception {
         let bytes = chunk.bytes.len() as u64;
         let mut state = self.shared.state();
         state.credit.arrived(Amount { envelopes: 0, bytes })?;
+        state.last_chunk = Instant::now();
         let message = (chunk.originator, chunk.message);
         let inflow = state.inflows.as_ref().and_then(|inflows| inflows.get(&message)).cloned();
         drop(state);
@@ -237,8 +252,13 @@ impl Shared {
                     Outcome::Cut
                 }
             };
-            if !matches!(outcome, Outcome::NotYet) || self.keep_unjudged(digest, &deliver, directory) {
+            if !matches!(outcome, Outcome::NotYet) {
                 break outcome;
+            }
+            match self.keep_unjudged(digest, &deliver, directory) {
+                Unjudged::Kept => break Outcome::NotYet,
+                Unjudged::NoRoom => break Outcome::Left(RejectCode::QuotaExceeded),
+                Unjudged::LookAgain => {}
             }
         };
         match outcome {
@@ -255,20 +275,20 @@ impl Shared {
         self.give_back(credit);
     }
 
-    /// Keeps what could not be judged until the directory changes; false if it has changed since `directory`, and is to be
-    /// looked at again. What finds no room comes again with the next link.
-    fn keep_unjudged(&self, header: Digest, deliver: &Deliver, directory: u64) -> bool {
+    /// Keeps what could not be judged until the directory changes, unless it has changed since `directory`.
+    fn keep_unjudged(&self, header: Digest, deliver: &Deliver, directory: u64) -> Unjudged {
         let mut state = self.state();
         // Under the lock: whoever changes the directory has what is kept looked at afterwards.
         if *self.desk.node.hints.directory.borrow() != directory {
-            return false;
+            return Unjudged::LookAgain;
         }
-        if state.unjudged.len() < UNJUDGED_MAX {
-            let again = Delivery { deliver: deliver.clone(), credit: Amount::NONE };
-            state.unjudged.insert(header, Box::new(again));
+        if state.unjudged.len() >= UNJUDGED_MAX {
+            return Unjudged::NoRoom;
         }
+        let again = Delivery { deliver: deliver.clone(), credit: Amount::NONE };
+        state.unjudged.insert(header, Box::new(again));
         state.seen.remove(&header);
-        true
+        Unjudged::Kept
     }
 
     async fn take(&self, deliver: &Deliver) -> Result<Outcome, ReadError> {
@@ -377,8 +397,8 @@ impl Shared {
         let (originator, message_id, root) = (header.originator, header.message, header.ciphertext_root);
         let from_chunk = inflow.next_chunk();
         self.outbound.send(BodyWanted { originator, message: message_id, root, from_chunk });
-        let body =
-            inflow.receive(&self.desk.node, chunks, |bytes| self.give_back(Amount { envelopes: 0, bytes })).await;
+        let taken = |bytes| self.give_back(Amount { envelopes: 0, bytes });
+        let body = inflow.receive(&self.desk.node, Chunks::new(chunks, || self.state().last_chunk), taken).await;
         if let Some(inflows) = &mut self.state().inflows {
             inflows.remove(&message);
         }

@@ -119,8 +119,13 @@ async fn deliver(link: &Link, turns: &mut Turns) -> Result<Progress, LinkEnd> {
     for waiting in chosen.iter().filter(|waiting| !offered.contains(&waiting.envelope)) {
         turns.forget(&waiting.envelope);
     }
-    let frames = link.hub.read(move |reader| load(reader, &offered)).await?;
-    for frame in frames {
+    let keys = offered.clone();
+    let frames = link.hub.read(move |reader| load(reader, &keys)).await?;
+    // What is lost keeps no place: the recipient will not answer what never comes.
+    for envelope in offered.iter().filter(|envelope| !frames.iter().any(|(sent, _)| sent == *envelope)) {
+        turns.forget(envelope);
+    }
+    for (_, frame) in frames {
         if link.credit().spend(Credit { envelopes: 1, bytes: 0 }) == Spend::Wait {
             // Only this task spends envelopes, and it asked for no more than there were.
             return Err(lost(link).into());
@@ -157,7 +162,10 @@ fn lost(link: &Link) -> Stopping {
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn load<D: Disk, I: Index>(reader: &Reader<D, I>, offered: &[EnvelopeKey]) -> Result<Vec<Deliver>, ReadError> {
+pub fn load<D: Disk, I: Index>(
+    reader: &Reader<D, I>,
+    offered: &[EnvelopeKey],
+) -> Result<Vec<(EnvelopeKey, Deliver)>, ReadError> {
     let mut frames = Vec::with_capacity(offered.len());
     for key in offered {
         let row = query::envelope(&reader.view(), key)?;
@@ -166,7 +174,8 @@ pub fn load<D: Disk, I: Index>(reader: &Reader<D, I>, offered: &[EnvelopeKey]) -
         // What is lost alone keeps this one back, until its last date: without its acceptance no recipient takes it.
         let envelope = unless_lost(reader.record(&name))?.and_then(|bytes| SealedEnvelope::decode(&bytes).ok());
         let acceptance = unless_lost(reader.evidence(LogName::Traffic, place.index))?;
-        frames.extend(envelope.zip(acceptance).map(|(envelope, acceptance)| Deliver { envelope, acceptance }));
+        let frame = envelope.zip(acceptance).map(|(envelope, acceptance)| Deliver { envelope, acceptance });
+        frames.extend(frame.map(|frame| (*key, frame)));
     }
     Ok(frames)
 }

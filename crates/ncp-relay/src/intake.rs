@@ -1,9 +1,9 @@
 //! Taking envelopes in: each is verified on a worker, decided, and answered; bodies are asked for when a decision wants
 //! one, and then serve all envelopes over them that wait.
 //!
-//! Credit returns at the originator's [pace](crate::pace). R1 is never sent from here: it stands in the receipts' stream once its event is durable. A duplicate gets its old
-//! receipt again. Credit returns when an envelope is settled and a chunk is written. What a broken link leaves of an
-//! upload is resumed by the next one.
+//! R1 is never sent from here: it stands in the receipts' stream once its event is durable. A duplicate gets its old
+//! receipt again. Credit returns when an envelope is settled, at the originator's [pace](crate::pace), and when a chunk is
+//! written. What a broken link leaves of an upload is resumed by the next one.
 
 mod decide;
 mod uploads;
@@ -64,12 +64,14 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
                 Err(panic) => Err(intake.link.hub.fail(&panic).into()),
             },
         };
+        let step = match step {
+            Ok(()) => intake.grant_when_idle().await,
+            end => end,
+        };
         if let Err(end) = step {
             break Err(end);
         }
     };
-    let used = intake.link.window().in_flight().envelopes;
-    intake.pace.close(intake.pace.window.saturating_sub(used));
     for (_, pending) in intake.uploads {
         pending.pause(&intake.link.hub).await?;
     }
@@ -96,6 +98,7 @@ impl Intake {
 
     fn take_envelope(&mut self, envelope: SealedEnvelope) -> Result<(), LinkEnd> {
         self.check_room()?;
+        self.pace.taken(Instant::now());
         self.deciding.spawn(verify_and_decide(Arc::clone(&self.link), envelope));
         Ok(())
     }
@@ -247,22 +250,25 @@ impl Intake {
 
     /// Returns credit, in grants that are worth a frame.
     async fn give_back(&mut self, amount: Credit) -> Result<(), LinkEnd> {
-        let grant = {
-            let mut window = self.link.window();
-            window.committed(amount)?;
-            self.returned.envelopes += amount.envelopes;
-            self.returned.bytes += amount.bytes;
-            // A peer that is held back gets what is due at once: no burst of it is what the others wait for.
-            let held_back = self.pace.wait(Instant::now()).is_some();
-            let worth_it = held_back
-                || self.returned.envelopes >= self.pace.window / 4
-                || self.returned.bytes >= CREDIT_BYTES / 4
-                // What else is in flight waits for bodies, and may do so for long.
-                || (self.returned.envelopes > 0 && self.deciding.is_empty());
-            if worth_it { window.take_grant() } else { None }
-        };
-        let Some(Credit { envelopes, bytes }) = grant else { return Ok(()) };
+        self.link.window().committed(amount)?;
+        self.returned.envelopes += amount.envelopes;
+        self.returned.bytes += amount.bytes;
+        // A peer that is held back gets what is due at once: no burst of it is what the others wait for.
+        let worth_it = self.pace.wait(Instant::now()).is_some()
+            || self.returned.envelopes >= self.pace.window / 4
+            || self.returned.bytes >= CREDIT_BYTES / 4;
+        if worth_it { self.grant().await } else { Ok(()) }
+    }
+
+    /// Returns what is settled if all else that is in flight waits for bodies: it may do so for long.
+    async fn grant_when_idle(&mut self) -> Result<(), LinkEnd> {
+        if self.deciding.is_empty() && self.returned.envelopes > 0 { self.grant().await } else { Ok(()) }
+    }
+
+    async fn grant(&mut self) -> Result<(), LinkEnd> {
+        let grant = self.link.window().take_grant();
         self.returned = Credit::NONE;
+        let Some(Credit { envelopes, bytes }) = grant else { return Ok(()) };
         self.link.frames.send(frame::Credit { envelopes, bytes }).await
     }
 }

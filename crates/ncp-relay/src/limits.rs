@@ -33,8 +33,7 @@ pub const ENVELOPES_PER_MESSAGE_MAX: u64 = RECIPIENTS_MAX as u64 * SEALS_MAX as 
 
 /// Most envelopes that one command offers.
 pub const OFFER_BATCH_MAX: usize = 32;
-/// Envelopes of one originator and precedence that are with one peer and have not ended, whatever its credit says: what its
-/// link has to remember.
+/// Envelopes of one originator and precedence that are with one peer and have not ended, whatever its credit says.
 pub const OFFERED_OPEN_MAX: usize = 64;
 /// Most envelopes that one command lets expire.
 pub const EXPIRE_BATCH_MAX: usize = 64;

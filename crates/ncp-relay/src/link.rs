@@ -173,8 +173,12 @@ impl Link {
     /// If that is more than a link may carry.
     fn granted(&self, grant: Credit) -> Result<(), LinkEnd> {
         self.credit().granted(grant)?;
-        self.envelopes_granted.notify_one();
-        self.bytes_granted.notify_one();
+        if grant.envelopes > 0 {
+            self.envelopes_granted.notify_one();
+        }
+        if grant.bytes > 0 {
+            self.bytes_granted.notify_one();
+        }
         Ok(())
     }
 }
@@ -209,9 +213,9 @@ async fn converse(hub: &Arc<Hub>, connection: Connection) -> LinkEnd {
     let (peer, pin) = (connection.peer, connection.pin);
     let place = hub.links.take(peer.participant, peer.certificate_key, pin).await;
     if pin == PinStatus::Pinned {
-        let pace = Pace::new(place.signals.paced.clone(), hub.config.envelopes_per_second);
+        let wait = Pace::before_hello(&place.signals.paced, Instant::now());
         // Whoever ends the link meanwhile is heard below.
-        let _ = tokio::time::timeout(pace.open(Instant::now()), place.signals.end.cancelled()).await;
+        let _ = tokio::time::timeout(wait, place.signals.end.cancelled()).await;
     }
     let (frames, writing) = writer::start(connection.writer);
     let window = Credit { envelopes: pace::window(hub.config.envelopes_per_second), bytes: CREDIT_BYTES };

@@ -29,7 +29,7 @@ pub struct LinkSignals {
     pub mail: Notify,
     /// The directory changed.
     pub directory: Notify,
-    /// The participant's account of envelopes.
+    /// How much the participant sent of late.
     pub paced: Paced,
     /// The link is to end.
     pub end: CancellationToken,

@@ -2,8 +2,9 @@
 //! Nothing is refused for it. The credit of an envelope returns later, so that its node waits, with the newest at hand to
 //! be sent first if it is urgent.
 //!
-//! The account is the participant's, not the link's: a link begins with a window, and whoever comes again and again for
-//! another one waits for its hello until the last one is paid off. The window is small beside the pace, since it is a burst that
+//! A window may come at once, and then so many a second: what comes fills a measure that drains evenly, and no more credit
+//! is out than the measure has room for. The measure is the participant's, not the link's: whoever comes again for another
+//! window waits for its hello until the last one has drained. The window is small beside the pace, since it is a burst that
 //! the others meet: one message to all, or what comes in a part of a second.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,13 +12,18 @@ use std::time::{Duration, Instant};
 
 use crate::limits::{PACED_HELLO_MAX, WINDOW_MAX, WINDOW_MIN, WINDOWS_PER_SECOND};
 
-/// When the next envelope of a participant would come if they came evenly. Clones are one account.
+/// When all that a participant sent has drained. Clones are one measure.
 #[derive(Debug, Clone, Default)]
 pub struct Paced(Arc<Mutex<Option<Instant>>>);
 
 impl Paced {
-    fn next(&self) -> MutexGuard<'_, Option<Instant>> {
+    fn empty_at(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long what is in the measure takes to drain.
+    fn level(&self, now: Instant) -> Duration {
+        self.empty_at().map_or(Duration::ZERO, |empty| empty.saturating_duration_since(now))
     }
 }
 
@@ -27,42 +33,37 @@ pub(crate) fn window(per_second: u32) -> u32 {
     (per_second / WINDOWS_PER_SECOND).clamp(WINDOW_MIN, WINDOW_MAX)
 }
 
-/// Credit on its way back to one originator.
+/// Credit on its way back to one originator, on one link.
 #[derive(Debug)]
 pub(crate) struct Pace {
     paced: Paced,
     interval: Duration,
     /// Envelopes that are granted at once.
     pub(crate) window: u32,
-    // Settled, and their credit not returned.
+    // Taken, and their credit not returned.
+    outstanding: u32,
+    // Of them, those that are settled.
     owed: u32,
 }
 
 impl Pace {
     pub(crate) fn new(paced: Paced, per_second: u32) -> Self {
-        Self { paced, interval: Duration::from_secs(1) / per_second.max(1), window: window(per_second), owed: 0 }
+        let interval = Duration::from_secs(1) / per_second.max(1);
+        Self { paced, interval, window: window(per_second), outstanding: 0, owed: 0 }
     }
 
-    /// In what time a window comes.
-    fn span(&self) -> Duration {
-        self.interval * self.window
+    /// How long a link waits before it grants its first window.
+    pub(crate) fn before_hello(paced: &Paced, now: Instant) -> Duration {
+        paced.level(now).min(PACED_HELLO_MAX)
     }
 
-    /// A link is about to grant its first window: how long it waits before that.
-    pub(crate) fn open(&self, now: Instant) -> Duration {
-        let mut next = self.paced.next();
-        let due = next.unwrap_or(now).max(now);
-        let early = due.saturating_duration_since(now).saturating_sub(self.span());
-        let wait = early.min(PACED_HELLO_MAX);
-        // What is not waited for is forgiven: two windows are the most that anyone owes.
-        *next = Some((due + self.span()).min(now + wait + self.span() * 2));
-        wait
-    }
-
-    /// The link ends, with so much of its window never used.
-    pub(crate) fn close(&self, unused: u32) {
-        let mut next = self.paced.next();
-        *next = next.and_then(|next| next.checked_sub(self.interval * unused.min(self.window)));
+    /// An envelope is here.
+    pub(crate) fn taken(&mut self, now: Instant) {
+        self.outstanding += 1;
+        let mut empty_at = self.paced.empty_at();
+        let filled = empty_at.unwrap_or(now).max(now) + self.interval;
+        // What more would come to is forgiven: hellos wait for so long and no longer.
+        *empty_at = Some(filled.min(now + self.interval * (2 * self.window)));
     }
 
     /// An envelope is settled.
@@ -70,24 +71,20 @@ impl Pace {
         self.owed += 1;
     }
 
-    /// How many may be granted again now.
+    /// How many may be granted again now: as long as the measure has room for all credit that is out.
     pub(crate) fn due(&mut self, now: Instant) -> u32 {
-        let mut next = self.paced.next();
-        let mut due = 0;
-        while self.owed > 0 && next.is_none_or(|next| next < now + self.span()) {
-            *next = Some(next.unwrap_or(now).max(now) + self.interval);
-            self.owed -= 1;
-            due += 1;
-        }
+        let filled = self.paced.level(now).as_nanos().div_ceil(self.interval.as_nanos());
+        let room = self.outstanding.saturating_sub(u32::try_from(filled).unwrap_or(u32::MAX));
+        let due = room.min(self.owed);
+        self.owed -= due;
+        self.outstanding -= due;
         due
     }
 
     /// How long until more are due; `None` if none is owed.
     pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
-        let early = self.paced.next().map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
-        // One moment later than on the border, where it is not due yet.
-        let wait = (early + Duration::from_micros(1)).saturating_sub(self.span());
-        (self.owed > 0).then_some(wait)
+        let room = self.interval * self.outstanding.saturating_sub(1);
+        (self.owed > 0).then(|| self.paced.level(now).saturating_sub(room))
     }
 }
 
@@ -99,9 +96,12 @@ mod tests {
     // At a hundred a second.
     const WINDOW: u32 = WINDOW_MIN;
 
-    #[test]
-    fn a_window_holds_one_message_to_all_and_a_part_of_a_second() {
-        assert_eq!([1, 200, 400, 600, 1_000_000].map(window), [96, 96, 96, 120, WINDOW_MAX]);
+    fn pace(paced: &Paced) -> Pace {
+        Pace::new(paced.clone(), 100)
+    }
+
+    fn send(pace: &mut Pace, count: u32, now: Instant) {
+        (0..count).for_each(|_| pace.taken(now));
     }
 
     fn settle(pace: &mut Pace, count: u32) {
@@ -109,40 +109,63 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_granted_at_once_and_then_so_many_a_second() {
+    fn a_window_holds_one_message_to_all_and_a_part_of_a_second() {
+        assert_eq!([1, 200, 400, 600, 1_000_000].map(window), [96, 96, 96, 120, WINDOW_MAX]);
+    }
+
+    #[test]
+    fn a_window_is_taken_at_once_and_then_so_many_a_second() {
         let begun = Instant::now();
-        let mut pace = Pace::new(Paced::default(), 100);
-        assert_eq!((pace.open(begun), pace.due(begun), pace.wait(begun)), (Duration::ZERO, 0, None));
+        let mut pace = pace(&Paced::default());
+        assert_eq!((pace.due(begun), pace.wait(begun)), (0, None));
+        send(&mut pace, WINDOW, begun);
         settle(&mut pace, 50);
-        assert_eq!(pace.due(begun), 0, "the window was the first grant");
-        assert!(pace.wait(begun).unwrap() <= INTERVAL);
+        assert_eq!((pace.due(begun), pace.wait(begun)), (0, Some(INTERVAL)));
         let later = begun + INTERVAL * 10 + Duration::from_millis(1);
-        assert_eq!((pace.due(later), pace.due(later)), (11, 0));
-        // All that is owed, and after some rest a window again, but no more than a window.
+        assert_eq!((pace.due(later), pace.due(later)), (10, 0));
+        // After some rest all that is owed, and then no more at once than a window.
         let rested = begun + Duration::from_secs(60);
-        assert_eq!((pace.due(rested), pace.wait(rested)), (39, None));
-        settle(&mut pace, 2 * WINDOW);
-        assert_eq!(pace.due(rested), WINDOW - 39);
+        assert_eq!((pace.due(rested), pace.wait(rested)), (40, None));
+        send(&mut pace, 50, rested);
+        settle(&mut pace, WINDOW);
+        assert_eq!(pace.due(rested), WINDOW - 50, "what was in flight meanwhile");
+        send(&mut pace, WINDOW - 50, rested);
+        settle(&mut pace, WINDOW - 50);
+        assert_eq!(pace.due(rested), 0, "a window came");
+    }
+
+    #[test]
+    fn whoever_sends_little_has_its_credit_back_at_once() {
+        let mut now = Instant::now();
+        let mut pace = pace(&Paced::default());
+        for _ in 0..3 {
+            send(&mut pace, 1, now);
+            settle(&mut pace, 1);
+            assert_eq!((pace.due(now), pace.wait(now)), (0, Some(INTERVAL)));
+            now += INTERVAL;
+            assert_eq!((pace.due(now), pace.wait(now)), (1, None));
+        }
     }
 
     #[test]
     fn whoever_comes_again_for_another_window_waits_for_it() {
         let begun = Instant::now();
         let paced = Paced::default();
-        let open = |now| Pace::new(paced.clone(), 100).open(now);
         // One that sends nothing may come as often as it likes.
-        for _ in 0..20 {
-            assert_eq!(open(begun), Duration::ZERO);
-            Pace::new(paced.clone(), 100).close(WINDOW);
-        }
-        assert_eq!((open(begun), open(begun)), (Duration::ZERO, Duration::ZERO));
+        assert_eq!(Pace::before_hello(&paced, begun), Duration::ZERO);
         let mut now = begun;
         for _ in 0..20 {
-            let wait = open(now);
+            send(&mut pace(&paced), WINDOW, now);
+            let wait = Pace::before_hello(&paced, now);
             assert_eq!(wait, INTERVAL * WINDOW);
             now += wait;
         }
-        assert_eq!(open(now + Duration::from_secs(3_600)), Duration::ZERO);
+        // It waits no longer than a hello may, and owes no more than two windows.
+        send(&mut pace(&paced), 1_000 * WINDOW, now);
+        assert_eq!(Pace::before_hello(&paced, now), INTERVAL * (2 * WINDOW));
+        send(&mut Pace::new(paced.clone(), 1), WINDOW, now);
+        assert_eq!(Pace::before_hello(&paced, now), PACED_HELLO_MAX);
+        assert_eq!(Pace::before_hello(&paced, now + Duration::from_secs(3_600)), Duration::ZERO);
     }
 
     #[test]
@@ -150,12 +173,14 @@ mod tests {
         let mut now = Instant::now();
         let mut pace = Pace::new(Paced::default(), 7);
         let mut granted = 0;
-        pace.open(now);
-        settle(&mut pace, 1_000);
+        send(&mut pace, WINDOW, now);
+        settle(&mut pace, WINDOW);
         while let Some(wait) = pace.wait(now) {
             now += wait;
-            granted += pace.due(now);
+            let due = pace.due(now);
+            assert!(due > 0, "it is woken when there is something to grant");
+            granted += due;
         }
-        assert_eq!(granted, 1_000);
+        assert_eq!(granted, WINDOW);
     }
 }

@@ -23,10 +23,12 @@ use crate::disk::{
 use crate::spool::BodyName;
 
 mod name;
+mod names;
 mod read;
 mod upload;
 
 use name::Stem;
+use names::Names;
 pub use read::BodyReader;
 pub use upload::{Upload, UploadError};
 
@@ -111,15 +113,7 @@ pub struct Leftover {
 pub struct Bodies<D: Disk> {
     disk: D,
     shared: Arc<Mutex<Shared>>,
-    names: Arc<Mutex<Names>>,
-}
-
-/// Whether what a look finds in the folders is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Names {
-    Certain,
-    // A sync failed: it may be in memory alone, until the next start.
-    Uncertain,
+    names: Arc<Names>,
 }
 
 #[derive(Default)]
@@ -162,7 +156,7 @@ impl<D: Disk> Bodies<D> {
             let Ok(peer) = peer.parse() else { continue };
             shared.reserved.insert(peer, beginnings(&disk, peer)?);
         }
-        Ok(Self { disk, shared: Arc::new(Mutex::new(shared)), names: Arc::new(Mutex::new(Names::Certain)) })
+        Ok(Self { disk, shared: Arc::new(Mutex::new(shared)), names: Arc::default() })
     }
 
     /// Begins or resumes an upload.
@@ -197,19 +191,9 @@ impl<D: Disk> Bodies<D> {
         if body.len() == length { Ok(Some(body)) } else { Err(UploadError::Length) }
     }
 
-    /// Syncs the names in a folder. Never tried again, in none of them, after a failure: the next sync would report success
-    /// over names that are lost.
+    /// Syncs the names in a folder, unless that failed before.
     fn sync_names(&self, folder: &Path) -> io::Result<()> {
-        // Held over the sync: a second one, begun beside the one that fails, would report success.
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if *names == Names::Uncertain {
-            return Err(io::Error::other("the names of bodies could not be made durable before"));
-        }
-        let synced = self.disk.sync_dir(folder);
-        if synced.is_err() {
-            *names = Names::Uncertain;
-        }
-        synced
+        self.names.sync(folder, || self.disk.sync_dir(folder))
     }
 
     /// Reserves the bytes and the name.

@@ -17,7 +17,7 @@ use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::BodyName;
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
 use crate::link::limits::{CHUNK_PATIENCE, INCOMING_MAX};
@@ -44,7 +44,7 @@ pub(super) enum Unfetched {
     /// The chunks do not have the root that the header names.
     #[error("the hub sent a body that is not the one that the header names")]
     Root,
-    /// No chunk came for a long time: the hub may have nothing to send any more.
+    /// No chunk of any body came for a long time: the hub may have nothing to send any more.
     #[error("the hub sends no chunk")]
     Silent,
     /// The disk is nearly full: what room is left is for evidence.
@@ -147,31 +147,55 @@ impl Inflow {
     pub(super) async fn receive(
         self,
         node: &Arc<Node>,
-        mut chunks: UnboundedReceiver<BodyChunk>,
+        mut chunks: Chunks<impl Fn() -> Instant>,
         taken: impl Fn(u64),
     ) -> Result<Body, Unfetched> {
         match self {
             Self::Inline { length, root } => {
-                let chunk = next(&mut chunks).await?.ok_or(Unfetched::LinkEnded)?;
+                let chunk = chunks.next().await?.ok_or(Unfetched::LinkEnded)?;
                 taken(chunk.bytes.len() as u64);
                 inline(chunk, length, &root)
             }
             Self::Upload { upload, name, length } => {
                 let body = receive(node, *upload, (name, length), &mut chunks, &taken).await;
-                // What came and was not taken is held no longer.
-                chunks.close();
-                while let Ok(chunk) = chunks.try_recv() {
-                    taken(chunk.bytes.len() as u64);
-                }
+                chunks.drain(taken);
                 body
             }
         }
     }
 }
 
-/// The next chunk, `None` once the link has ended.
-async fn next(chunks: &mut UnboundedReceiver<BodyChunk>) -> Result<Option<BodyChunk>, Unfetched> {
-    timeout(CHUNK_PATIENCE, chunks.recv()).await.map_err(|_| Unfetched::Silent)
+/// Chunks of one body as they come, and when one of any body came: others may have their turn for long.
+pub(super) struct Chunks<L> {
+    chunks: UnboundedReceiver<BodyChunk>,
+    last_of_any: L,
+}
+
+impl<L: Fn() -> Instant> Chunks<L> {
+    pub(super) fn new(chunks: UnboundedReceiver<BodyChunk>, last_of_any: L) -> Self {
+        Self { chunks, last_of_any }
+    }
+
+    /// The next chunk, `None` once the link has ended.
+    async fn next(&mut self) -> Result<Option<BodyChunk>, Unfetched> {
+        let begun = Instant::now();
+        loop {
+            let until = (self.last_of_any)().max(begun) + CHUNK_PATIENCE;
+            match timeout_at(until, self.chunks.recv()).await {
+                Ok(chunk) => return Ok(chunk),
+                Err(_) if (self.last_of_any)() + CHUNK_PATIENCE > until => {}
+                Err(_) => return Err(Unfetched::Silent),
+            }
+        }
+    }
+
+    /// What came and was not taken is held no longer.
+    fn drain(mut self, taken: impl Fn(u64)) {
+        self.chunks.close();
+        while let Ok(chunk) = self.chunks.try_recv() {
+            taken(chunk.bytes.len() as u64);
+        }
+    }
 }
 
 fn inline(chunk: BodyChunk, length: usize, root: &Digest) -> Result<Body, Unfetched> {
@@ -187,13 +211,17 @@ async fn receive(
     node: &Arc<Node>,
     mut upload: Upload<RealDisk>,
     (name, length): (BodyName, u64),
-    chunks: &mut UnboundedReceiver<BodyChunk>,
+    chunks: &mut Chunks<impl Fn() -> Instant>,
     taken: &impl Fn(u64),
 ) -> Result<Body, Unfetched> {
     while upload.length() < length {
-        let Some(chunk) = next(chunks).await? else {
-            node.blocking(move |_| upload.pause()).await?;
-            return Err(Unfetched::LinkEnded);
+        let chunk = match chunks.next().await {
+            Ok(Some(chunk)) => chunk,
+            // What came need not come again.
+            ended @ (Ok(None) | Err(_)) => {
+                node.blocking(move |_| upload.pause()).await?;
+                return Err(ended.err().unwrap_or(Unfetched::LinkEnded));
+            }
         };
         let (bytes, index) = (chunk.bytes.len() as u64, chunk.index);
         if index != upload.next_chunk() {
@@ -215,4 +243,23 @@ async fn receive(
         Ok(node.reader().body(&name)?)
     });
     stored.await?.map(Body::Stored).ok_or(Unfetched::Root)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_waits_while_others_have_their_turn_and_no_longer() {
+        let (sender, chunks) = unbounded_channel();
+        let busy_until = Instant::now() + CHUNK_PATIENCE * 3;
+        let mut chunks = Chunks::new(chunks, move || Instant::now().min(busy_until));
+        assert!(matches!(chunks.next().await, Err(Unfetched::Silent)));
+        let patience = busy_until + CHUNK_PATIENCE;
+        assert!((patience..patience + CHUNK_PATIENCE).contains(&Instant::now()));
+        drop(sender);
+        assert!(matches!(chunks.next().await, Ok(None)));
+    }
 }

@@ -73,8 +73,8 @@ pub struct Turns {
     again: BTreeSet<(u8, ParticipantId, u64)>,
     // What was chosen and, as far as is known, has not ended: its rank and place.
     out: BTreeMap<EnvelopeKey, (u8, u64)>,
-    // The last choice passed somebody over, of whom enough is out.
-    held_back: bool,
+    // Whom the last choice passed over, since enough of that rank is out.
+    held_back: BTreeSet<(u8, ParticipantId)>,
     prune_at: usize,
 }
 
@@ -92,8 +92,22 @@ impl Turns {
         recipient: ParticipantId,
         room: Room,
     ) -> Result<Vec<Waiting>, Unreadable> {
-        self.prune(view)?;
-        self.held_back = false;
+        if self.out.len() >= self.prune_at.max(PRUNE_MIN) {
+            self.forget_ended(view, |_, _| true)?;
+            self.prune_at = self.out.len() * 2;
+        }
+        let chosen = self.take(view, recipient, room)?;
+        if !chosen.is_empty() || self.held_back.is_empty() {
+            return Ok(chosen);
+        }
+        // What holds them back may have ended.
+        let held_back = core::mem::take(&mut self.held_back);
+        self.forget_ended(view, |rank, originator| held_back.contains(&(rank, originator)))?;
+        self.take(view, recipient, room)
+    }
+
+    fn take(&mut self, view: &dyn View, recipient: ParticipantId, room: Room) -> Result<Vec<Waiting>, Unreadable> {
+        self.held_back.clear();
         let mut heads: [Option<Heads>; 3] = [const { None }; 3];
         let mut chosen = Vec::new();
         loop {
@@ -115,7 +129,7 @@ impl Turns {
     /// Whether the last choice passed somebody over, because so much is with the recipient.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
-        self.held_back
+        !self.held_back.is_empty()
     }
 
     /// Whether this was chosen and, as far as is known, has not ended.
@@ -148,14 +162,10 @@ impl Turns {
         }
     }
 
-    /// Forgets what has ended, whenever twice as much has gathered as was left the last time, and where it may be what holds
-    /// somebody back.
-    fn prune(&mut self, view: &dyn View) -> Result<(), Unreadable> {
-        if self.out.len() < self.prune_at.max(PRUNE_MIN) && !self.held_back {
-            return Ok(());
-        }
+    /// Forgets what has ended of these ranks and originators.
+    fn forget_ended(&mut self, view: &dyn View, of: impl Fn(u8, ParticipantId) -> bool) -> Result<(), Unreadable> {
         let mut ended = Vec::new();
-        for envelope in self.out.keys() {
+        for (envelope, _) in self.out.iter().filter(|(envelope, (rank, _))| of(*rank, envelope.originator)) {
             if ENVELOPES.row(view, &envelope_key(envelope))?.is_none_or(|row| !row.is_open()) {
                 ended.push(*envelope);
             }
@@ -163,7 +173,6 @@ impl Turns {
         for envelope in ended {
             self.out.remove(&envelope);
         }
-        self.prune_at = self.out.len() * 2;
         Ok(())
     }
 
@@ -212,8 +221,8 @@ impl Turns {
     }
 
     /// How many of one originator and rank are out.
-    fn with_recipient(&self, rank: u8, originator: ParticipantId) -> usize {
-        let from = EnvelopeKey { originator, message: MessageId([0; 16]), recipient: originator, seal: SealNumber(0) };
+    fn count_out(&self, (recipient, rank, originator): (ParticipantId, u8, ParticipantId)) -> usize {
+        let from = EnvelopeKey { originator, message: MessageId([0; 16]), recipient, seal: SealNumber(0) };
         let of_originator = self.out.range(from..).take_while(|(envelope, _)| envelope.originator == originator);
         of_originator.filter(|(_, (of, _))| *of == rank).count()
     }
@@ -225,8 +234,8 @@ impl Turns {
         mailbox: (ParticipantId, u8, ParticipantId),
     ) -> Result<Option<Waiting>, Unreadable> {
         let (recipient, rank, originator) = mailbox;
-        if self.with_recipient(rank, originator) >= OFFERED_OPEN_MAX {
-            self.held_back = true;
+        if self.count_out(mailbox) >= OFFERED_OPEN_MAX {
+            self.held_back.insert((rank, originator));
             return Ok(None);
         }
         let given_back = (rank, originator, 0)..=(rank, originator, u64::MAX);

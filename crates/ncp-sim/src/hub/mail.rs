@@ -61,7 +61,7 @@ impl Hub {
         for waiting in chosen.iter().filter(|waiting| !offered.contains(&waiting.envelope)) {
             link.turns.forget(&waiting.envelope);
         }
-        for frame in delivery::load(&reader, offered)? {
+        for (_, frame) in delivery::load(&reader, offered)? {
             out.show(LogName::Traffic, &frame.acceptance);
             out.frames.push((place, frame.into()));
         }

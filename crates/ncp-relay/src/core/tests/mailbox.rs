@@ -127,7 +127,7 @@ fn a_recipient_that_consigns_nothing_costs_no_more_with_each_batch_and_gets_no_m
     }
     assert_eq!(chosen.len(), OFFERED_OPEN_MAX);
     assert!(turns.is_held_back());
-    assert!(most <= 2 * OFFER_BATCH_MAX, "{most} rows for one batch");
+    assert!(most <= 3 * OFFER_BATCH_MAX, "{most} rows for one batch");
     for n in 0..2 {
         world.consign(&numbered(n), u64::from(n));
     }
