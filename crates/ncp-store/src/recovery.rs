@@ -158,15 +158,7 @@ pub fn open<C: Core, D: Disk, I: Index>(
         next: scan.next,
         gaps: &gaps,
     };
-    let found = report.clone();
-    let mut folded = fold::<C, D, I>(&core, &options.index, &ground, state.as_ref(), &mut finder, &mut report);
-    // An index that was set aside is the one thing here that makes room.
-    if matches!(folded, Err(OpenError::Index(Unreadable::NoRoom))) && I::drop_aside(&options.index)? {
-        tracing::warn!("the disk is full: an index that was set aside is removed");
-        report = found;
-        folded = fold::<C, D, I>(&core, &options.index, &ground, state.as_ref(), &mut finder, &mut report);
-    }
-    let done = folded?;
+    let done = fold_in_room::<C, D, I>(&core, &options.index, &ground, state.as_ref(), &mut finder, &mut report)?;
     let records = Records::open(spool, &done.index)?;
     let journal = Journal::open(disk.clone(), options.journal, &scan)?;
     let bodies = Bodies::open(disk.clone()).map_err(OpenError::disk("opening bodies"))?;
@@ -208,6 +200,25 @@ pub fn open<C: Core, D: Disk, I: Index>(
 fn newest(logs: &BTreeMap<LogName, Log>) -> Newest {
     let grown = logs.iter().filter(|(_, log)| log.frontier.size() > 0);
     Arc::new(RwLock::new(grown.map(|(name, log)| (*name, log.sign())).collect()))
+}
+
+/// Folds; where there is no room for the index, once more without the one that was set aside: nothing else here makes room.
+fn fold_in_room<C: Core, D: Disk, I: Index>(
+    core: &C,
+    place: &I::Place,
+    ground: &Ground<'_, D>,
+    state: Option<&SignedState>,
+    finder: &mut Finder<D>,
+    report: &mut OpenReport,
+) -> Result<Done<I>, OpenError> {
+    let found = report.clone();
+    let folded = fold(core, place, ground, state, finder, report);
+    if !matches!(folded, Err(OpenError::Index(Unreadable::NoRoom))) || !I::drop_aside(place)? {
+        return folded;
+    }
+    tracing::warn!("the disk is full: an index that was set aside is removed");
+    *report = found;
+    fold(core, place, ground, state, finder, report)
 }
 
 /// Brings the index to the journal's end, and holds what stands there against what was signed.
