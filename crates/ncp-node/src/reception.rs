@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::body::{Body, Chunks, Unfetched};
+use self::body::{Body, Chunks, Heard, Unfetched};
 use self::judge::{Judged, Verified};
 use self::open::Opened;
 use crate::core::command::{Ask, Done, Refusal};
@@ -67,8 +67,9 @@ struct State {
     credit: ReceiveCredit,
     /// Bytes committed and not granted again.
     returned: u64,
-    /// When a chunk of any body came.
+    /// When a chunk of any body came, and how many did.
     last_chunk: Instant,
+    chunks: u64,
     /// Bodies that are asked for, by message: where their chunks go. None once the link has ended.
     inflows: Option<BTreeMap<MessageOf, mpsc::UnboundedSender<BodyChunk>>>,
     /// Messages that a delivery is busy with, and what waits for it to end.
@@ -90,6 +91,11 @@ enum Entered {
 }
 
 impl State {
+    fn heard(&self) -> Heard {
+        let bodies = self.inflows.as_ref().map_or(0, BTreeMap::len);
+        Heard { last: self.last_chunk, chunks: self.chunks, bodies }
+    }
+
     fn enter(&mut self, header: Digest, message: MessageOf, delivery: Box<Delivery>) -> Entered {
         if !self.seen.insert(header) {
             return Entered::Twice(delivery.credit);
@@ -141,6 +147,7 @@ impl Reception {
             credit,
             returned: 0,
             last_chunk: Instant::now(),
+            chunks: 0,
             inflows: Some(BTreeMap::new()),
             busy: BTreeMap::new(),
             unjudged: BTreeMap::new(),
@@ -171,6 +178,7 @@ impl Reception {
         let mut state = self.shared.state();
         state.credit.arrived(Amount { envelopes: 0, bytes })?;
         state.last_chunk = Instant::now();
+        state.chunks += 1;
         let message = (chunk.originator, chunk.message);
         let inflow = state.inflows.as_ref().and_then(|inflows| inflows.get(&message)).cloned();
         drop(state);
@@ -398,7 +406,7 @@ impl Shared {
         let from_chunk = inflow.next_chunk();
         self.outbound.send(BodyWanted { originator, message: message_id, root, from_chunk });
         let taken = |bytes| self.give_back(Amount { envelopes: 0, bytes });
-        let body = inflow.receive(&self.desk.node, Chunks::new(chunks, || self.state().last_chunk), taken).await;
+        let body = inflow.receive(&self.desk.node, Chunks::new(chunks, || self.state().heard()), taken).await;
         if let Some(inflows) = &mut self.state().inflows {
             inflows.remove(&message);
         }

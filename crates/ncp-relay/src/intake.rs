@@ -53,7 +53,7 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
     let end = loop {
         let wait = intake.pace.wait(Instant::now());
         let step = tokio::select! {
-            () = sleep(wait.unwrap_or_default()), if wait.is_some() => intake.return_due().await,
+            () = sleep(wait.unwrap_or_default()), if wait.is_some() => Ok(()),
             arrived = submitted.recv() => match arrived {
                 Some(arrived) => intake.take(arrived).await,
                 None => break Ok(()),
@@ -65,7 +65,7 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
             },
         };
         let step = match step {
-            Ok(()) => intake.grant_when_idle().await,
+            Ok(()) => intake.return_due().await,
             end => end,
         };
         if let Err(end) = step {
@@ -121,14 +121,15 @@ impl Intake {
             Settled::Decided(verified, Reply::BodyWanted { drops }) => self.want_body(verified, drops).await,
             Settled::Decided(verified, Reply::Refused(code)) => self.refuse(verified.key(), code).await,
             Settled::Known(place) | Settled::Decided(_, Reply::AcceptedBefore(place)) => {
-                self.repeat(place).await?;
-                self.envelope_settled().await
+                self.pace.settled();
+                self.repeat(place).await
             }
             Settled::Decided(verified, reply) => {
                 assert_eq!(reply, Reply::Accepted, "no other reply settles a submission");
                 let hub = &self.link.hub;
                 hub.clock.heard(self.link.peer, verified.header.created, hub.now());
-                self.envelope_settled().await
+                self.pace.settled();
+                Ok(())
             }
             Settled::Recalled(Ok(Some(place))) => self.repeat(place).await,
             // The evidence stands in the stream.
@@ -142,8 +143,8 @@ impl Intake {
             let (peer, EnvelopeKey { originator, message, recipient, .. }) = (self.link.peer, envelope);
             tracing::info!(%peer, %originator, %message, %recipient, code = code.number(), left_out, "refused: {code}");
         }
-        self.link.frames.send(Refused { envelope, code }).await?;
-        self.envelope_settled().await
+        self.pace.settled();
+        self.link.frames.send(Refused { envelope, code }).await
     }
 
     /// Sends a receipt again that the peer has had before, or that its stream no longer brings.
@@ -236,16 +237,13 @@ impl Intake {
         self.deciding.spawn(decide(Arc::clone(&self.link), verified, body));
     }
 
-    async fn envelope_settled(&mut self) -> Result<(), LinkEnd> {
-        self.pace.settled();
-        self.return_due().await
-    }
-
+    /// After each step: returns what is due, and at once if all else that is in flight waits for bodies, as it may for long.
     async fn return_due(&mut self) -> Result<(), LinkEnd> {
-        match self.pace.due(Instant::now()) {
-            0 => Ok(()),
-            envelopes => self.give_back(Credit { envelopes, bytes: 0 }).await,
+        let envelopes = self.pace.due(Instant::now());
+        if envelopes > 0 {
+            self.give_back(Credit { envelopes, bytes: 0 }).await?;
         }
+        if self.deciding.is_empty() && self.returned.envelopes > 0 { self.grant().await } else { Ok(()) }
     }
 
     /// Returns credit, in grants that are worth a frame.
@@ -258,11 +256,6 @@ impl Intake {
             || self.returned.envelopes >= self.pace.window / 4
             || self.returned.bytes >= CREDIT_BYTES / 4;
         if worth_it { self.grant().await } else { Ok(()) }
-    }
-
-    /// Returns what is settled if all else that is in flight waits for bodies: it may do so for long.
-    async fn grant_when_idle(&mut self) -> Result<(), LinkEnd> {
-        if self.deciding.is_empty() && self.returned.envelopes > 0 { self.grant().await } else { Ok(()) }
     }
 
     async fn grant(&mut self) -> Result<(), LinkEnd> {

@@ -4,7 +4,7 @@
 //!
 //! A window may come at once, and then so many a second: what comes fills a measure that drains evenly, and no more credit
 //! is out than the measure has room for. The measure is the participant's, not the link's: whoever comes again for another
-//! window waits for its hello until the last one has drained. The window is small beside the pace, since it is a burst that
+//! window waits for its hello until the last one has drained, though no longer than a hello may take. The window is small beside the pace, since it is a burst that
 //! the others meet: one message to all, or what comes in a part of a second.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -17,10 +17,10 @@ use ncp_store::reader::{ReadError, unless_lost};
 use ncp_store::spool::BodyName;
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::clock;
-use crate::link::limits::{CHUNK_PATIENCE, INCOMING_MAX};
+use crate::link::limits::{CHUNK_PATIENCE, CHUNKS_OF_OTHERS_MAX, INCOMING_MAX};
 use crate::node::Node;
 use crate::space;
 
@@ -38,8 +38,8 @@ pub(super) enum Unfetched {
     /// The link ended; what came is kept as far as it is synced.
     #[error("the link ended")]
     LinkEnded,
-    /// A chunk out of order, or of another length than the header says.
-    #[error("the hub sent chunks that do not follow one another")]
+    /// A chunk of another length than the header says.
+    #[error("the hub sent chunks of another length than the header says")]
     Chunks,
     /// The chunks do not have the root that the header names.
     #[error("the hub sent a body that is not the one that the header names")]
@@ -147,7 +147,7 @@ impl Inflow {
     pub(super) async fn receive(
         self,
         node: &Arc<Node>,
-        mut chunks: Chunks<impl Fn() -> Instant>,
+        mut chunks: Chunks<impl Fn() -> Heard>,
         taken: impl Fn(u64),
     ) -> Result<Body, Unfetched> {
         match self {
@@ -165,26 +165,40 @@ impl Inflow {
     }
 }
 
-/// Chunks of one body as they come, and when one of any body came: others may have their turn for long.
-pub(super) struct Chunks<L> {
-    chunks: UnboundedReceiver<BodyChunk>,
-    last_of_any: L,
+/// What came of all bodies that are on their way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    /// When the last chunk came.
+    pub(super) last: Instant,
+    /// How many came.
+    pub(super) chunks: u64,
+    /// How many bodies there are.
+    pub(super) bodies: usize,
 }
 
-impl<L: Fn() -> Instant> Chunks<L> {
-    pub(super) fn new(chunks: UnboundedReceiver<BodyChunk>, last_of_any: L) -> Self {
-        Self { chunks, last_of_any }
+/// Chunks of one body as they come. On a slow line others may have their turn for long, but not more often than a hub lets them:
+/// one that is recalled or lost there is passed over without a word.
+pub(super) struct Chunks<H> {
+    chunks: UnboundedReceiver<BodyChunk>,
+    heard: H,
+}
+
+impl<H: Fn() -> Heard> Chunks<H> {
+    pub(super) fn new(chunks: UnboundedReceiver<BodyChunk>, heard: H) -> Self {
+        Self { chunks, heard }
     }
 
     /// The next chunk, `None` once the link has ended.
     async fn next(&mut self) -> Result<Option<BodyChunk>, Unfetched> {
-        let begun = Instant::now();
+        let before = (self.heard)().chunks;
         loop {
-            let until = (self.last_of_any)().max(begun) + CHUNK_PATIENCE;
-            match timeout_at(until, self.chunks.recv()).await {
-                Ok(chunk) => return Ok(chunk),
-                Err(_) if (self.last_of_any)() + CHUNK_PATIENCE > until => {}
-                Err(_) => return Err(Unfetched::Silent),
+            if let Ok(chunk) = timeout(CHUNK_PATIENCE, self.chunks.recv()).await {
+                return Ok(chunk);
+            }
+            let Heard { last, chunks, bodies } = (self.heard)();
+            let of_others = chunks.saturating_sub(before);
+            if last.elapsed() >= CHUNK_PATIENCE || of_others > CHUNKS_OF_OTHERS_MAX * bodies as u64 {
+                return Err(Unfetched::Silent);
             }
         }
     }
@@ -211,7 +225,7 @@ async fn receive(
     node: &Arc<Node>,
     mut upload: Upload<RealDisk>,
     (name, length): (BodyName, u64),
-    chunks: &mut Chunks<impl Fn() -> Instant>,
+    chunks: &mut Chunks<impl Fn() -> Heard>,
     taken: &impl Fn(u64),
 ) -> Result<Body, Unfetched> {
     while upload.length() < length {
@@ -225,8 +239,9 @@ async fn receive(
         };
         let (bytes, index) = (chunk.bytes.len() as u64, chunk.index);
         if index != upload.next_chunk() {
+            // On its way since before this body was asked for again.
             taken(bytes);
-            return Err(Unfetched::Chunks);
+            continue;
         }
         let (back, appended) = node
             .blocking(move |_| {
@@ -247,19 +262,43 @@ async fn receive(
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
 
+    fn chunks(
+        heard: impl Fn() -> Heard,
+    ) -> (tokio::sync::mpsc::UnboundedSender<BodyChunk>, Chunks<impl Fn() -> Heard>) {
+        let (sender, chunks) = unbounded_channel();
+        (sender, Chunks::new(chunks, heard))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_body_waits_while_others_have_their_turn_and_no_longer() {
-        let (sender, chunks) = unbounded_channel();
         let busy_until = Instant::now() + CHUNK_PATIENCE * 3;
-        let mut chunks = Chunks::new(chunks, move || Instant::now().min(busy_until));
+        let (sender, mut chunks) = chunks(|| Heard { last: Instant::now().min(busy_until), chunks: 7, bodies: 2 });
         assert!(matches!(chunks.next().await, Err(Unfetched::Silent)));
         let patience = busy_until + CHUNK_PATIENCE;
         assert!((patience..patience + CHUNK_PATIENCE).contains(&Instant::now()));
         drop(sender);
         assert!(matches!(chunks.next().await, Ok(None)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_whose_turn_never_comes_is_given_up_while_others_flow() {
+        let begun = Instant::now();
+        // One chunk a second, of three bodies.
+        let flowing = || Heard { last: Instant::now(), chunks: begun.elapsed().as_secs(), bodies: 3 };
+        let (_sender, mut chunks) = chunks(flowing);
+        assert!(matches!(chunks.next().await, Err(Unfetched::Silent)));
+        assert!(begun.elapsed() < CHUNK_PATIENCE * 2);
+        // So slow a line that its turn has not come in all that time.
+        let begun = Instant::now();
+        let slow = || Heard { last: Instant::now(), chunks: begun.elapsed().as_secs() / 100, bodies: 3 };
+        let (_sender, mut chunks) = self::chunks(slow);
+        assert!(matches!(chunks.next().await, Err(Unfetched::Silent)));
+        assert!(begun.elapsed() > Duration::from_secs(100 * 3 * CHUNKS_OF_OTHERS_MAX));
     }
 }

@@ -61,7 +61,11 @@ impl Hub {
         for waiting in chosen.iter().filter(|waiting| !offered.contains(&waiting.envelope)) {
             link.turns.forget(&waiting.envelope);
         }
-        for (_, frame) in delivery::load(&reader, offered)? {
+        let frames = delivery::load(&reader, offered)?;
+        for envelope in offered.iter().filter(|envelope| !frames.iter().any(|(sent, _)| sent == *envelope)) {
+            link.turns.forget(envelope);
+        }
+        for (_, frame) in frames {
             out.show(LogName::Traffic, &frame.acceptance);
             out.frames.push((place, frame.into()));
         }

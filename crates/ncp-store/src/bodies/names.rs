@@ -1,7 +1,7 @@
 //! Making names durable, for many at a time: whoever comes while a folder is being synced shares the next sync of it.
 //!
 //! After a failure no sync is tried again, of none of the folders, until the next start: it would report success over names that
-//! are lost. Nor does one count that ran beside the one that failed.
+//! are lost. Nor does one count that ends after the failure is known.
 
 use std::collections::BTreeMap;
 use std::io;
