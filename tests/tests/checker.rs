@@ -15,7 +15,7 @@ use e2e::material::{HubMaterial, Material};
 use e2e::{Plan, id};
 use ncp_protocol::checkpoint::Checkpoint;
 use ncp_protocol::codec::{self, Prefix};
-use ncp_protocol::event::{Change, Event, EvidenceKind, Outcome as Ended};
+use ncp_protocol::event::{Change, Draft, Event, EvidenceKind, Outcome as Ended};
 use ncp_protocol::ids::{Digest, LogName, LogOrigin, MessageId, PairSequence, ParticipantId};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::merkle::{EMPTY_ROOT, Frontier, leaf_hash};
@@ -204,6 +204,7 @@ async fn each_damage_is_told_by_its_name() {
     assert!(verdict.to_string().starts_with("I1 to I6 hold over 3 journals"), "{verdict}");
     disk_damage(&world);
     forgeries(&world);
+    recalls(&world);
     lost_memory(&world);
 }
 
@@ -305,6 +306,46 @@ fn forgeries(world: &World) {
         groups.push(vec![Event { change: Change::MessageReleased { message, sequences, epoch }, ..released }]);
     });
     assert_told(&names, &[Name::NumbersBroken, Name::SealedTwice], "numbers with a gap");
+}
+
+/// A recall ends at once what was not sealed yet, and nothing else.
+fn recalls(world: &World) {
+    let xa = id("XA");
+    let has_no_end = |seals_before: bool, recalls: bool, seals_after: bool| {
+        let names = world.forged(xa, |groups| {
+            let event = |wanted: fn(&Change) -> bool, bend: fn(Change) -> Change| {
+                let found = groups.iter().flatten().find(|event| wanted(&event.change)).expect("there is one").clone();
+                Event { change: bend(found.change), ..found }
+            };
+            let message = MessageId([9; 16]);
+            let drafted = event(|change| matches!(change, Change::MessageDrafted(_)), another);
+            let released = event(|change| matches!(change, Change::MessageReleased { .. }), another);
+            let sealed = event(|change| matches!(change, Change::EnvelopeSealed { .. }), another);
+            let recalled = Event { change: Change::RecallRequested { message }, ..drafted.clone() };
+            let steps = [(sealed.clone(), seals_before), (recalled, recalls), (sealed, seals_after)];
+            groups.push(vec![drafted, released]);
+            groups.extend(steps.into_iter().filter(|(_, is_taken)| *is_taken).map(|(event, _)| vec![event]));
+        });
+        names.contains(&Name::NotEnded)
+    };
+    assert!(has_no_end(false, false, false), "released and forgotten");
+    assert!(!has_no_end(false, true, false), "recalled before anything left");
+    assert!(has_no_end(true, true, false), "only the hub can say what became of it");
+    assert!(has_no_end(false, true, true), "it left all the same");
+}
+
+/// The same of another message.
+fn another(change: Change) -> Change {
+    let id = MessageId([9; 16]);
+    match change {
+        Change::MessageDrafted(draft) => Change::MessageDrafted(Draft { message: id, ..draft }),
+        Change::MessageReleased { sequences, epoch, .. } => Change::MessageReleased { message: id, sequences, epoch },
+        Change::EnvelopeSealed { mut envelope, header, recipient_key } => {
+            envelope.message = id;
+            Change::EnvelopeSealed { envelope, header, recipient_key }
+        }
+        other => other,
+    }
 }
 
 fn lost_memory(world: &World) {

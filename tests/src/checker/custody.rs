@@ -161,18 +161,31 @@ pub(super) fn drafts(node: &Daemon) -> BTreeMap<MessageId, &Draft> {
     drafts
 }
 
-/// Every released message ended for each of its recipients: consigned, refused with evidence, or withdrawn before it left.
+/// Every released message ended for each of its recipients: consigned, refused with evidence, or stopped before it left.
 fn released(node: &Daemon, ends: &Ends, findings: &mut Vec<Finding>) {
-    let (mut withdrawn, mut failed) = (BTreeSet::new(), BTreeSet::new());
+    let (mut withdrawn, mut failed, mut unsealed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let drafts = drafts(node);
     for change in node.changes() {
         match change {
             Change::MessageWithdrawn { message } => drop(withdrawn.insert(*message)),
             Change::EnvelopeFailed { envelope, .. } => drop(failed.insert((envelope.message, envelope.recipient))),
+            Change::MessageReleased { message, .. } => {
+                let recipients = drafts.get(message).into_iter().flat_map(|draft| &draft.recipients);
+                unsealed.extend(recipients.map(|recipient| (*message, *recipient)));
+            }
+            Change::EnvelopeSealed { envelope, .. } => {
+                let sealed = (envelope.message, envelope.recipient);
+                unsealed.remove(&sealed);
+                failed.remove(&sealed);
+            }
+            // Nothing can be on its way to whom it was not sealed for.
+            Change::RecallRequested { message } => {
+                failed.extend(unsealed.iter().filter(|(unsealed, _)| unsealed == message));
+            }
             _ => {}
         }
     }
     let refused: BTreeSet<_> = ends.negative.iter().map(|key| (key.originator, key.message, key.recipient)).collect();
-    let drafts = drafts(node);
     for change in node.changes() {
         let Change::MessageReleased { message, .. } = change else { continue };
         let Some(draft) = drafts.get(message).filter(|_| !withdrawn.contains(message)) else { continue };
