@@ -53,6 +53,8 @@ pub(crate) struct Reception {
 struct Delivery {
     deliver: Deliver,
     credit: Amount,
+    /// What came ahead of it.
+    body: Option<BodyChunk>,
 }
 
 /// What the deliveries of a link share.
@@ -70,6 +72,8 @@ struct State {
     /// When a chunk of any body came, and how many did.
     last_chunk: Instant,
     chunks: u64,
+    /// A chunk that nobody asked for, until the next delivery says what it was.
+    ahead: Option<BodyChunk>,
     /// Bodies that are asked for, by message: where their chunks go. None once the link has ended.
     inflows: Option<BTreeMap<MessageOf, mpsc::UnboundedSender<BodyChunk>>>,
     /// Messages that a delivery is busy with, and what waits for it to end.
@@ -148,6 +152,7 @@ impl Reception {
             returned: 0,
             last_chunk: Instant::now(),
             chunks: 0,
+            ahead: None,
             inflows: Some(BTreeMap::new()),
             busy: BTreeMap::new(),
             unjudged: BTreeMap::new(),
@@ -161,11 +166,18 @@ impl Reception {
     /// # Errors
     /// [`CreditViolation`]: the hub had no credit for it.
     pub(crate) fn deliver(&mut self, deliver: Deliver) -> Result<(), CreditViolation> {
-        self.shared.state().credit.arrived(Amount { envelopes: 1, bytes: 0 })?;
+        let ahead = {
+            let mut state = self.shared.state();
+            state.credit.arrived(ONE)?;
+            state.ahead.take()
+        };
+        let bytes = ahead.as_ref().map_or(0, |chunk| chunk.bytes.len() as u64);
+        self.shared.give_back(Amount { envelopes: 0, bytes });
+        let body = ahead.filter(|chunk| is_of(chunk, &deliver));
         while let Some(ended) = self.tasks.try_join_next() {
             resume(ended);
         }
-        self.begin(Box::new(Delivery { deliver, credit: ONE }));
+        self.begin(Box::new(Delivery { deliver, credit: ONE, body }));
         Ok(())
     }
 
@@ -181,11 +193,14 @@ impl Reception {
         state.chunks += 1;
         let message = (chunk.originator, chunk.message);
         let inflow = state.inflows.as_ref().and_then(|inflows| inflows.get(&message)).cloned();
+        let dropped = match inflow {
+            // A body that is not wanted any more.
+            Some(inflow) => inflow.send(chunk).map_or(bytes, |()| 0),
+            // It comes ahead of its delivery, or late.
+            None => state.ahead.replace(chunk).map_or(0, |before| before.bytes.len() as u64),
+        };
         drop(state);
-        // A chunk of a body that is not wanted any more was on its way: it is dropped.
-        if inflow.is_none_or(|inflow| inflow.send(chunk).is_err()) {
-            self.shared.give_back(Amount { envelopes: 0, bytes });
-        }
+        self.shared.give_back(Amount { envelopes: 0, bytes: dropped });
         Ok(())
     }
 
@@ -248,12 +263,12 @@ impl Shared {
     }
 
     async fn settle(&self, delivery: Delivery) {
-        let Delivery { deliver, credit } = delivery;
+        let Delivery { deliver, credit, mut body } = delivery;
         let digest = deliver.envelope.header_digest();
         let key = deliver.envelope.unverified_header().ok().map(|header| judge::key_of(&header));
         let outcome = loop {
             let directory = *self.desk.node.hints.directory.borrow();
-            let outcome = match self.take(&deliver).await {
+            let outcome = match self.take(&deliver, body.take()).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     self.desk.node.stop_because(crate::faults::unreadable(&error));
@@ -293,13 +308,13 @@ impl Shared {
         if state.unjudged.len() >= UNJUDGED_MAX {
             return Unjudged::NoRoom;
         }
-        let again = Delivery { deliver: deliver.clone(), credit: Amount::NONE };
+        let again = Delivery { deliver: deliver.clone(), credit: Amount::NONE, body: None };
         state.unjudged.insert(header, Box::new(again));
         state.seen.remove(&header);
         Unjudged::Kept
     }
 
-    async fn take(&self, deliver: &Deliver) -> Result<Outcome, ReadError> {
+    async fn take(&self, deliver: &Deliver, ahead: Option<BodyChunk>) -> Result<Outcome, ReadError> {
         if self.desk.is_reception_closed() {
             tracing::error!("a delivery is left at the hub: `public` holds a foreign entry in this node's name");
             return Ok(Outcome::Cut);
@@ -324,7 +339,7 @@ impl Shared {
                 return Ok(Outcome::Left(RejectCode::EvidenceInvalid));
             }
         };
-        let body = match self.fetch(&verified).await {
+        let body = match self.fetch(&verified, ahead).await {
             Ok(body) => body,
             Err(Unfetched::LinkEnded) => return Ok(Outcome::Cut),
             Err(Unfetched::Read(error)) => return Err(error),
@@ -390,8 +405,8 @@ impl Shared {
         }
     }
 
-    /// The body, from the disk or from the hub.
-    async fn fetch(&self, verified: &Verified) -> Result<Body, Unfetched> {
+    /// The body: from the disk, as it came ahead, or from the hub.
+    async fn fetch(&self, verified: &Verified, ahead: Option<BodyChunk>) -> Result<Body, Unfetched> {
         let header = verified.envelope.header().clone();
         let message = (header.originator, header.message);
         let found = self.desk.node.blocking(move |node| body::begin(node, &header)).await?;
@@ -399,6 +414,9 @@ impl Shared {
             body::Found::Here(body) => return Ok(body),
             body::Found::Wanted(inflow) => inflow,
         };
+        if let Some(body) = ahead.and_then(|chunk| inflow.whole(chunk)) {
+            return Ok(body);
+        }
         let (sender, chunks) = mpsc::unbounded_channel();
         self.state().inflows.as_mut().ok_or(Unfetched::LinkEnded)?.insert(message, sender);
         let header = verified.envelope.header();
@@ -429,6 +447,12 @@ impl Shared {
             self.outbound.send(Credit { envelopes, bytes });
         }
     }
+}
+
+/// Whether a chunk is of the message that is delivered.
+fn is_of(chunk: &BodyChunk, deliver: &Deliver) -> bool {
+    let header = deliver.envelope.unverified_header();
+    header.is_ok_and(|header| (header.originator, header.message) == (chunk.originator, chunk.message))
 }
 
 /// The credit of one delivery.

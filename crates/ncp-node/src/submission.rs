@@ -3,7 +3,8 @@
 //! The queue of the index is the outbox; this is the view that one link has of it. A new link begins with all of the queue,
 //! so what an earlier one sent without answer is sent again, the same bytes, and the hub answers with the same evidence.
 //! Holds are looked up when an envelope has been read and is about to be written, and between two chunks of a body. A
-//! body leaves only while an envelope over it is on its way on this link, so a hub that asks for a draft gets nothing.
+//! body leaves only while an envelope over it is on its way on this link, so a hub that asks for a draft gets nothing. A small
+//! one goes ahead of an envelope that was sealed on this link: of an older one the hub may have it.
 //!
 //! A refusal that may pass is tried again after a delay with full jitter; it never counts as an attempt, and the node shows
 //! it as long as it stands. One that will not pass goes to the core. What the hub says about times and keys is compared with what is known here first.
@@ -99,6 +100,8 @@ pub(crate) struct Outbox {
     credit: SendCredit,
     position: Position,
     candidates: BTreeSet<QueueKey>,
+    // Sealed on this link and not submitted yet.
+    fresh: BTreeSet<QueueKey>,
     held: BTreeSet<QueueKey>,
     deferred: BTreeMap<(Instant, QueueKey), ()>,
     refusals: BTreeMap<QueueKey, u32>,
@@ -122,6 +125,7 @@ impl Outbox {
             credit: SendCredit::new(),
             position: Position::Behind(None),
             candidates: BTreeSet::new(),
+            fresh: BTreeSet::new(),
             held: BTreeSet::new(),
             deferred: BTreeMap::new(),
             refusals: BTreeMap::new(),
@@ -151,7 +155,10 @@ impl Outbox {
             }
             Note::Refused(refused) => self.refused(refused),
             Note::Settled(envelope) => self.settled(&envelope),
-            Note::Sealed(place) => drop(self.candidates.insert(place)),
+            Note::Sealed(place) => {
+                self.candidates.insert(place);
+                self.fresh.insert(place);
+            }
             Note::Recall { message, recipient } => self.recalls.push_back((message, recipient)),
         }
     }
@@ -161,17 +168,18 @@ impl Outbox {
         self.candidates.append(&mut self.held);
     }
 
-    /// The next frame to write, which no hold stops at this moment; `None` if there is nothing to do or no credit for it.
+    /// The next frames to write, one behind the other, which no hold stops at this moment; none if there is nothing to do or no
+    /// credit for it.
     ///
     /// # Errors
     /// The fault that ends the link, or the daemon.
-    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Fault> {
+    pub(crate) async fn next(&mut self) -> Result<Vec<Frame>, Fault> {
         if let Some(error) = self.violation {
             return Err(ncp_api::ErrorCode::PeerViolation.with("peer", ParticipantId::HUB).with("reason", error));
         }
         self.read_recalls().await?;
         if let Some((message, recipient)) = self.recalls.pop_front() {
-            return Ok(Some(Recall { message, recipient }.into()));
+            return Ok(vec![Recall { message, recipient }.into()]);
         }
         self.due();
         while self.credit.left().envelopes > 0 {
@@ -181,18 +189,20 @@ impl Outbox {
                 break;
             }
             match self.look(place).await? {
-                Look::Submit { envelope, key, kind } => {
-                    let spend = self.credit.spend(Amount { envelopes: 1, bytes: 0 });
+                Look::Submit { envelope, key, kind, body } => {
+                    let bytes = body.as_ref().map_or(0, |chunk| chunk.bytes.len() as u64);
+                    let spend = self.credit.spend(Amount { envelopes: 1, bytes });
                     debug_assert_eq!(spend, Spend::Spent, "there is credit for one");
                     self.in_flight.insert(key, InFlight { place, kind, recall_again: false });
-                    return Ok(Some(Submit { envelope: *envelope }.into()));
+                    let submit = Frame::from(Submit { envelope: *envelope });
+                    return Ok(body.map(Frame::from).into_iter().chain([submit]).collect());
                 }
                 Look::Held => drop(self.held.insert(place)),
                 Look::Gone => self.desk.node.hub_refusals.clear((place.2, place.3)),
             }
         }
         self.begin_flows().await?;
-        self.chunk().await
+        Ok(self.chunk().await?.into_iter().collect())
     }
 
     async fn candidate(&mut self) -> Result<Option<QueueKey>, Fault> {
@@ -207,8 +217,11 @@ impl Outbox {
         Ok(self.candidates.pop_first())
     }
 
-    async fn look(&self, place: QueueKey) -> Result<Look, Fault> {
-        let looked = self.blocking(move |node| look(&node.means(), place)).await?;
+    async fn look(&mut self, place: QueueKey) -> Result<Look, Fault> {
+        // The first envelope of a message brings the body of all.
+        let is_first = self.fresh.remove(&place) && !self.in_flight.keys().any(|key| key.message == place.2);
+        let ahead = if is_first { self.credit.left().bytes } else { 0 };
+        let looked = self.blocking(move |node| look(&node.means(), place, ahead)).await?;
         let on_its_way = matches!(&looked, Look::Submit { key, .. } if self.in_flight.contains_key(key));
         Ok(if on_its_way { Look::Gone } else { looked })
     }

@@ -132,6 +132,14 @@ pub fn chunk_hash(sealed: &[u8]) -> Digest {
     sha256(sealed)
 }
 
+/// Root of a body of one chunk.
+#[must_use]
+pub fn root_of_one(sealed: &[u8]) -> Digest {
+    let mut root = RootHasher::new();
+    root.push(chunk_hash(sealed));
+    root.finish()
+}
+
 /// Builds the ciphertext root: SHA-256 over the chunk hashes in order. It needs no key, so the relay checks an upload
 /// with it.
 #[derive(Debug, Clone, Default)]

@@ -42,11 +42,13 @@ fn options() -> impl bincode::Options {
 /// If the value cannot be encoded: types of this crate always can, so that is a bug of ours.
 #[must_use]
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    // Most values fit.
-    let mut bytes = Vec::with_capacity(256);
+    let mut bytes = Vec::with_capacity(USUAL_MAX);
     append(&mut bytes, value);
     bytes
 }
+
+/// Most values fit.
+const USUAL_MAX: usize = 512;
 
 fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
     if let Err(error) = options().serialize_into(bytes, value) {
@@ -116,7 +118,8 @@ impl Prefix {
     /// `value` behind this prefix.
     #[must_use]
     pub fn encode<T: Serialize>(self, value: &T) -> Vec<u8> {
-        let mut bytes = self.to_bytes().to_vec();
+        let mut bytes = Vec::with_capacity(USUAL_MAX);
+        bytes.extend_from_slice(&self.to_bytes());
         append(&mut bytes, value);
         bytes
     }

@@ -9,7 +9,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::body;
+use crate::body::{self, root_of_one};
 use crate::codec::{DecodeError, PREFIX_LEN, Prefix, encode};
 use crate::codes::Precedence;
 use crate::ids::{Digest, KeyId, MessageId, NetworkId, ParticipantId, SealNumber, UnixMillis};
@@ -141,6 +141,12 @@ impl Header {
             return Err(HeaderError::Seal);
         }
         body::plain_length(self.body_length).map(|_| ()).ok_or(HeaderError::BodyLength)
+    }
+
+    /// Whether a sealed chunk is the whole body that this header names.
+    #[must_use]
+    pub fn names_body(&self, sealed: &[u8]) -> bool {
+        sealed.len() as u64 == self.body_length && root_of_one(sealed) == self.ciphertext_root
     }
 
     /// Hash over the header core: the label and all fields but the last. The associated data of the wrap.

@@ -74,7 +74,9 @@ impl Purpose {
     /// The label: `ncp/v1/<purpose>`, a zero byte, the 32 bytes of the network id.
     #[must_use]
     pub fn label(self, network: &NetworkId) -> Vec<u8> {
-        let mut label = b"ncp/v1/".to_vec();
+        // With room for the hash that most of them come before.
+        let mut label = Vec::with_capacity(160);
+        label.extend_from_slice(b"ncp/v1/");
         label.extend_from_slice(self.as_str().as_bytes());
         label.push(0);
         label.extend_from_slice(&network.0.0);

@@ -1,7 +1,8 @@
 //! Sending mail: what waits goes out in the order of service, as far as the recipient's credit reaches.
 //!
 //! An envelope is offered, durably, before its first byte leaves. What was offered on an earlier link and has not ended
-//! goes out again on this one: the recipient knows what it has.
+//! goes out again on this one: the recipient knows what it has. A small body goes ahead of the first delivery of its
+//! envelope, as far as the credit reaches: without it the recipient would only ask.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::EnvelopeKey;
-use ncp_protocol::frame::{Deliver, Refused};
+use ncp_protocol::frame::{BodyChunk, Deliver, Refused};
 use ncp_protocol::ids::LogName;
 use ncp_store::disk::Disk;
 use ncp_store::index::Index;
@@ -22,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock;
-use crate::core::command::{Command, OfferEnvelopes, Reply};
+use crate::core::command::{Command, OfferEnvelopes, Offered, Reply};
 use crate::core::mailbox::{Room, Turns, Waiting};
 use crate::core::query;
 use crate::hub::{Asked, Stopping};
@@ -116,21 +117,27 @@ async fn deliver(link: &Link, turns: &mut Turns) -> Result<Progress, LinkEnd> {
     let offer = OfferEnvelopes { recipient: link.peer, envelopes, stamp: clock::stamp() };
     let committed = link.hub.submit(Asked::by(link.peer, urgency, 0), Command::OfferEnvelopes(offer)).await?;
     let Reply::Offered(offered) = committed.reply else { return Err(lost(link).into()) };
-    for waiting in chosen.iter().filter(|waiting| !offered.contains(&waiting.envelope)) {
-        turns.forget(&waiting.envelope);
-    }
-    let keys = offered.clone();
-    let frames = link.hub.read(move |reader| load(reader, &keys)).await?;
-    // What is lost keeps no place: the recipient will not answer what never comes.
-    for envelope in offered.iter().filter(|envelope| !frames.iter().any(|(sent, _)| sent == *envelope)) {
+    let bytes = link.credit().left().bytes;
+    let mail = link.hub.read(move |reader| load(reader, &offered, bytes)).await?;
+    // What is lost keeps no place either: the recipient will not answer what never comes.
+    for Waiting { envelope, .. } in
+        chosen.iter().filter(|chosen| !mail.iter().any(|mail| mail.envelope == chosen.envelope))
+    {
         turns.forget(envelope);
     }
-    for (_, frame) in frames {
+    for Mail { body, deliver, .. } in mail {
+        if let Some(chunk) = body {
+            let bytes = chunk.bytes.len() as u64;
+            // What was asked for may have used it up meanwhile.
+            if link.credit().spend(Credit { envelopes: 0, bytes }) == Spend::Spent {
+                link.frames.send(chunk).await?;
+            }
+        }
         if link.credit().spend(Credit { envelopes: 1, bytes: 0 }) == Spend::Wait {
             // Only this task spends envelopes, and it asked for no more than there were.
             return Err(lost(link).into());
         }
-        link.frames.send(frame).await?;
+        link.frames.send(deliver).await?;
     }
     Ok(Progress::Made)
 }
@@ -157,25 +164,39 @@ fn lost(link: &Link) -> Stopping {
     link.hub.fail(&"an offer was answered by something else")
 }
 
-/// Envelopes with their acceptance. One that ended since it was offered is left out, its record is gone; so is one whose
-/// record is lost.
+/// An envelope on its way to its recipient.
+#[derive(Debug)]
+pub struct Mail {
+    /// Which.
+    pub envelope: EnvelopeKey,
+    /// Its body, if it goes ahead.
+    pub body: Option<BodyChunk>,
+    /// The envelope with its acceptance.
+    pub deliver: Deliver,
+}
+
+/// Envelopes with their acceptance, and small bodies of up to `bytes` in all. One that ended since it was offered is left out,
+/// its record is gone; so is one whose record is lost.
 ///
 /// # Errors
 /// [`ReadError`].
 pub fn load<D: Disk, I: Index>(
     reader: &Reader<D, I>,
-    offered: &[EnvelopeKey],
-) -> Result<Vec<(EnvelopeKey, Deliver)>, ReadError> {
-    let mut frames = Vec::with_capacity(offered.len());
-    for key in offered {
+    offered: &[Offered],
+    mut bytes: u64,
+) -> Result<Vec<Mail>, ReadError> {
+    let mut mail = Vec::with_capacity(offered.len());
+    for Offered { envelope: key, is_new } in offered {
         let row = query::envelope(&reader.view(), key)?;
         let Some((header, place)) = row.and_then(|row| Some((row.header, row.acceptance?))) else { continue };
         let name = RecordName { kind: RecordKind::Envelope, id: header };
         // What is lost alone keeps this one back, until its last date: without its acceptance no recipient takes it.
         let envelope = unless_lost(reader.record(&name))?.and_then(|bytes| SealedEnvelope::decode(&bytes).ok());
         let acceptance = unless_lost(reader.evidence(LogName::Traffic, place.index))?;
-        let frame = envelope.zip(acceptance).map(|(envelope, acceptance)| Deliver { envelope, acceptance });
-        frames.extend(frame.map(|frame| (*key, frame)));
+        let Some((envelope, acceptance)) = envelope.zip(acceptance) else { continue };
+        let body = if *is_new { reader.body_ahead(&envelope, bytes)? } else { None };
+        bytes = bytes.saturating_sub(body.as_ref().map_or(0, |chunk| chunk.bytes.len() as u64));
+        mail.push(Mail { envelope: *key, body, deliver: Deliver { envelope, acceptance } });
     }
-    Ok(frames)
+    Ok(mail)
 }

@@ -1,5 +1,6 @@
 //! Taking envelopes in: each is verified on a worker, decided, and answered; bodies are asked for when a decision wants
-//! one, and then serve all envelopes over them that wait.
+//! one, and then serve all envelopes over them that wait. A chunk that comes ahead of its envelope, unasked, is its body if it
+//! has the root that the header names; else it is passed over.
 //!
 //! R1 is never sent from here: it stands in the receipts' stream once its event is durable. A duplicate gets its old
 //! receipt again. Credit returns when an envelope is settled, at the originator's [pace](crate::pace), and when a chunk is
@@ -9,7 +10,7 @@ mod decide;
 mod uploads;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use ncp_protocol::codes::Precedence;
@@ -46,6 +47,8 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
         pace: Pace::new(link.signals.paced.clone(), link.hub.config.envelopes_per_second),
         link,
         uploads: BTreeMap::new(),
+        ahead: None,
+        at_hand: BTreeMap::new(),
         deciding: JoinSet::new(),
         returned: Credit::NONE,
         told: Seldom::default(),
@@ -81,6 +84,10 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
 struct Intake {
     link: Arc<Link>,
     uploads: BTreeMap<MessageId, Pending>,
+    // A chunk that nobody asked for, until the next frame says what it was.
+    ahead: Option<BodyChunk>,
+    // Bodies that came ahead, as long as something is decided over them.
+    at_hand: BTreeMap<MessageId, Weak<[u8]>>,
     deciding: JoinSet<Result<Settled, LinkEnd>>,
     returned: Credit,
     pace: Pace,
@@ -91,16 +98,33 @@ impl Intake {
     async fn take(&mut self, submitted: Submitted) -> Result<(), LinkEnd> {
         match submitted {
             Submitted::Chunk(chunk) => self.take_chunk(chunk).await,
-            Submitted::Envelope(envelope) => self.take_envelope(*envelope),
+            Submitted::Envelope(envelope) => self.take_envelope(*envelope).await,
             Submitted::Recall(wish) => self.take_recall(wish),
         }
     }
 
-    fn take_envelope(&mut self, envelope: SealedEnvelope) -> Result<(), LinkEnd> {
+    async fn take_envelope(&mut self, envelope: SealedEnvelope) -> Result<(), LinkEnd> {
         self.check_room()?;
         self.pace.taken(Instant::now());
-        self.deciding.spawn(verify_and_decide(Arc::clone(&self.link), envelope));
+        let body = self.body_ahead(&envelope).await?;
+        self.deciding.spawn(verify_and_decide(Arc::clone(&self.link), envelope, body));
         Ok(())
+    }
+
+    /// What came ahead of an envelope, or of another one of its message.
+    async fn body_ahead(&mut self, envelope: &SealedEnvelope) -> Result<Option<Arc<[u8]>>, LinkEnd> {
+        let Ok(header) = envelope.unverified_header() else { return Ok(None) };
+        let Some(chunk) = self.ahead.take() else {
+            return Ok(self.at_hand.get(&header.message).and_then(Weak::upgrade));
+        };
+        self.give_back(Credit { envelopes: 0, bytes: chunk.bytes.len() as u64 }).await?;
+        if chunk.message != header.message {
+            return Ok(None);
+        }
+        let body: Arc<[u8]> = Arc::from(chunk.bytes);
+        self.at_hand.retain(|_, body| body.strong_count() > 0);
+        self.at_hand.insert(header.message, Arc::downgrade(&body));
+        Ok(Some(body))
     }
 
     fn take_recall(&mut self, wish: Recall) -> Result<(), LinkEnd> {
@@ -193,15 +217,17 @@ impl Intake {
         if chunk.originator != self.link.peer {
             return Err(LinkEnd::Cut(RejectCode::OriginatorMismatch));
         }
-        // Without an upload it is late: what it belonged to was refused while it was on its way.
-        if let Some(pending) = self.uploads.get_mut(&chunk.message) {
-            let message = chunk.message;
-            match pending.take(&self.link.hub, chunk).await? {
-                Chunk::Taken => {}
-                Chunk::OutOfOrder => return Err(LinkEnd::Cut(RejectCode::ChunkOutOfOrder)),
-                Chunk::Last => self.finish(message).await?,
-                Chunk::Refused(code) => self.give_up(message, code).await?,
-            }
+        let message = chunk.message;
+        let Some(pending) = self.uploads.get_mut(&message) else {
+            // It comes ahead of its envelope; or late, when what it belonged to was refused while it was on its way.
+            let before = self.ahead.replace(chunk).map_or(0, |before| before.bytes.len() as u64);
+            return self.give_back(Credit { envelopes: 0, bytes: before }).await;
+        };
+        match pending.take(&self.link.hub, chunk).await? {
+            Chunk::Taken => {}
+            Chunk::OutOfOrder => return Err(LinkEnd::Cut(RejectCode::ChunkOutOfOrder)),
+            Chunk::Last => self.finish(message).await?,
+            Chunk::Refused(code) => self.give_up(message, code).await?,
         }
         self.give_back(Credit { envelopes: 0, bytes }).await
     }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ncp_protocol::event::{Actor, EnvelopeKey, Event};
-use ncp_protocol::frame::{Credit, Cursor, Frame, Hello, ReceiptsStored, Refused};
+use ncp_protocol::frame::{BodyChunk, Credit, Cursor, Frame, Hello, ReceiptsStored, Refused};
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{LogName, LogOrigin, MessageId, ParticipantId, SealNumber, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey};
@@ -71,6 +71,8 @@ struct Link {
     sent: u64,
     acked: u64,
     uploads: BTreeMap<MessageId, Pending>,
+    /// A chunk that nobody asked for: the body of the envelope behind it.
+    ahead: Option<BodyChunk>,
 }
 
 /// A body on its way in, with the envelopes that wait for it.
@@ -376,6 +378,7 @@ impl Hub {
             sent: after,
             acked: after,
             uploads: BTreeMap::new(),
+            ahead: None,
         };
         self.mind()?.links.insert(place, link);
         self.push_receipts(place, out)?;

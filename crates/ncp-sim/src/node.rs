@@ -25,7 +25,7 @@ use ncp_node::submission::QueueKey;
 use ncp_node::vault::Vault;
 use ncp_protocol::directory::Timestamp;
 use ncp_protocol::event::{Actor, EnvelopeKey};
-use ncp_protocol::frame::{Bye, Checkpoint, Cursor, Frame};
+use ncp_protocol::frame::{BodyChunk, Bye, Checkpoint, Cursor, Frame};
 use ncp_protocol::ids::{Digest, Epoch, LogName, MessageId, ParticipantId};
 use ncp_protocol::limits::DAY_MS;
 use ncp_store::clock::{Belief, Reading, Voices};
@@ -83,6 +83,8 @@ struct Link {
     in_flight: BTreeMap<EnvelopeKey, InFlight>,
     recalls_again: BTreeSet<(MessageId, ParticipantId)>,
     inflows: BTreeMap<MessageOf, Inflow>,
+    /// A chunk that nobody asked for: the body of the delivery behind it.
+    ahead: Option<BodyChunk>,
     seen: BTreeSet<Digest>,
     /// Number of the next receipt of ours, and of the last one acknowledged.
     next: u64,

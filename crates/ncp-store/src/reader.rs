@@ -9,8 +9,12 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 
 use ncp_protocol::checkpoint::SignedCheckpoint;
+use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::Event;
+use ncp_protocol::frame::BodyChunk;
+use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, LogName};
+use ncp_protocol::limits::BODY_AHEAD_MAX;
 use ncp_protocol::merkle::{self, Frontier, Nodes, leaf_hash};
 use ncp_protocol::proof::LogProof;
 use thiserror::Error;
@@ -353,6 +357,22 @@ impl<D: Disk, I: Index> Reader<D, I> {
             Err(lost @ ReadError::RecordLost { .. }) => self.bodies.read(name)?.map(Some).ok_or(lost),
             found => Ok(found?.map(BodyReader::from_record)),
         }
+    }
+
+    /// The body of an envelope, if it may go ahead of it: at most [`BODY_AHEAD_MAX`] and `room` bytes, and not lost. Whoever
+    /// misses it asks for it.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the disk cannot be read.
+    pub fn body_ahead(&self, envelope: &SealedEnvelope, room: u64) -> Result<Option<BodyChunk>, ReadError> {
+        let Ok(header) = envelope.unverified_header() else { return Ok(None) };
+        if header.body_length > BODY_AHEAD_MAX.min(room) {
+            return Ok(None);
+        }
+        let Header { originator, message, ciphertext_root: root, .. } = header;
+        let body = unless_lost(self.body(&BodyName { originator, message, root }))?;
+        let Some(bytes) = body.map(|body| body.chunk(0)).transpose()?.flatten() else { return Ok(None) };
+        Ok(Some(BodyChunk { originator, message, index: 0, bytes }))
     }
 
     /// Bodies on their way in, and body files.

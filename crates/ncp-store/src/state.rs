@@ -327,7 +327,9 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
     }
 
     fn key(&self, key: &impl Key) -> Vec<u8> {
-        let mut bytes = vec![self.number];
+        // Most keys fit.
+        let mut bytes = Vec::with_capacity(64);
+        bytes.push(self.number);
         key.write(&mut bytes);
         bytes
     }

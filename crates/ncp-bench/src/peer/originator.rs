@@ -8,6 +8,7 @@ use ncp_protocol::event::EvidenceKind;
 use ncp_protocol::evidence::unverified_claim;
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Credit, Cursor, Frame, Receipts, ReceiptsStored, Submit};
 use ncp_protocol::ids::{MessageId, ParticipantId};
+use ncp_protocol::limits::BODY_AHEAD_MAX;
 use ncp_protocol::proof::LogProof;
 
 use super::Link;
@@ -70,10 +71,24 @@ impl Side<'_> {
     fn submit(&mut self, window: usize) -> Result<(), Trouble> {
         while self.in_flight < window && self.link.credit.envelopes > 0 {
             let Some(sealed) = self.envelopes.get(self.next) else { return Ok(()) };
+            if let [body] = sealed.chunks.as_slice() {
+                self.send_ahead(sealed.message, body)?;
+            }
             self.link.send(Submit { envelope: sealed.envelope.clone() })?;
             self.link.credit.envelopes -= 1;
             self.in_flight += 1;
             self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// A small body goes ahead of its envelope, as nodes do it.
+    fn send_ahead(&mut self, message: MessageId, body: &[u8]) -> Result<(), Trouble> {
+        let length = body.len() as u64;
+        if length <= BODY_AHEAD_MAX.min(self.link.credit.bytes) {
+            self.link.credit.bytes -= length;
+            let originator = self.originator;
+            self.link.send(BodyChunk { originator, message, index: 0, bytes: body.to_vec() })?;
         }
         Ok(())
     }

@@ -39,6 +39,7 @@ pub(crate) async fn receive(
         link,
         material,
         log,
+        ahead: None,
         arriving: BTreeMap::new(),
         arrived: Vec::new(),
         proofs: VecDeque::new(),
@@ -73,6 +74,8 @@ struct Side<'a> {
     link: &'a mut Link,
     material: &'a Material,
     log: &'a mut Log,
+    /// Message and length of a body that came ahead of its delivery.
+    ahead: Option<((ParticipantId, MessageId), u64)>,
     arriving: BTreeMap<(ParticipantId, MessageId), Arriving>,
     arrived: Vec<Arriving>,
     proofs: VecDeque<LogProof>,
@@ -88,18 +91,24 @@ impl Side<'_> {
         if let Frame::Deliver(Deliver { envelope, .. }) = frame {
             let header = envelope.unverified_header().map_err(Trouble::network)?;
             let Header { originator, message, recipient, seal, ciphertext_root: root, body_length, .. } = header;
-            self.link.send(BodyWanted { originator, message, root, from_chunk: 0 })?;
             let arriving = Arriving {
                 envelope: EnvelopeKey { originator, message, recipient, seal },
                 header: envelope.header_digest(),
                 chunks: chunk_count(body_length),
                 bytes: body_length,
             };
+            if self.ahead.take() == Some(((originator, message), body_length)) {
+                self.arrived.push(arriving);
+                return Ok(());
+            }
+            self.link.send(BodyWanted { originator, message, root, from_chunk: 0 })?;
             self.arriving.insert((originator, message), arriving);
-        } else if let Frame::BodyChunk(BodyChunk { originator, message, index, .. }) = frame {
+        } else if let Frame::BodyChunk(BodyChunk { originator, message, index, bytes }) = frame {
             let key = (originator, message);
-            if self.arriving.get(&key).is_some_and(|one| index + 1 == one.chunks) {
-                self.arrived.extend(self.arriving.remove(&key));
+            match self.arriving.get(&key).map(|one| index + 1 == one.chunks) {
+                Some(true) => self.arrived.extend(self.arriving.remove(&key)),
+                Some(false) => {}
+                None => self.ahead = Some((key, bytes.len() as u64)),
             }
         } else if let Frame::ReceiptsStored(stored) = frame {
             self.acknowledged(stored.cursor.number)?;

@@ -139,16 +139,14 @@ impl Writing {
             while let Ok(note) = self.notes.try_recv() {
                 self.note(note);
             }
-            match self.next_of_outbox().await? {
-                Some(frame) => {
-                    self.feed(&frame).await?;
-                    self.flush().await?;
-                    quiet_since = Instant::now();
-                }
-                None => {
-                    self.flush().await?;
-                    self.rest(&mut quiet_since).await?;
-                }
+            let next = self.next_of_outbox().await?;
+            for frame in &next {
+                self.feed(frame).await?;
+                quiet_since = Instant::now();
+            }
+            self.flush().await?;
+            if next.is_empty() {
+                self.rest(&mut quiet_since).await?;
             }
         }
         // What was said before the farewell; envelopes wait for the next link.
@@ -183,10 +181,10 @@ impl Writing {
         Ok(())
     }
 
-    async fn next_of_outbox(&mut self) -> Result<Option<Frame>, Fault> {
+    async fn next_of_outbox(&mut self) -> Result<Vec<Frame>, Fault> {
         match &mut self.outbox {
             Some(outbox) => outbox.next().await,
-            None => Ok(None),
+            None => Ok(Vec::new()),
         }
     }
 

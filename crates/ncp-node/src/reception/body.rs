@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ncp_protocol::body::{RootHasher, chunk_hash};
+use ncp_protocol::body::root_of_one;
 use ncp_protocol::frame::BodyChunk;
 use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, ParticipantId};
@@ -143,6 +143,14 @@ impl Inflow {
         }
     }
 
+    /// The body, if this chunk is all of it.
+    pub(super) fn whole(&self, chunk: BodyChunk) -> Option<Body> {
+        match self {
+            Self::Inline { length, root } => inline(chunk, *length, root).ok(),
+            Self::Upload { .. } => None,
+        }
+    }
+
     /// Takes chunks until the body is whole; `taken` is told of the bytes that are no longer held in memory.
     pub(super) async fn receive(
         self,
@@ -216,9 +224,7 @@ fn inline(chunk: BodyChunk, length: usize, root: &Digest) -> Result<Body, Unfetc
     if chunk.index != 0 || chunk.bytes.len() != length {
         return Err(Unfetched::Chunks);
     }
-    let mut hasher = RootHasher::new();
-    hasher.push(chunk_hash(&chunk.bytes));
-    if hasher.finish() == *root { Ok(Body::Inline(chunk.bytes)) } else { Err(Unfetched::Root) }
+    if root_of_one(&chunk.bytes) == *root { Ok(Body::Inline(chunk.bytes)) } else { Err(Unfetched::Root) }
 }
 
 async fn receive(

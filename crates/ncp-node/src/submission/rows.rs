@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use ncp_protocol::codes::Kind;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::EnvelopeKey;
+use ncp_protocol::frame::BodyChunk;
 use ncp_protocol::ids::{MessageId, ParticipantId};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::BodyReader;
@@ -57,6 +58,8 @@ pub enum Look {
         key: EnvelopeKey,
         /// What it carries.
         kind: Kind,
+        /// Its body, if that goes ahead of it.
+        body: Option<BodyChunk>,
     },
     /// A hold stops it.
     Held,
@@ -64,11 +67,11 @@ pub enum Look {
     Gone,
 }
 
-/// What is to be done with a place of the queue now.
+/// What is to be done with a place of the queue now. A body goes ahead if it has at most `ahead` bytes and is one chunk.
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey) -> Result<Look, ReadError> {
+pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey, ahead: u64) -> Result<Look, ReadError> {
     let (_, _, message, recipient) = place;
     let (out, row) = {
         let view = means.reader.view();
@@ -88,11 +91,13 @@ pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey) -> Resu
         return Ok(Look::Gone);
     };
     let kind = out.draft.kind;
+    let body = means.reader.body_ahead(&envelope, ahead)?;
     // Behind every read, so that the look is the last thing before the envelope is written.
     if is_held(means.reader, &[(recipient, kind)])? {
         return Ok(Look::Held);
     }
-    Ok(Look::Submit { envelope: Box::new(envelope), key: row.key(means.participant, message, recipient), kind })
+    let key = row.key(means.participant, message, recipient);
+    Ok(Look::Submit { envelope: Box::new(envelope), key, kind, body })
 }
 
 /// Whether every one of these is stopped by a hold; nobody left counts as stopped.

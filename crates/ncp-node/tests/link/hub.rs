@@ -258,6 +258,8 @@ pub(crate) struct HubLink {
     /// The leaf of `public` from which on the node asked last.
     read_from: u64,
     waiting: VecDeque<Frame>,
+    /// The body that came ahead of the last envelope.
+    pub(crate) ahead: Option<BodyChunk>,
 }
 
 impl HubLink {
@@ -266,7 +268,16 @@ impl HubLink {
         let raw = soon(reader.next()).await.unwrap().unwrap();
         let Frame::Hello(hello) = Frame::decode(raw.kind, &raw.payload).unwrap() else { panic!("no hello") };
         let credit = hello.credit;
-        Self { reader, writer, hello, credit, asked: BTreeSet::new(), read_from: 0, waiting: VecDeque::new() }
+        Self {
+            reader,
+            writer,
+            hello,
+            credit,
+            asked: BTreeSet::new(),
+            read_from: 0,
+            waiting: VecDeque::new(),
+            ahead: None,
+        }
     }
 
     pub(crate) async fn send(&mut self, frame: impl Into<Frame>) {
@@ -399,8 +410,14 @@ impl HubLink {
         refused.code
     }
 
+    /// The next envelope; a body that comes ahead of it is kept in `ahead`.
     pub(crate) async fn submit(&mut self, hub: &Hub) -> SealedEnvelope {
-        let frame = self.next(hub).await;
+        self.ahead = None;
+        let mut frame = self.next(hub).await;
+        if let Frame::BodyChunk(chunk) = frame {
+            self.ahead = Some(chunk);
+            frame = self.next(hub).await;
+        }
         let Frame::Submit(submit) = frame else { panic!("{frame:?}") };
         submit.envelope
     }

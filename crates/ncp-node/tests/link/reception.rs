@@ -76,6 +76,37 @@ async fn message_is_consigned_with_evidence_and_credit_returns() {
     world.stop().await;
 }
 
+/// Delivers a letter behind a chunk that nobody asked for.
+async fn deliver_behind(world: &mut World, link: &mut HubLink, ahead: BodyChunk, letter: &Letter) -> SealedEnvelope {
+    link.credit.envelopes -= 1;
+    link.credit.bytes -= ahead.bytes.len() as u64;
+    link.send(ahead).await;
+    let envelope = letter.seal();
+    link.send(world.hub.deliver(&envelope)).await;
+    envelope
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_comes_ahead_is_not_asked_for() {
+    let (mut world, mut link) = World::linked().await;
+    let granted = link.credit;
+    let letters = [1, 2, 3, 4].map(|number| Letter::new(&world, number, b"text"));
+    let [whole, spoilt, foreign, late] = &letters;
+    let envelope = deliver_behind(&mut world, &mut link, chunk(whole, 0), whole).await;
+    assert_eq!(stated(&world, &mut link, &envelope).await, CONSIGNED);
+    let wrong = BodyChunk { bytes: vec![7; 4_112], ..chunk(spoilt, 0) };
+    for (ahead, letter) in [(wrong, spoilt), (chunk(late, 0), foreign)] {
+        let envelope = deliver_behind(&mut world, &mut link, ahead, letter).await;
+        give_body(&world, &mut link, letter).await;
+        link.credit.bytes -= letter.header.body_length;
+        assert_eq!(stated(&world, &mut link, &envelope).await, CONSIGNED);
+    }
+    let envelope = deliver_behind(&mut world, &mut link, chunk(late, 0), late).await;
+    assert_eq!(stated(&world, &mut link, &envelope).await, CONSIGNED);
+    link.until_credit(&world.hub, granted).await;
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redelivery_of_what_the_hub_had_evidence_of_brings_the_evidence_again() {
     let (mut world, mut link) = World::linked().await;

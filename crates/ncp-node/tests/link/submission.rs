@@ -115,6 +115,36 @@ async fn body_leaves_from_the_chunk_that_the_hub_asks_for_and_within_its_credit(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_body_goes_ahead_of_what_was_sealed_on_this_link() {
+    let (mut world, link) = World::linked().await;
+    link.cut();
+    let mut link = soon(world.hub.link_with(|hello| hello.credit = Credit { envelopes: 16, bytes: 10_000 })).await;
+    let (message, chunks) = send(&world, b"text").await;
+    let envelope = link.submit(&world.hub).await;
+    let ahead = link.ahead.take().unwrap();
+    assert_eq!((ahead.originator, ahead.message, ahead.index), (id("XA"), message, 0));
+    assert_eq!(ahead.bytes, chunks[0]);
+    let root = envelope.unverified_header().unwrap().ciphertext_root;
+    link.send(wanted(message, root, 0)).await;
+    assert_eq!(link.chunk(&world.hub).await.bytes, chunks[0], "a hub that did not take it asks for it");
+
+    send(&world, &vec![b'x'; 20_000]).await;
+    link.submit(&world.hub).await;
+    assert_eq!(link.ahead, None, "it is not small");
+    send(&world, b"more").await;
+    link.submit(&world.hub).await;
+    assert_eq!(link.ahead, None, "there is no credit for it");
+    link.cut();
+
+    let mut link = world.link().await;
+    for _ in 0..3 {
+        link.submit(&world.hub).await;
+        assert_eq!(link.ahead, None, "the hub may have it");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_of_the_credit_is_kept_for_urgent_mail() {
     let (mut world, link) = World::linked().await;
     link.cut();

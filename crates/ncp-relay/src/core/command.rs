@@ -177,7 +177,7 @@ pub enum Reply {
     /// The directory changed while the envelope or entry was verified: verify again.
     DirectoryChanged,
     /// These envelopes are offered now, or were before, and have not ended.
-    Offered(Vec<EnvelopeKey>),
+    Offered(Vec<Offered>),
     /// The evidence is stored, now or before.
     Stored(EvidenceCursor),
     /// The evidence is stored and reaches nobody: its envelope has another header here, or an originator who is not in the
@@ -191,6 +191,15 @@ pub enum Reply {
     Expired(usize),
     /// The entry, statement or checkpoint is in force or recorded, now or before.
     Recorded,
+}
+
+/// An envelope that is with its recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offered {
+    /// Which.
+    pub envelope: EnvelopeKey,
+    /// Whether it is offered for the first time: the recipient has nothing of it.
+    pub is_new: bool,
 }
 
 /// How much of a peer's evidence is stored.

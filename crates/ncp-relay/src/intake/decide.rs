@@ -10,6 +10,7 @@ use ncp_protocol::ids::SealNumber;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::queue::Urgency;
 
+use super::uploads::has_room;
 use super::urgency;
 use crate::clock;
 use crate::core::command::{self, BodySource, Command, Reply};
@@ -34,7 +35,12 @@ pub(super) enum Settled {
     Recalled(Result<Option<ReceiptPlace>, Refused>),
 }
 
-pub(super) async fn verify_and_decide(link: Arc<Link>, envelope: SealedEnvelope) -> Result<Settled, LinkEnd> {
+/// `body` is what came ahead of the envelope, if anything did.
+pub(super) async fn verify_and_decide(
+    link: Arc<Link>,
+    envelope: SealedEnvelope,
+    body: Option<Arc<[u8]>>,
+) -> Result<Settled, LinkEnd> {
     let hub = &link.hub;
     if let Some(place) = hub.look(|view| known(view, link.peer, &envelope))? {
         return Ok(Settled::Known(place));
@@ -43,14 +49,18 @@ pub(super) async fn verify_and_decide(link: Arc<Link>, envelope: SealedEnvelope)
     let mut refusal = None;
     for _ in 0..VERIFICATIONS_MAX {
         let (directory, network, peer) = (hub.directory.load(), hub.network, link.peer);
-        let arrived = Arc::clone(&envelope);
-        let verified = link.work(move || verify(&directory, &network, peer, &arrived, clock::now())).await?;
-        let verified = match verified {
-            Ok(verified) => Arc::new(verified),
+        let (arrived, ahead) = (Arc::clone(&envelope), body.clone());
+        let check = move || {
+            let verified = verify(&directory, &network, peer, &arrived, clock::now())?;
+            Ok((ahead.filter(|ahead| verified.header.names_body(ahead)), verified))
+        };
+        let (body, verified) = match link.work(check).await? {
+            Ok((body, verified)) => (body.filter(|body| has_room(hub, body.len() as u64)), Arc::new(verified)),
             Err(refused) => return Ok(Settled::Refused(refused)),
         };
         refusal = Some(Refusal::Envelope(verified.key(), RejectCode::Maintenance));
-        let settled = decide(Arc::clone(&link), verified, BodySource::AtHub).await?;
+        let source = body.map_or(BodySource::AtHub, BodySource::Inline);
+        let settled = decide(Arc::clone(&link), verified, source).await?;
         if !matches!(settled, Settled::Decided(_, Reply::DirectoryChanged)) {
             return Ok(settled);
         }

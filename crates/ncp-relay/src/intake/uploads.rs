@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ncp_protocol::body::{RootHasher, chunk_hash, sealed_range};
+use ncp_protocol::body::{root_of_one, sealed_range};
 use ncp_protocol::frame::{BodyChunk, BodyWanted};
 use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, MessageId, ParticipantId};
@@ -63,7 +63,7 @@ pub(super) enum Chunk {
 pub(super) async fn begin(link: &Link, verified: Arc<Verified>, drops: u32) -> Result<Begin, Stopping> {
     let Header { message, ciphertext_root: root, body_length: length, .. } = verified.header;
     let hub = &link.hub;
-    if free_space(hub).is_some_and(|free| free < hub.config.free_min_bytes.saturating_add(length)) {
+    if !has_room(hub, length) {
         return Ok(Begin::Refused(RejectCode::StoreFull));
     }
     let (originator, waiting) = (link.peer, vec![verified]);
@@ -196,12 +196,6 @@ async fn blocking<T: Send + 'static>(hub: &Hub, job: impl FnOnce() -> T + Send +
     tokio::task::spawn_blocking(job).await.map_err(|panic| hub.fail(&panic))
 }
 
-fn root_of_one(body: &[u8]) -> Digest {
-    let mut root = RootHasher::new();
-    root.push(chunk_hash(body));
-    root.finish()
-}
-
 /// What a peer is told. A disk that fails ends the daemon: it must not go on as if nothing had happened.
 fn upload_code(hub: &Hub, error: &UploadError) -> Result<RejectCode, Stopping> {
     match error {
@@ -213,6 +207,11 @@ fn upload_code(hub: &Hub, error: &UploadError) -> Result<RejectCode, Stopping> {
         UploadError::Length => Ok(RejectCode::BodyLengthMismatch),
         UploadError::Root => Ok(RejectCode::BodyRootMismatch),
     }
+}
+
+/// Whether a body of this length may come, as far as the disk is concerned.
+pub(super) fn has_room(hub: &Hub, length: u64) -> bool {
+    free_space(hub).is_none_or(|free| free >= hub.config.free_min_bytes.saturating_add(length))
 }
 
 /// Free bytes of the data folder's file system, if the system says.

@@ -34,6 +34,49 @@ async fn a_small_and_a_large_body_are_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_comes_ahead_is_not_asked_for() {
+    let (mut network, hub, mut xa, xb) = pair().await;
+    let xc = network.join("XC").await;
+    let message = Message::new(1, 1);
+    xa.submit_ahead(&network, &message, &xb).await;
+    // Whether the first one is decided yet or not.
+    xa.send(Submit { envelope: message.envelope(&network, &xa.participant, &xc) }).await;
+    let mut accepted = 0;
+    while accepted < 2 {
+        accepted += xa.expect_receipts().await.proofs.len();
+    }
+    for recipient in [&xb, &xc] {
+        let mut peer = Peer::connect(&network, recipient, hub.address).await;
+        let delivery = peer.expect_delivery().await;
+        assert_eq!(peer.ahead.take().unwrap().bytes, message.chunks[0], "it goes ahead of its delivery, too");
+        assert_eq!(peer.fetch(&delivery.envelope).await, message.chunks, "and can be asked for all the same");
+        let mut peer = Peer::connect(&network, recipient, hub.address).await;
+        peer.expect_delivery().await;
+        assert_eq!(peer.ahead, None, "what was offered before, the recipient may have");
+    }
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_ahead_and_is_no_body_of_the_envelope_is_passed_over() {
+    let (network, hub, mut xa, xb) = pair().await;
+    let (message, other) = (Message::new(1, 1), Message::new(2, 1));
+    let spoilt = Message { chunks: vec![other.chunks[0].clone()], ..message.clone() };
+    // More than there is credit for at once: it returns.
+    for _ in 0..1_100 {
+        xa.send_chunks(&other, 0).await;
+    }
+    xa.submit(&network, &message, &xb).await;
+    xa.submit_ahead(&network, &spoilt, &xb).await;
+    let refused = xa.expect_refused().await;
+    assert_eq!((refused.envelope.message, refused.code), (message.id, RejectCode::ConflictingContent));
+    let third = Message::new(3, 1);
+    xa.send_chunks(&Message { id: third.id, ..other }, 0).await;
+    xa.submit(&network, &third, &xb).await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_envelope_again_brings_the_same_bytes() {
     let (network, hub, mut xa, xb) = pair().await;
     let message = Message::new(1, 1);

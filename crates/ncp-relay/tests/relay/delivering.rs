@@ -3,7 +3,7 @@
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::{EvidenceKind, Outcome};
 use ncp_protocol::evidence;
-use ncp_protocol::frame::{Frame, Receipts};
+use ncp_protocol::frame::{Deliver, Frame, Receipts};
 use ncp_protocol::ids::{Epoch, LogName, LogOrigin};
 use ncp_protocol::reject::RejectCode;
 
@@ -114,20 +114,17 @@ async fn urgent_mail_goes_first_and_credit_bounds_what_goes() {
     hello.credit.envelopes = 2;
     peer.send(hello).await;
     let mut order = Vec::new();
-    let number = |frame: Frame| {
-        let Frame::Deliver(deliver) = frame else { panic!("{frame:?}") };
-        deliver.envelope.unverified_header().unwrap().message.0[0]
-    };
+    let number = |deliver: Deliver| deliver.envelope.unverified_header().unwrap().message.0[0];
     assert!(matches!(peer.next().await, Frame::Hello(_)));
     for _ in 0..2 {
-        order.push(number(peer.matter().await));
+        order.push(number(peer.expect_delivery().await));
     }
     // No third one before there is credit for it: a ping is answered first.
     peer.send(ncp_protocol::frame::Ping { nonce: 77 }).await;
     assert_eq!(peer.matter().await, Frame::Pong(ncp_protocol::frame::Pong { nonce: 77 }));
     peer.send(ncp_protocol::frame::Credit { envelopes: 3, bytes: 0 }).await;
     for _ in 0..3 {
-        order.push(number(peer.matter().await));
+        order.push(number(peer.expect_delivery().await));
     }
     assert_eq!(order, [4, 1, 2, 3, 5]);
     hub.stop().await.unwrap();

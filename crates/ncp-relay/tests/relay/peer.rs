@@ -148,6 +148,8 @@ pub(crate) struct Peer {
     credit: SendCredit,
     // What came while chunks waited for credit.
     early: VecDeque<Frame>,
+    /// The body that came ahead of the last delivery.
+    pub(crate) ahead: Option<BodyChunk>,
 }
 
 impl Peer {
@@ -173,7 +175,15 @@ impl Peer {
     pub(crate) async fn dial(network: &Network, participant: &Participant, address: SocketAddr) -> Self {
         let connection = soon(dialler(participant, address).dial()).await.unwrap();
         let (credit, early) = (SendCredit::new(), VecDeque::new());
-        Self { participant: participant.clone(), connection, hello: None, traffic: network.traffic(), credit, early }
+        Self {
+            participant: participant.clone(),
+            connection,
+            hello: None,
+            traffic: network.traffic(),
+            credit,
+            early,
+            ahead: None,
+        }
     }
 
     pub(crate) fn hello_frame(&self, network: &Network, receipts: u64) -> Hello {
@@ -250,8 +260,15 @@ impl Peer {
         }
     }
 
+    /// The next delivery; a body that comes ahead of it is kept in `ahead`.
     pub(crate) async fn expect_delivery(&mut self) -> Deliver {
-        match self.matter().await {
+        self.ahead = None;
+        let mut frame = self.matter().await;
+        if let Frame::BodyChunk(chunk) = frame {
+            self.ahead = Some(chunk);
+            frame = self.matter().await;
+        }
+        match frame {
             Frame::Deliver(deliver) => deliver,
             other => panic!("{other:?}"),
         }
@@ -297,6 +314,12 @@ impl Peer {
             let originator = self.participant.id;
             self.send(BodyChunk { originator, message: message.id, index, bytes: bytes.clone() }).await;
         }
+    }
+
+    /// Submits a message of one chunk with its body ahead.
+    pub(crate) async fn submit_ahead(&mut self, network: &Network, message: &Message, to: &Participant) {
+        self.send_chunks(message, 0).await;
+        self.send(Submit { envelope: message.envelope(network, &self.participant, to) }).await;
     }
 
     /// Submits with the whole body if it is wanted, and returns R1.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ncp_protocol::body::{RootHasher, chunk_hash, sealed_range};
+use ncp_protocol::body::sealed_range;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Cursor, Receipts, Refused};
 use ncp_protocol::limits::CHUNK_SEALED;
@@ -31,7 +31,10 @@ impl Hub {
         let network = self.cast.network;
         match verify::verify(&self.mind()?.directory, &network, peer, &envelope, moment.wall) {
             Ok(verified) => {
-                self.decide(place, Arc::new(verified), BodySource::AtHub, None, (moment, chance, out));
+                let ahead = self.link(place)?.ahead.take();
+                let ahead = ahead.filter(|chunk| verified.header.names_body(&chunk.bytes));
+                let source = ahead.map_or(BodySource::AtHub, |chunk| BodySource::Inline(Arc::from(chunk.bytes)));
+                self.decide(place, Arc::new(verified), source, None, (moment, chance, out));
                 Ok(())
             }
             Err(Refusal::Envelope(envelope, code)) => {
@@ -144,7 +147,11 @@ impl Hub {
         out: &mut Out,
     ) -> Result<(), Halt> {
         let message = chunk.message;
-        let Some(pending) = self.link(place)?.uploads.get_mut(&message) else { return Ok(()) };
+        let link = self.link(place)?;
+        let Some(pending) = link.uploads.get_mut(&message) else {
+            link.ahead = Some(chunk);
+            return Ok(());
+        };
         let range = sealed_range(chunk.index, pending.length);
         let Some(range) = range.filter(|_| chunk.index == pending.next) else {
             out.cuts.push(place);
@@ -161,10 +168,7 @@ impl Hub {
         let Some(pending) = self.link(place)?.uploads.remove(&message) else { return Ok(()) };
         let source = match pending.sink {
             Sink::Memory(body) => {
-                let mut root = RootHasher::new();
-                root.push(chunk_hash(&body));
-                let root = root.finish();
-                if pending.waiting.iter().any(|verified| verified.header.ciphertext_root != root) {
+                if pending.waiting.iter().any(|verified| !verified.header.names_body(&body)) {
                     return Err(Halt::wrong("I2: an honest node's body has another root"));
                 }
                 BodySource::Inline(Arc::from(body))

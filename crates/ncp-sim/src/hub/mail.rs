@@ -6,7 +6,8 @@ use ncp_relay::core::command::{Command, OfferEnvelopes, Reply};
 use ncp_relay::core::mailbox::{Room, Waiting};
 use ncp_relay::core::query;
 use ncp_relay::core::tables::ReceiptPlace;
-use ncp_relay::{delivery, receipts};
+use ncp_relay::delivery::{self, Mail};
+use ncp_relay::receipts;
 
 use super::{AHEAD, Asked, Hub, Moment, OFFER_MAX, stamp};
 use crate::chance::Chance;
@@ -58,16 +59,16 @@ impl Hub {
         let reader = self.reader()?;
         let link = self.link(place)?;
         link.offering = false;
-        for waiting in chosen.iter().filter(|waiting| !offered.contains(&waiting.envelope)) {
-            link.turns.forget(&waiting.envelope);
+        let mail = delivery::load(&reader, offered, u64::MAX)?;
+        for Waiting { envelope, .. } in chosen {
+            if !mail.iter().any(|mail| mail.envelope == *envelope) {
+                link.turns.forget(envelope);
+            }
         }
-        let frames = delivery::load(&reader, offered)?;
-        for envelope in offered.iter().filter(|envelope| !frames.iter().any(|(sent, _)| sent == *envelope)) {
-            link.turns.forget(envelope);
-        }
-        for (_, frame) in frames {
-            out.show(LogName::Traffic, &frame.acceptance);
-            out.frames.push((place, frame.into()));
+        for Mail { body, deliver, .. } in mail {
+            out.show(LogName::Traffic, &deliver.acceptance);
+            out.frames.extend(body.map(|chunk| (place, chunk.into())));
+            out.frames.push((place, deliver.into()));
         }
         self.deliver(place, moment, chance, out)
     }

@@ -5,7 +5,6 @@ use ncp_node::receipts::{Seen, see};
 use ncp_node::reception::body::Body;
 use ncp_node::reception::judge::{Judged, Verified, judge};
 use ncp_node::reception::open::{Opened, open};
-use ncp_protocol::body::{RootHasher, chunk_hash};
 use ncp_protocol::event::Actor;
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Cursor, Deliver, Receipts, ReceiptsStored};
 use ncp_protocol::ids::ParticipantId;
@@ -102,6 +101,10 @@ impl Node {
                 Begun::Upload(upload) => (upload.next_chunk(), Some(upload)),
             }
         };
+        let ahead = self.link()?.ahead.take().filter(|chunk| upload.is_none() && header.names_body(&chunk.bytes));
+        if let Some(chunk) = ahead {
+            return self.consign(*verified, &Body::Inline(chunk.bytes), moment, chance, out);
+        }
         out.frames.push((HUB, BodyWanted { originator, message, root, from_chunk: next }.into()));
         let inflow = Inflow { verified, next, length, upload };
         if let Some(older) = self.link()?.inflows.insert((originator, message), inflow) {
@@ -119,7 +122,11 @@ impl Node {
         out: &mut Out,
     ) -> Result<(), Halt> {
         let message = (chunk.originator, chunk.message);
-        let Some(inflow) = self.link()?.inflows.get_mut(&message) else { return Ok(()) };
+        let link = self.link()?;
+        let Some(inflow) = link.inflows.get_mut(&message) else {
+            link.ahead = Some(chunk);
+            return Ok(());
+        };
         if chunk.index != inflow.next {
             out.cuts.push(self.place);
             return Ok(());
@@ -141,9 +148,7 @@ impl Node {
                 Body::Stored(stored.ok_or_else(|| Halt::wrong("I1: a body that was finished is gone"))?)
             }
             None => {
-                let mut hasher = RootHasher::new();
-                hasher.push(chunk_hash(&chunk.bytes));
-                if hasher.finish() != root {
+                if !inflow.verified.envelope.header().names_body(&chunk.bytes) {
                     return Err(Halt::wrong("I2: an honest hub's body has another root"));
                 }
                 Body::Inline(chunk.bytes)

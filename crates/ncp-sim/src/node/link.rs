@@ -56,6 +56,7 @@ impl Node {
             in_flight: BTreeMap::new(),
             recalls_again: BTreeSet::new(),
             inflows: BTreeMap::new(),
+            ahead: None,
             seen: BTreeSet::new(),
             next: 1,
             acknowledged: 0,

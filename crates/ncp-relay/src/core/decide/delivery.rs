@@ -9,29 +9,33 @@ use ncp_store::state::{Decision, Unreadable, View};
 use super::ending::Endings;
 use super::{Decided, Scribe};
 use crate::core::Relay;
-use crate::core::command::{Effect, OfferEnvelopes, Recall, Reply, Stamp};
+use crate::core::command::{Effect, OfferEnvelopes, Offered, Recall, Reply, Stamp};
 use crate::core::tables::{DUE, ENVELOPES, Ending, EnvelopeRow, EnvelopeState, SUSPENDED, envelope_key, envelope_of};
 use crate::limits::{EXPIRE_BATCH_MAX, OFFER_BATCH_MAX};
 
 /// Offers what still waits. What was offered before and has not ended is offered again without an event.
 pub(super) fn offer(view: &dyn View, offer: OfferEnvelopes) -> Decided {
     let mut scribe = Scribe::new(offer.stamp, Actor::Peer(offer.recipient));
-    let mut offered = Vec::new();
+    let mut offered: Vec<Offered> = Vec::new();
     if SUSPENDED.row(view, &offer.recipient)?.is_some() {
         return Ok(scribe.done(Reply::Offered(offered)));
     }
     for envelope in offer.envelopes.into_iter().take(OFFER_BATCH_MAX) {
         let Some(row) = ENVELOPES.row(view, &envelope_key(&envelope))? else { continue };
         // An envelope past its not-after waits for the timer alone.
-        if envelope.recipient != offer.recipient || row.not_after <= offer.stamp.now || offered.contains(&envelope) {
+        let is_twice = offered.iter().any(|offered| offered.envelope == envelope);
+        if envelope.recipient != offer.recipient || row.not_after <= offer.stamp.now || is_twice {
             continue;
         }
-        match row.state {
-            EnvelopeState::Waiting => scribe.traffic(Change::EnvelopeOffered(envelope)),
-            EnvelopeState::Offered => {}
+        let is_new = match row.state {
+            EnvelopeState::Waiting => true,
+            EnvelopeState::Offered => false,
             EnvelopeState::Ended(_) => continue,
+        };
+        if is_new {
+            scribe.traffic(Change::EnvelopeOffered(envelope));
         }
-        offered.push(envelope);
+        offered.push(Offered { envelope, is_new });
     }
     Ok(scribe.done(Reply::Offered(offered)))
 }

@@ -6,7 +6,7 @@ use ncp_protocol::reject::RejectCode;
 use ncp_store::spool::RecordKind;
 
 use super::world::{NOW, body_dropped, header, hub_claim, id, key, world};
-use crate::core::command::{Effect, Reply};
+use crate::core::command::{Effect, Offered, Reply};
 use crate::core::query;
 use crate::core::tables::{Ending, EnvelopeState, Tally};
 use crate::limits::EXPIRE_BATCH_MAX;
@@ -21,7 +21,8 @@ fn an_offer_is_an_event_once() {
     assert_eq!(done.changes, [Change::EnvelopeOffered(key(&first))]);
     let done = world.offer("XB", &[key(&first), key(&second), key(&second)]);
     assert_eq!(done.changes, [Change::EnvelopeOffered(key(&second))]);
-    assert_eq!(done.reply, Reply::Offered(vec![key(&first), key(&second)]));
+    let offered = |header: &Header, is_new| Offered { envelope: key(header), is_new };
+    assert_eq!(done.reply, Reply::Offered(vec![offered(&first, false), offered(&second, true)]));
 }
 
 #[test]
