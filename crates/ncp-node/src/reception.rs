@@ -23,6 +23,7 @@ use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::{Actor, EnvelopeKey};
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Credit, Deliver, Refused};
 use ncp_protocol::ids::{Digest, MessageId, ParticipantId};
+use ncp_protocol::limits::BODY_AHEAD_MAX;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::queue::Source;
 use ncp_store::reader::ReadError;
@@ -196,6 +197,7 @@ impl Reception {
         let dropped = match inflow {
             // A body that is not wanted any more.
             Some(inflow) => inflow.send(chunk).map_or(bytes, |()| 0),
+            None if bytes > BODY_AHEAD_MAX => bytes,
             // It comes ahead of its delivery, or late.
             None => state.ahead.replace(chunk).map_or(0, |before| before.bytes.len() as u64),
         };

@@ -3,8 +3,8 @@
 //! The queue of the index is the outbox; this is the view that one link has of it. A new link begins with all of the queue,
 //! so what an earlier one sent without answer is sent again, the same bytes, and the hub answers with the same evidence.
 //! Holds are looked up when an envelope has been read and is about to be written, and between two chunks of a body. A
-//! body leaves only while an envelope over it is on its way on this link, so a hub that asks for a draft gets nothing. A small
-//! one goes ahead of an envelope that was sealed on this link: of an older one the hub may have it.
+//! body leaves only right ahead of an envelope over it, or while one is on its way on this link, so a hub that asks for a draft
+//! gets nothing. A small one goes ahead of an envelope that was sealed on this link: of an older one the hub may have it.
 //!
 //! A refusal that may pass is tried again after a delay with full jitter; it never counts as an attempt, and the node shows
 //! it as long as it stands. One that will not pass goes to the core. What the hub says about times and keys is compared with what is known here first.
@@ -100,7 +100,7 @@ pub(crate) struct Outbox {
     credit: SendCredit,
     position: Position,
     candidates: BTreeSet<QueueKey>,
-    // Sealed on this link and not submitted yet.
+    // Sealed on this link and not looked at yet.
     fresh: BTreeSet<QueueKey>,
     held: BTreeSet<QueueKey>,
     deferred: BTreeMap<(Instant, QueueKey), ()>,
@@ -218,10 +218,11 @@ impl Outbox {
     }
 
     async fn look(&mut self, place: QueueKey) -> Result<Look, Fault> {
-        // The first envelope of a message brings the body of all.
+        // The first envelope of a message brings the body of all, unless a body that is more urgent is on its way.
         let is_first = self.fresh.remove(&place) && !self.in_flight.keys().any(|key| key.message == place.2);
-        let ahead = if is_first { self.credit.left().bytes } else { 0 };
-        let looked = self.blocking(move |node| look(&node.means(), place, ahead)).await?;
+        let gives_way = !self.wanted.is_empty() || self.flows.iter().any(|flow| flow.rank < place.0);
+        let room = if is_first && !gives_way { self.credit.left().bytes } else { 0 };
+        let looked = self.blocking(move |node| look(&node.means(), place, room)).await?;
         let on_its_way = matches!(&looked, Look::Submit { key, .. } if self.in_flight.contains_key(key));
         Ok(if on_its_way { Look::Gone } else { looked })
     }

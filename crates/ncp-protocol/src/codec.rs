@@ -48,7 +48,7 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// Most values fit.
-const USUAL_MAX: usize = 512;
+const USUAL_MAX: usize = 256;
 
 fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
     if let Err(error) = options().serialize_into(bytes, value) {

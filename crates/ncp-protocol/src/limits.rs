@@ -47,7 +47,7 @@ pub const CHUNK_SEALED: usize = CHUNK_PLAIN + CHUNK_TAG;
 /// Smallest Padmé bucket of a body's plaintext.
 pub const BODY_BUCKET_MIN: u64 = 4 << 10;
 /// Largest sealed body that goes ahead of its envelope, unasked: a page or two of text.
-pub const BODY_AHEAD_MAX: u64 = 16 << 10;
+pub const BODY_AHEAD_MAX: u64 = (16 << 10) + CHUNK_TAG as u64;
 /// Most chunks of one body: the largest message, padded, and one more.
 pub const CHUNKS_MAX: u64 = MESSAGE_MAX / CHUNK_PLAIN as u64 * 9 / 8;
 /// Largest sealed body.

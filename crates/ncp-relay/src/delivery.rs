@@ -27,7 +27,7 @@ use crate::core::command::{Command, OfferEnvelopes, Offered, Reply};
 use crate::core::mailbox::{Room, Turns, Waiting};
 use crate::core::query;
 use crate::hub::{Asked, Stopping};
-use crate::limits::{OFFER_BATCH_MAX, REDELIVERY_DELAY};
+use crate::limits::{BODIES_AHEAD_MAX, OFFER_BATCH_MAX, REDELIVERY_DELAY};
 use crate::link::{Link, LinkEnd, TaskEnd};
 use crate::seldom::Seldom;
 
@@ -117,7 +117,7 @@ async fn deliver(link: &Link, turns: &mut Turns) -> Result<Progress, LinkEnd> {
     let offer = OfferEnvelopes { recipient: link.peer, envelopes, stamp: clock::stamp() };
     let committed = link.hub.submit(Asked::by(link.peer, urgency, 0), Command::OfferEnvelopes(offer)).await?;
     let Reply::Offered(offered) = committed.reply else { return Err(lost(link).into()) };
-    let bytes = link.credit().left().bytes;
+    let bytes = link.credit().left().bytes.min(BODIES_AHEAD_MAX);
     let mail = link.hub.read(move |reader| load(reader, &offered, bytes)).await?;
     // What is lost keeps no place either: the recipient will not answer what never comes.
     for Waiting { envelope, .. } in

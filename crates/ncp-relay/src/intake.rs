@@ -1,23 +1,24 @@
 //! Taking envelopes in: each is verified on a worker, decided, and answered; bodies are asked for when a decision wants
-//! one, and then serve all envelopes over them that wait. A chunk that comes ahead of its envelope, unasked, is its body if it
-//! has the root that the header names; else it is passed over.
+//! one, and then serve all envelopes over them that wait. A small chunk that nobody asked for is the body of the next envelope,
+//! and of others of its message, if it has the root that the header names; else it is passed over.
 //!
 //! R1 is never sent from here: it stands in the receipts' stream once its event is durable. A duplicate gets its old
-//! receipt again. Credit returns when an envelope is settled, at the originator's [pace](crate::pace), and when a chunk is
-//! written. What a broken link leaves of an upload is resumed by the next one.
+//! receipt again. What comes in a burst and is not urgent is begun at the originator's [pace](crate::pace). Credit returns when
+//! an envelope is settled, at that pace, and when a chunk is written. What a broken link leaves of an upload is resumed by the next one.
 
 mod decide;
 mod uploads;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::frame::{self, BodyChunk, Recall, Receipts, Refused};
 use ncp_protocol::ids::{LogName, MessageId};
+use ncp_protocol::limits::BODY_AHEAD_MAX;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::queue::Urgency;
 use ncp_store::reader::unless_lost;
@@ -49,12 +50,14 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
         uploads: BTreeMap::new(),
         ahead: None,
         at_hand: BTreeMap::new(),
+        parked: VecDeque::new(),
         deciding: JoinSet::new(),
         returned: Credit::NONE,
         told: Seldom::default(),
     };
     let end = loop {
-        let wait = intake.pace.wait(Instant::now());
+        intake.begin_parked();
+        let wait = intake.wait(Instant::now());
         let step = tokio::select! {
             () = sleep(wait.unwrap_or_default()), if wait.is_some() => Ok(()),
             arrived = submitted.recv() => match arrived {
@@ -84,10 +87,12 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
 struct Intake {
     link: Arc<Link>,
     uploads: BTreeMap<MessageId, Pending>,
-    // A chunk that nobody asked for, until the next frame says what it was.
+    // A chunk that nobody asked for, until the next envelope says what it was.
     ahead: Option<BodyChunk>,
-    // Bodies that came ahead, as long as something is decided over them.
+    // Bodies that came ahead: there as long as something is decided over them.
     at_hand: BTreeMap<MessageId, Weak<[u8]>>,
+    // What came in a burst and waits to be begun, with what came ahead of it.
+    parked: VecDeque<(SealedEnvelope, Option<Arc<[u8]>>)>,
     deciding: JoinSet<Result<Settled, LinkEnd>>,
     returned: Credit,
     pace: Pace,
@@ -106,24 +111,46 @@ impl Intake {
     async fn take_envelope(&mut self, envelope: SealedEnvelope) -> Result<(), LinkEnd> {
         self.check_room()?;
         self.pace.taken(Instant::now());
-        let body = self.body_ahead(&envelope).await?;
-        self.deciding.spawn(verify_and_decide(Arc::clone(&self.link), envelope, body));
+        let body = self.take_ahead(&envelope).await?;
+        if envelope.unverified_header().is_ok_and(|header| header.precedence == Precedence::Urgent) {
+            self.begin(envelope, body);
+        } else {
+            self.parked.push_back((envelope, body));
+        }
         Ok(())
     }
 
-    /// What came ahead of an envelope, or of another one of its message.
-    async fn body_ahead(&mut self, envelope: &SealedEnvelope) -> Result<Option<Arc<[u8]>>, LinkEnd> {
-        let Ok(header) = envelope.unverified_header() else { return Ok(None) };
-        let Some(chunk) = self.ahead.take() else {
-            return Ok(self.at_hand.get(&header.message).and_then(Weak::upgrade));
-        };
-        self.give_back(Credit { envelopes: 0, bytes: chunk.bytes.len() as u64 }).await?;
-        if chunk.message != header.message {
-            return Ok(None);
+    /// Begins what the pace lets begin.
+    fn begin_parked(&mut self) {
+        while self.pace.begins_in(self.parked.len(), Instant::now()).is_zero()
+            && let Some((envelope, body)) = self.parked.pop_front()
+        {
+            self.begin(envelope, body);
         }
+    }
+
+    fn begin(&mut self, envelope: SealedEnvelope, body: Option<Arc<[u8]>>) {
+        self.deciding.spawn(verify_and_decide(Arc::clone(&self.link), envelope, body));
+    }
+
+    /// How long until the pace lets something begin, or lets credit return; `None` if neither waits for it.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        let begins = (!self.parked.is_empty()).then(|| self.pace.begins_in(self.parked.len(), now));
+        begins.into_iter().chain(self.pace.wait(now)).min()
+    }
+
+    /// What came ahead of an envelope, or of another one of its message.
+    async fn take_ahead(&mut self, envelope: &SealedEnvelope) -> Result<Option<Arc<[u8]>>, LinkEnd> {
+        let Ok(message) = envelope.unverified_header().map(|header| header.message) else { return Ok(None) };
+        let chunk = self.ahead.take();
+        let bytes = chunk.as_ref().map_or(0, |chunk| chunk.bytes.len() as u64);
+        self.give_back(Credit { envelopes: 0, bytes }).await?;
+        let Some(chunk) = chunk.filter(|chunk| chunk.message == message) else {
+            return Ok(self.at_hand.get(&message).and_then(Weak::upgrade));
+        };
         let body: Arc<[u8]> = Arc::from(chunk.bytes);
         self.at_hand.retain(|_, body| body.strong_count() > 0);
-        self.at_hand.insert(header.message, Arc::downgrade(&body));
+        self.at_hand.insert(message, Arc::downgrade(&body));
         Ok(Some(body))
     }
 
@@ -135,7 +162,11 @@ impl Intake {
 
     /// Envelopes are bounded by their credit; recalls have none.
     fn check_room(&self) -> Result<(), LinkEnd> {
-        if self.deciding.len() < DECISIONS_MAX { Ok(()) } else { Err(LinkEnd::Cut(RejectCode::RateExceeded)) }
+        if self.deciding.len() + self.parked.len() < DECISIONS_MAX {
+            Ok(())
+        } else {
+            Err(LinkEnd::Cut(RejectCode::RateExceeded))
+        }
     }
 
     async fn settle(&mut self, settled: Settled) -> Result<(), LinkEnd> {
@@ -220,8 +251,9 @@ impl Intake {
         let message = chunk.message;
         let Some(pending) = self.uploads.get_mut(&message) else {
             // It comes ahead of its envelope; or late, when what it belonged to was refused while it was on its way.
-            let before = self.ahead.replace(chunk).map_or(0, |before| before.bytes.len() as u64);
-            return self.give_back(Credit { envelopes: 0, bytes: before }).await;
+            let passed_over = if bytes <= BODY_AHEAD_MAX { self.ahead.replace(chunk) } else { Some(chunk) };
+            let bytes = passed_over.map_or(0, |chunk| chunk.bytes.len() as u64);
+            return self.give_back(Credit { envelopes: 0, bytes }).await;
         };
         match pending.take(&self.link.hub, chunk).await? {
             Chunk::Taken => {}
@@ -269,7 +301,14 @@ impl Intake {
         if envelopes > 0 {
             self.give_back(Credit { envelopes, bytes: 0 }).await?;
         }
-        if self.deciding.is_empty() && self.returned.envelopes > 0 { self.grant().await } else { Ok(()) }
+        if !self.deciding.is_empty() {
+            return Ok(());
+        }
+        if self.parked.is_empty() {
+            // A body that nothing holds any more still has its memory here.
+            self.at_hand.clear();
+        }
+        if self.returned.envelopes > 0 { self.grant().await } else { Ok(()) }
     }
 
     /// Returns credit, in grants that are worth a frame.

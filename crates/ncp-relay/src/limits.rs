@@ -55,6 +55,8 @@ pub const LOWER_RANK_EVERY: u64 = 8;
 pub const WINDOW_MIN: u32 = 96;
 /// … and most.
 pub const WINDOW_MAX: u32 = 256;
+/// Of a burst of envelopes that are not urgent, so many are begun at once, and the others at the pace.
+pub const BEGUN_AT_ONCE: u32 = 16;
 /// Bytes of body chunks that a node may have in flight to the hub.
 pub const CREDIT_BYTES: u64 = 4 << 20;
 /// Largest body that is kept in memory until its envelope is decided: one chunk.
@@ -76,6 +78,8 @@ pub const ANY_RANK_EVERY: u64 = 4;
 pub const BODIES_WANTED_MAX: usize = 1_024;
 /// Bodies that stay open for one peer while more than one chunk of each is to go: descriptors of a link.
 pub const BODIES_OPEN_MAX: usize = 4;
+/// Bytes of small bodies that go ahead of one batch of deliveries: more of them would be what urgent mail waits for.
+pub const BODIES_AHEAD_MAX: u64 = 128 << 10;
 /// Refusals of one peer that wait.
 pub const REFUSALS_OPEN_MAX: usize = 256;
 /// How often a submission is verified anew because the directory changed meanwhile.

@@ -4,13 +4,15 @@
 //!
 //! A window may come at once, and then so many a second: what comes fills a measure that drains evenly, and no more credit
 //! is out than the measure has room for. The measure is the participant's, not the link's: whoever comes again for another
-//! window waits for its hello until the last one has drained, though no longer than a hello may take. The window is small beside the pace, since it is a burst that
-//! the others meet: one message to all, or what comes in a part of a second.
+//! window waits for its hello until the last one has drained, though no longer than a hello may take.
+//!
+//! A window is one message to all, or what comes in a part of a second: to verify and store it at once would be a burst that the
+//! others meet. So of what is not urgent a few are begun at once, and the others one by one as the measure drains.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::limits::{PACED_HELLO_MAX, WINDOW_MAX, WINDOW_MIN, WINDOWS_PER_SECOND};
+use crate::limits::{BEGUN_AT_ONCE, PACED_HELLO_MAX, WINDOW_MAX, WINDOW_MIN, WINDOWS_PER_SECOND};
 
 /// When all that a participant sent has drained. Clones are one measure.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +66,12 @@ impl Pace {
         let filled = empty_at.unwrap_or(now).max(now) + self.interval;
         // What more would come to is forgiven: hellos wait for so long and no longer.
         *empty_at = Some(filled.min(now + self.interval * (2 * self.window)));
+    }
+
+    /// How long until one more of `parked` envelopes may be begun, which are here and are not: zero if it may now.
+    pub(crate) fn begins_in(&self, parked: usize, now: Instant) -> Duration {
+        let ahead = u32::try_from(parked).unwrap_or(u32::MAX).saturating_add(BEGUN_AT_ONCE);
+        self.paced.level(now).saturating_sub(self.interval.saturating_mul(ahead))
     }
 
     /// An envelope is settled.
@@ -132,6 +140,28 @@ mod tests {
         send(&mut pace, WINDOW - 50, rested);
         settle(&mut pace, WINDOW - 50);
         assert_eq!(pace.due(rested), 0, "a window came");
+    }
+
+    #[test]
+    fn of_a_burst_a_few_are_begun_at_once_and_the_others_as_the_measure_drains() {
+        let begun = Instant::now();
+        let mut pace = pace(&Paced::default());
+        let mut parked = 0;
+        for taken in 1..=WINDOW {
+            send(&mut pace, 1, begun);
+            parked += 1;
+            let may_begin = pace.begins_in(parked, begun).is_zero();
+            assert_eq!(may_begin, taken <= BEGUN_AT_ONCE + 1, "envelope {taken}");
+            parked -= usize::from(may_begin);
+        }
+        let mut now = begun;
+        while parked > 0 {
+            assert_eq!(pace.begins_in(parked, now), INTERVAL, "{parked} are parked");
+            now += INTERVAL;
+            assert_eq!(pace.begins_in(parked, now), Duration::ZERO);
+            parked -= 1;
+        }
+        assert_eq!(now - begun, INTERVAL * (WINDOW - BEGUN_AT_ONCE - 1));
     }
 
     #[test]

@@ -328,7 +328,7 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
 
     fn key(&self, key: &impl Key) -> Vec<u8> {
         // Most keys fit.
-        let mut bytes = Vec::with_capacity(64);
+        let mut bytes = Vec::with_capacity(40);
         bytes.push(self.number);
         key.write(&mut bytes);
         bytes

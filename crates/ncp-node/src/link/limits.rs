@@ -54,7 +54,8 @@ pub(crate) const WORKERS_MAX: usize = 2;
 pub(crate) const UNJUDGED_MAX: usize = 256;
 /// How long a body waits for its next chunk while others have their turn.
 pub(crate) const CHUNK_PATIENCE: Duration = Duration::from_secs(300);
-/// How many chunks of others may come meanwhile, for each body on its way: the hub gives each its turn more often.
+/// How many chunks of others may come meanwhile, for each body on its way: the hub gives each its turn more often. What comes
+/// ahead of deliveries is counted beside it.
 pub(crate) const CHUNKS_OF_OTHERS_MAX: u64 = 8;
 /// Bytes that bodies on their way in may come to.
 pub(crate) const INCOMING_MAX: u64 = 16 << 30;

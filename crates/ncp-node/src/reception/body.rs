@@ -20,7 +20,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout};
 
 use crate::clock;
-use crate::link::limits::{CHUNK_PATIENCE, CHUNKS_OF_OTHERS_MAX, INCOMING_MAX};
+use crate::link::limits::{CHUNK_PATIENCE, CHUNKS_OF_OTHERS_MAX, INCOMING_MAX, WINDOW};
 use crate::node::Node;
 use crate::space;
 
@@ -158,18 +158,18 @@ impl Inflow {
         mut chunks: Chunks<impl Fn() -> Heard>,
         taken: impl Fn(u64),
     ) -> Result<Body, Unfetched> {
-        match self {
-            Self::Inline { length, root } => {
-                let chunk = chunks.next().await?.ok_or(Unfetched::LinkEnded)?;
-                taken(chunk.bytes.len() as u64);
-                inline(chunk, length, &root)
-            }
-            Self::Upload { upload, name, length } => {
-                let body = receive(node, *upload, (name, length), &mut chunks, &taken).await;
-                chunks.drain(taken);
-                body
-            }
-        }
+        let body = match self {
+            Self::Inline { length, root } => match chunks.next().await {
+                Ok(Some(chunk)) => {
+                    taken(chunk.bytes.len() as u64);
+                    inline(chunk, length, &root)
+                }
+                ended @ (Ok(None) | Err(_)) => Err(ended.err().unwrap_or(Unfetched::LinkEnded)),
+            },
+            Self::Upload { upload, name, length } => receive(node, *upload, (name, length), &mut chunks, &taken).await,
+        };
+        chunks.drain(taken);
+        body
     }
 }
 
@@ -183,6 +183,9 @@ pub(super) struct Heard {
     /// How many bodies there are.
     pub(super) bodies: usize,
 }
+
+/// As many chunks may come ahead of their deliveries as there may be deliveries on their way.
+const AHEAD_MAX: u64 = WINDOW.envelopes as u64;
 
 /// Chunks of one body as they come. On a slow line others may have their turn for long, but not more often than a hub lets them:
 /// one that is recalled or lost there is passed over without a word.
@@ -205,7 +208,7 @@ impl<H: Fn() -> Heard> Chunks<H> {
             }
             let Heard { last, chunks, bodies } = (self.heard)();
             let of_others = chunks.saturating_sub(before);
-            if last.elapsed() >= CHUNK_PATIENCE || of_others > CHUNKS_OF_OTHERS_MAX * bodies as u64 {
+            if last.elapsed() >= CHUNK_PATIENCE || of_others > AHEAD_MAX + CHUNKS_OF_OTHERS_MAX * bodies as u64 {
                 return Err(Unfetched::Silent);
             }
         }
@@ -305,6 +308,6 @@ mod tests {
         let slow = || Heard { last: Instant::now(), chunks: begun.elapsed().as_secs() / 100, bodies: 3 };
         let (_sender, mut chunks) = self::chunks(slow);
         assert!(matches!(chunks.next().await, Err(Unfetched::Silent)));
-        assert!(begun.elapsed() > Duration::from_secs(100 * 3 * CHUNKS_OF_OTHERS_MAX));
+        assert!(begun.elapsed() > Duration::from_secs(100 * (AHEAD_MAX + 3 * CHUNKS_OF_OTHERS_MAX)));
     }
 }

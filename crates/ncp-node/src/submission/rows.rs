@@ -67,11 +67,11 @@ pub enum Look {
     Gone,
 }
 
-/// What is to be done with a place of the queue now. A body goes ahead if it has at most `ahead` bytes and is one chunk.
+/// What is to be done with a place of the queue now. A small body goes ahead if there is `room` for its bytes.
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey, ahead: u64) -> Result<Look, ReadError> {
+pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey, room: u64) -> Result<Look, ReadError> {
     let (_, _, message, recipient) = place;
     let (out, row) = {
         let view = means.reader.view();
@@ -91,7 +91,7 @@ pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey, ahead: 
         return Ok(Look::Gone);
     };
     let kind = out.draft.kind;
-    let body = means.reader.body_ahead(&envelope, ahead)?;
+    let body = means.reader.body_ahead(&envelope, room)?;
     // Behind every read, so that the look is the last thing before the envelope is written.
     if is_held(means.reader, &[(recipient, kind)])? {
         return Ok(Look::Held);

@@ -12,6 +12,7 @@ use ncp_protocol::event::{Actor, EvidenceKind, HoldScope, Outcome};
 use ncp_protocol::frame::{BodyWanted, Credit, Frame, Recall, Refused};
 use ncp_protocol::ids::{Digest, MessageId, OfficerNumber};
 use ncp_protocol::keys::Signature;
+use ncp_protocol::limits::BODY_AHEAD_MAX;
 use ncp_protocol::reject::RejectCode;
 
 use crate::craft::{part_of, put_up, send};
@@ -118,7 +119,9 @@ async fn body_leaves_from_the_chunk_that_the_hub_asks_for_and_within_its_credit(
 async fn a_small_body_goes_ahead_of_what_was_sealed_on_this_link() {
     let (mut world, link) = World::linked().await;
     link.cut();
-    let mut link = soon(world.hub.link_with(|hello| hello.credit = Credit { envelopes: 16, bytes: 10_000 })).await;
+    let mut link = soon(world.hub.link_with(|hello| hello.credit = Credit { envelopes: 16, bytes: 40_000 })).await;
+    // The outbox of this link is there and has looked at the queue.
+    assert_eq!(link.until_pong(&world.hub).await, []);
     let (message, chunks) = send(&world, b"text").await;
     let envelope = link.submit(&world.hub).await;
     let ahead = link.ahead.take().unwrap();
@@ -128,16 +131,18 @@ async fn a_small_body_goes_ahead_of_what_was_sealed_on_this_link() {
     link.send(wanted(message, root, 0)).await;
     assert_eq!(link.chunk(&world.hub).await.bytes, chunks[0], "a hub that did not take it asks for it");
 
-    send(&world, &vec![b'x'; 20_000]).await;
-    link.submit(&world.hub).await;
-    assert_eq!(link.ahead, None, "it is not small");
-    send(&world, b"more").await;
-    link.submit(&world.hub).await;
-    assert_eq!(link.ahead, None, "there is no credit for it");
+    for (length, goes_ahead) in [(13_000, true), (18_000, false), (13_000, true), (13_000, false)] {
+        send(&world, &vec![b'x'; length]).await;
+        link.submit(&world.hub).await;
+        let bytes = link.ahead.take().map(|chunk| chunk.bytes.len() as u64);
+        // The last one finds no credit for it.
+        assert_eq!(bytes.is_some(), goes_ahead, "{length} bytes: {bytes:?}");
+        assert!(bytes.is_none_or(|bytes| bytes <= BODY_AHEAD_MAX));
+    }
     link.cut();
 
     let mut link = world.link().await;
-    for _ in 0..3 {
+    for _ in 0..5 {
         link.submit(&world.hub).await;
         assert_eq!(link.ahead, None, "the hub may have it");
     }

@@ -198,7 +198,7 @@ pub enum Reply {
 pub struct Offered {
     /// Which.
     pub envelope: EnvelopeKey,
-    /// Whether it is offered for the first time: the recipient has nothing of it.
+    /// Whether it is offered for the first time.
     pub is_new: bool,
 }
 

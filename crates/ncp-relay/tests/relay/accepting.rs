@@ -45,7 +45,16 @@ async fn a_body_that_comes_ahead_is_not_asked_for() {
     while accepted < 2 {
         accepted += xa.expect_receipts().await.proofs.len();
     }
-    for recipient in [&xb, &xc] {
+    let large = Message::new(2, 2);
+    xa.submit(&network, &large, &xb).await;
+    let mut peer = Peer::connect(&network, &xb, hub.address).await;
+    peer.expect_delivery().await;
+    assert!(peer.ahead.is_some());
+    assert_eq!(peer.expect_delivery().await.envelope.unverified_header().unwrap().message, large.id);
+    assert_eq!(peer.ahead, None, "it is not small");
+    let xd = network.join("XD").await;
+    xa.submit(&network, &message, &xd).await;
+    for recipient in [&xc, &xd] {
         let mut peer = Peer::connect(&network, recipient, hub.address).await;
         let delivery = peer.expect_delivery().await;
         assert_eq!(peer.ahead.take().unwrap().bytes, message.chunks[0], "it goes ahead of its delivery, too");

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::{EnvelopeKey, EvidenceKind, Outcome};
-use ncp_protocol::frame::{BodyWanted, Credit, Deliver, Frame, Receipts, Refused, Submit};
+use ncp_protocol::evidence;
+use ncp_protocol::frame::{BodyWanted, Credit, Deliver, Frame, Recall, Receipts, Refused, Submit};
 use ncp_protocol::ids::{Epoch, MessageId, SealNumber};
 use ncp_protocol::limits::CHUNK_SEALED;
+use ncp_protocol::proof::LogProof;
 use ncp_protocol::reject::RejectCode;
 use ncp_relay::limits::{BODIES_OPEN_MAX, BODIES_WANTED_MAX};
 
@@ -38,6 +40,37 @@ async fn without_bytes(
     peer.send(hello).await;
     assert!(matches!(peer.next().await, Frame::Hello(_)));
     peer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_burst_urgent_mail_is_begun_first_and_the_rest_at_the_pace() {
+    const BURST: u8 = 40;
+    let mut network = Network::new();
+    let mut config = network.config();
+    config.envelopes_per_second = 1;
+    let hub = ncp_relay::start::start(config).await.unwrap();
+    let (xa, xb) = (network.join("XA").await, network.join("XB").await);
+    let mut xa = Peer::connect(&network, &xa, hub.address).await;
+    for n in 1..=BURST {
+        xa.submit_ahead(&network, &Message::new(n, 1), &xb).await;
+    }
+    // Time for all of the burst, if it were begun.
+    for n in 100..120 {
+        let urgent = Message { precedence: Precedence::Urgent, ..Message::new(n, 1) };
+        xa.submit_ahead(&network, &urgent, &xb).await;
+        let urgent = urgent.envelope(&network, &xa.participant, &xb).header_digest();
+        let is_of_it = |proof: &LogProof| evidence::unverified_claim(proof).unwrap().header == urgent;
+        while !xa.expect_receipts().await.proofs.iter().any(is_of_it) {}
+    }
+    xa.send(Recall { message: MessageId([BURST; 16]), recipient: xb.id }).await;
+    let mut answer = xa.matter().await;
+    while let Frame::Receipts(receipts) = &answer {
+        let recalled = |proof: &LogProof| evidence::unverified_claim(proof).unwrap().kind == EvidenceKind::RelayFailure;
+        assert!(!receipts.proofs.iter().any(recalled), "the last of the burst was begun");
+        answer = xa.matter().await;
+    }
+    assert!(matches!(answer, Frame::Refused(Refused { code: RejectCode::NotWaiting, .. })), "{answer:?}");
+    hub.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,13 +25,13 @@ impl Hub {
         out: &mut Out,
     ) -> Result<(), Halt> {
         let (reader, peer) = (self.reader()?, self.peer(place)?);
+        let ahead = self.link(place)?.ahead.take();
         if let Some(known) = verify::known(&reader.view(), peer, &envelope)? {
             return self.repeat(place, known, out);
         }
         let network = self.cast.network;
         match verify::verify(&self.mind()?.directory, &network, peer, &envelope, moment.wall) {
             Ok(verified) => {
-                let ahead = self.link(place)?.ahead.take();
                 let ahead = ahead.filter(|chunk| verified.header.names_body(&chunk.bytes));
                 let source = ahead.map_or(BodySource::AtHub, |chunk| BodySource::Inline(Arc::from(chunk.bytes)));
                 self.decide(place, Arc::new(verified), source, None, (moment, chance, out));

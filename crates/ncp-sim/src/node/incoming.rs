@@ -46,6 +46,7 @@ impl Node {
         out: &mut Out,
     ) -> Result<(), Halt> {
         let header = deliver.envelope.header_digest();
+        let ahead = self.link()?.ahead.take();
         if !self.link()?.seen.insert(header) {
             return Ok(());
         }
@@ -66,12 +67,13 @@ impl Node {
             Judged::NotYet(reason) => return Err(Halt::wrong(format_args!("a delivery cannot be judged: {reason}"))),
             Judged::HubAtFault(fault) => return Err(Halt::wrong(format_args!("I2: a delivery: {fault}"))),
         };
-        self.fetch(verified, moment, chance, out)
+        self.fetch(verified, ahead, moment, chance, out)
     }
 
     fn fetch(
         &mut self,
         verified: Box<Verified>,
+        ahead: Option<BodyChunk>,
         moment: Moment,
         chance: &mut Chance,
         out: &mut Out,
@@ -101,8 +103,7 @@ impl Node {
                 Begun::Upload(upload) => (upload.next_chunk(), Some(upload)),
             }
         };
-        let ahead = self.link()?.ahead.take().filter(|chunk| upload.is_none() && header.names_body(&chunk.bytes));
-        if let Some(chunk) = ahead {
+        if let Some(chunk) = ahead.filter(|chunk| upload.is_none() && header.names_body(&chunk.bytes)) {
             return self.consign(*verified, &Body::Inline(chunk.bytes), moment, chance, out);
         }
         out.frames.push((HUB, BodyWanted { originator, message, root, from_chunk: next }.into()));
