@@ -40,7 +40,7 @@ handling = ["H0", "H1", "H2"]
 approvals = 0
 "#;
 
-/// How old the keys of puppets are, so that their envelopes can be of some age too.
+/// How old the keys of puppets are unless a plan says otherwise, so that their envelopes can be of some age too.
 pub const PUPPET_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// What a network shall be made of.
@@ -48,6 +48,7 @@ pub const PUPPET_AGE: Duration = Duration::from_secs(60 * 60);
 pub struct Plan {
     running: Vec<&'static str>,
     puppets: Vec<&'static str>,
+    puppet_age: Option<Duration>,
     wires: Wires,
     within: Option<PathBuf>,
 }
@@ -71,6 +72,13 @@ impl Plan {
     #[must_use]
     pub fn and_puppets(mut self, participants: &[&'static str]) -> Self {
         self.puppets = participants.to_vec();
+        self
+    }
+
+    /// The same, whose puppets made their keys so long ago.
+    #[must_use]
+    pub fn aged(mut self, age: Duration) -> Self {
+        self.puppet_age = Some(age);
         self
     }
 
@@ -115,7 +123,7 @@ impl Network {
         let relay = Relay::init(&folder.path().join("hub"), free_address());
         relay.start();
         let (mut nodes, mut wires) = (BTreeMap::new(), BTreeMap::new());
-        let ages = [(&plan.running, Duration::ZERO), (&plan.puppets, PUPPET_AGE)];
+        let ages = [(&plan.running, Duration::ZERO), (&plan.puppets, plan.puppet_age.unwrap_or(PUPPET_AGE))];
         for (name, age) in ages.into_iter().flat_map(|(names, age)| names.iter().map(move |name| (name, age))) {
             let wire = (plan.wires == Wires::OneEach).then(|| Wire::to(relay.address()));
             let hub = wire.as_ref().map_or(relay.address(), Wire::address);

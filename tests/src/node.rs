@@ -15,6 +15,7 @@ use ncp_protocol::ids::{NetworkId, OfficerNumber, ParticipantId, hex};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::root::SignedRoot;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::binaries::Program;
 use crate::ctl::{Ctl, text};
@@ -372,6 +373,24 @@ impl Node {
             key: key.clone(),
             fresh,
         })
+    }
+
+    /// `keys rotate` here, `hub admit` at the hub, and `keys install` of the answer. The node may run or not.
+    ///
+    /// # Panics
+    /// If a step fails.
+    pub fn rotate(&self, relay: &Relay, words: &[&str]) -> Value {
+        let request = self.folder().join(format!("request-{}.json", hex(&random::<4>())));
+        let answer = request.with_extension("answer.json");
+        let mut rotate =
+            Ctl::new("keys rotate").set("--dir", self.data()).set("--offline", self.folder().join("offline"));
+        for word in words {
+            rotate = rotate.with(*word);
+        }
+        let made = rotate.set("--out", &request).json();
+        relay.ctl("hub admit").with(request).set("--dir", relay.folder()).set("--out", &answer).with("--no-input").ok();
+        Ctl::new("keys install").with(answer).set("--dir", self.data()).ok();
+        made
     }
 
     /// `ncpctl` at this node in an officer's name.

@@ -77,9 +77,9 @@ pub struct HubStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HubAdmit {
-    /// The participant's signed entry.
-    #[serde(with = "crate::text::base64")]
-    pub entry: Vec<u8>,
+    /// The participant's signed entries, oldest first, one at least; those that the relay knows may be among them.
+    #[serde(with = "crate::text::base64_list")]
+    pub entries: Vec<Vec<u8>>,
     /// The signed membership statement that names it.
     #[serde(with = "crate::text::base64")]
     pub membership: Vec<u8>,

@@ -158,7 +158,7 @@ fn configuration(node: &Node) -> Found {
 
 fn network(node: &Node) -> Found {
     let label = node.network.id().label();
-    let expires = node.network.root.root().expires;
+    let expires = node.root_until();
     let class = match node.network.class() {
         NetworkClass::Test => "test, on this machine alone",
         NetworkClass::Live => "live",
@@ -210,7 +210,7 @@ mod tests {
         let (signing, log) = (SigningKey::from_seed(&[2; 32]), SigningKey::from_seed(&[3; 32]));
         let (signing_half, log_half) = (signing.verifying_key(), log.verifying_key());
         let check = |first, second| {
-            let found = canary_of(&network, [("signing key", &signing, first), ("log key", &log, second)]);
+            let found = canary_of(&network, [("signing key", Some(&signing), first), ("log key", Some(&log), second)]);
             (result(&found), format!("{found:?}"))
         };
         assert_eq!(check(Some(&signing_half), Some(&log_half)).0, CheckResult::Ok);

@@ -124,7 +124,7 @@ fn made_before(node: &Node, made_by: Asked) -> Result<Option<MessageId>, Failed>
 }
 
 fn reference(node: &Node) -> Result<Reference, Failed> {
-    let next = node.references.next(&node.reader().view(), node.participant(), clock::now())?;
+    let next = node.references.next(&node.reader().view(), &node.identity.origin, clock::now())?;
     next.map_err(|error| ErrorCode::InternalFault.with("reason", error).into())
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use ncp_protocol::directory::{Chain, Entry, Fingerprint, Membership, MembershipClass, SignedEntry, Timestamp};
-use ncp_protocol::ids::{Digest, KeyId, LogOrigin, NetworkId, ParticipantId};
+use ncp_protocol::ids::{Digest, KeyId, LogOrigin, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::VerifyingKey;
 use ncp_store::disk::Disk;
 use ncp_store::index::Index;
@@ -115,6 +115,8 @@ pub struct Statements {
     pub membership: Option<Membership>,
     /// How fresh that is.
     pub timestamp: Option<Timestamp>,
+    /// When the root of trust ends under which they were believed.
+    pub root_until: Option<UnixMillis>,
 }
 
 impl Statements {

@@ -52,6 +52,7 @@ fn sealed_header(node: &Node, header: Digest) -> Result<Option<(Digest, Header)>
 fn future_header(node: &Node, row: &OutRow, recipient: ParticipantId) -> Header {
     let draft = &row.draft;
     let directory = node.directory.load();
+    let signing = node.own_entry().keys.signing.map(|key| key.key.id());
     let key = directory
         .entry(recipient)
         .and_then(|known| known.newest().sealing_key(clock::now()).map(|key| key.public.id()));
@@ -62,7 +63,7 @@ fn future_header(node: &Node, row: &OutRow, recipient: ParticipantId) -> Header 
         message: draft.message,
         seal: SealNumber(1),
         originator: node.participant(),
-        originator_key: node.keys.signing.verifying_key().id(),
+        originator_key: signing.unwrap_or(KeyId(Digest([0; 32]))),
         recipient,
         recipient_key: key.unwrap_or(KeyId(Digest([0; 32]))),
         precedence: draft.precedence,

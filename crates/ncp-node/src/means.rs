@@ -7,16 +7,17 @@
 use std::sync::Arc;
 
 use ncp_protocol::directory::ValidKey;
-use ncp_protocol::ids::{KeyId, NetworkId, ParticipantId, UnixMillis};
+use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::symmetric::AEAD_NONCE_LEN;
-use ncp_protocol::wrap::{SealingKey, WRAP_SEED_LEN};
+use ncp_protocol::wrap::WRAP_SEED_LEN;
 use ncp_store::disk::{Disk, RealDisk};
 use ncp_store::index::{Index, RedbIndex};
 use ncp_store::reader::Reader;
 use zeroize::Zeroizing;
 
 use crate::entries::{DirectoryView, Statements};
+use crate::keys::EnvelopeKeys;
 use crate::vault::Vault;
 
 /// What one job of a worker has at hand.
@@ -31,12 +32,8 @@ pub struct Means<'a, D: Disk = RealDisk, I: Index = RedbIndex> {
     pub directory: Arc<DirectoryView>,
     /// The hub's newest statements.
     pub statements: Arc<Statements>,
-    /// Signs envelopes.
-    pub signing: &'a SigningKey,
-    /// When that key may sign, as the own entry says.
-    pub signing_valid: Option<ValidKey>,
-    /// Open envelopes.
-    pub sealing: &'a [SealingKey],
+    /// Sign and open envelopes.
+    pub keys: Arc<EnvelopeKeys>,
     /// Content at rest.
     pub vault: &'a Vault,
     /// When the job was begun.
@@ -50,9 +47,15 @@ pub struct Means<'a, D: Disk = RealDisk, I: Index = RedbIndex> {
 }
 
 impl<D: Disk, I: Index> Means<'_, D, I> {
-    /// The private half of a sealing key.
+    /// When the signing key of the own entry in force may sign: of the newest that the hub has admitted.
     #[must_use]
-    pub fn sealing_key(&self, id: &KeyId) -> Option<&SealingKey> {
-        self.sealing.iter().find(|key| key.public().id() == *id)
+    pub fn signing_valid(&self) -> Option<ValidKey> {
+        self.directory.entry(self.participant)?.newest().keys.signing
+    }
+
+    /// That key, if its private half is here.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<&SigningKey> {
+        self.keys.signing(&self.signing_valid()?.key.id())
     }
 }

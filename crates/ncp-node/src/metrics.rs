@@ -248,12 +248,12 @@ fn state(node: &Node, registry: &mut Registry) -> Result<(), ReadError> {
     let connected = gauge(registry, "hub_connected", "1 while the link to the hub stands");
     connected.set(i64::from(node.link.borrow().connected));
     let expiry = gauges(registry, "key_expiry_timestamp_seconds", "When a key, certificate or statement ends");
-    let keys = &node.network.own_chain.entry().keys;
+    let keys = node.own_entry().keys;
     let ends = [
         ("certificate", Some(node.keys.tls.load().own().expires)),
         ("sealing", keys.sealing.iter().map(|key| key.seal_until).max()),
         ("signing", keys.signing.map(|key| key.until)),
-        ("root", Some(node.network.root.root().expires)),
+        ("root", Some(node.root_until())),
         ("timestamp", node.statements.load().timestamp.as_ref().map(|timestamp| timestamp.expires)),
     ];
     for (key, ends) in ends.into_iter().filter_map(|(key, ends)| Some((key, ends?))) {

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use ncp_api::Fault;
 use ncp_protocol::codes::Precedence;
+use ncp_protocol::directory::Entry;
 use ncp_protocol::event::Actor;
 use ncp_protocol::ids::{MessageId, ParticipantId, UnixMillis};
 use ncp_store::ballast::Ballast;
@@ -32,7 +33,7 @@ use crate::core::NodeCore;
 use crate::core::command::{Ask, Command, Effect, Identity, Reply};
 use crate::entries::{DirectoryView, Statements};
 use crate::hub_clock::Difference;
-use crate::keys::{Keys, Network};
+use crate::keys::{self, Keys, Network, Own};
 use crate::means::Means;
 use crate::officer_auth::SeenKeys;
 use crate::references::References;
@@ -54,8 +55,10 @@ pub struct Node {
     pub identity: Identity,
     /// What joining gave.
     pub network: Network,
-    /// Private keys.
+    /// Private keys that stay.
     pub keys: Keys,
+    /// Own entries and their keys for envelopes, as they lay in the data folder when it was read last.
+    pub own: ArcSwap<Own>,
     /// Content at rest.
     pub vault: Vault,
     /// Parsed entries.
@@ -205,15 +208,48 @@ impl Node {
             reader: self.reader(),
             directory: self.directory.load_full(),
             statements: self.statements.load_full(),
-            signing: &self.keys.signing,
-            signing_valid: self.network.own_chain.entry().keys.signing,
-            sealing: &self.keys.sealing,
+            keys: Arc::clone(&self.own.load().keys),
             vault: &self.vault,
             now: clock::now(),
             believes_clock: self.believes_clock(),
             wrap_seed: Zeroizing::new(clock::random()),
             nonce: clock::random(),
         }
+    }
+
+    /// The own entry in force: the newest that the hub has admitted, as far as this node knows.
+    #[must_use]
+    pub fn own_entry(&self) -> Entry {
+        let directory = self.directory.load();
+        match directory.entry(self.participant()) {
+            Some(known) => known.newest().clone(),
+            // Before the first of them is in the journal.
+            None => self.own.load().chain.entry().clone(),
+        }
+    }
+
+    /// When the root of trust ends: the newest that the hub showed, or the installed one.
+    #[must_use]
+    pub fn root_until(&self) -> UnixMillis {
+        self.statements.load().root_until.unwrap_or(self.network.root.root().expires)
+    }
+
+    /// Reads own entries and their keys for envelopes as they lie in the data folder now. Blocks on the disk.
+    ///
+    /// # Errors
+    /// A fault that names the file.
+    pub fn read_own(&self) -> Result<Own, Fault> {
+        keys::load_own(&self.config.data_dir, &self.keys.keyring, self.network.id(), self.participant())
+    }
+
+    /// The same, and uses them from now on.
+    ///
+    /// # Errors
+    /// A fault that names the file; all stays as it was.
+    pub fn read_own_again(&self) -> Result<Arc<Own>, Fault> {
+        let own = Arc::new(self.read_own()?);
+        self.own.store(Arc::clone(&own));
+        Ok(own)
     }
 
     /// The settings in force.

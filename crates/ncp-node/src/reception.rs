@@ -39,7 +39,7 @@ use self::open::Opened;
 use crate::core::command::{Ask, Done, Refusal};
 use crate::link::limits::{BYTES_PER_GRANT, UNJUDGED_MAX, WINDOW};
 use crate::link::{Desk, Outbound};
-use crate::node::Submission;
+use crate::node::{Node, Submission};
 
 /// One message at a time: two envelopes of one message share a body.
 type MessageOf = (ParticipantId, MessageId);
@@ -365,6 +365,14 @@ impl Shared {
         let precedence = verified.envelope.header().precedence;
         let weight = usize::try_from(verified.envelope.header().body_length).unwrap_or(usize::MAX);
         let _worker = self.desk.workers[lane(precedence)].acquire().await;
+        let sealed_to = verified.envelope.header().recipient_key;
+        // A refusal is final: before it, keys are looked for as they lie there now.
+        if self.desk.node.own.load().keys.sealing(&sealed_to).is_none()
+            && let Err(fault) = self.desk.node.blocking(Node::read_own_again).await
+        {
+            tracing::error!(message = %key.message, code = %fault.code, cause = fault.cause(), "own keys cannot be read");
+            return Ok(Outcome::NotYet);
+        }
         let opened = self.desk.node.blocking(move |node| open::open(&node.means(), verified, &body)).await?;
         let consigned = match opened {
             Opened::Good(consigned) => consigned,

@@ -1,7 +1,7 @@
-//! SIGHUP: the configuration and the certificates are read again and take force together, or nothing changes.
+//! SIGHUP: configuration, certificates and own keys are read again and take force together, or nothing changes.
 //!
-//! What a running daemon takes up are the [`Settings`], and certificate and authority with the key that the directory pins:
-//! connections that begin from then on use them, the link that stands goes on. Rules are put into the journal before they
+//! What a running daemon takes up are the [`Settings`], certificate and authority with the key that the directory pins, and
+//! what `ncpctl keys rotate` made: connections that begin from then on use them, the link that stands goes on. Rules are put into the journal before they
 //! take force, so a draft judged by the old ones meanwhile is refused as judged by rules that changed. What waits for a
 //! restart keeps its old value and is named. A file that is wrong changes nothing: one line in the log says why, and so
 //! does the status.
@@ -10,12 +10,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::directory::Entry;
 use ncp_store::keyfiles;
 use ncp_transport::tls::TlsSettings;
 
 use crate::clock;
 use crate::config::{Config, Settings};
-use crate::keys;
+use crate::keys::{self, Own};
 use crate::node::Node;
 use crate::start;
 
@@ -26,6 +27,15 @@ struct TakenUp {
     /// Keys whose new value waits for a restart.
     waiting: Vec<&'static str>,
     certificate_until: ncp_api::time::Time,
+    /// Version of the newest own entry in the data folder.
+    entry: u32,
+}
+
+/// Everything that was read and is good.
+struct Read {
+    config: Config,
+    own: Own,
+    tls: TlsSettings,
 }
 
 /// Reads `file` and the certificates again.
@@ -33,46 +43,51 @@ struct TakenUp {
 /// # Errors
 /// Everything that is wrong with them; all stays as it was.
 pub async fn reload(node: &Arc<Node>, file: &Path) -> Result<(), Vec<Fault>> {
-    let (config, tls) = read(node, file).await?;
-    let taken_up = take_up(node, config, tls).await.map_err(|fault| vec![fault])?;
-    let TakenUp { changed, waiting, certificate_until } = taken_up;
-    tracing::info!(?changed, wait_for_restart = ?waiting, %certificate_until, "reloaded");
+    let read = read(node, file).await?;
+    let taken_up = take_up(node, read).await.map_err(|fault| vec![fault])?;
+    let TakenUp { changed, waiting, certificate_until, entry } = taken_up;
+    tracing::info!(?changed, wait_for_restart = ?waiting, %certificate_until, entry, "reloaded");
     Ok(())
 }
 
 /// Reads and checks everything; nothing changes.
-async fn read(node: &Arc<Node>, file: &Path) -> Result<(Config, TlsSettings), Vec<Fault>> {
+async fn read(node: &Arc<Node>, file: &Path) -> Result<Read, Vec<Fault>> {
     let file = file.to_owned();
     let read = move |node: &Node| {
         let config = Config::load(&file)?;
         let checked = || {
             start::stay_on_this_machine(&config, node.network.class())?;
-            certificates(node)
+            let own = node.read_own()?;
+            let tls = certificates(node, own.chain.entry())?;
+            Ok((own, tls))
         };
-        checked().map(|tls| (config.clone(), tls)).map_err(|fault| vec![fault])
+        let (own, tls) = checked().map_err(|fault| vec![fault])?;
+        Ok(Read { config, own, tls })
     };
     node.blocking(read).await
 }
 
 /// Certificates that have changed must be good now; those in force may have expired meanwhile.
-fn certificates(node: &Node) -> Result<TlsSettings, Fault> {
-    let tls = keys::load_tls(&node.config.data_dir, &node.keys.keyring, &node.network)?;
+fn certificates(node: &Node, entry: &Entry) -> Result<TlsSettings, Fault> {
+    let tls = keys::load_tls(&node.config.data_dir, &node.keys.keyring, entry)?;
     if tls.own() != node.keys.tls.load().own() {
         tls.check_own(clock::now()).map_err(|error| {
-            let file = node.config.data_dir.join(keyfiles::TLS_CHAIN);
-            ErrorCode::FileUnusable.with("file", file.display()).with("reason", error)
+            let folder = node.config.data_dir.join(keyfiles::NETWORK);
+            ErrorCode::FileUnusable.with("file", folder.join("tls*.crt").display()).with("reason", error)
         })?;
     }
     Ok(tls)
 }
 
-async fn take_up(node: &Arc<Node>, config: Config, tls: TlsSettings) -> Result<TakenUp, Fault> {
+async fn take_up(node: &Arc<Node>, Read { config, own, tls }: Read) -> Result<TakenUp, Fault> {
     let (changed, waiting) = (changed(&node.settings(), &config.settings), waiting(&node.config, &config));
     start::bring_rules_into_force(node, &config.settings.rules).await?;
     node.settings.store(Arc::new(config.settings));
     let certificate_until = ncp_api::time::Time(tls.own().expires);
+    let entry = own.chain.entry().version;
+    node.own.store(Arc::new(own));
     node.keys.tls.replace(tls);
-    Ok(TakenUp { changed, waiting, certificate_until })
+    Ok(TakenUp { changed, waiting, certificate_until, entry })
 }
 
 /// Keys whose value differs and takes force.

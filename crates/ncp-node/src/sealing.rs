@@ -54,6 +54,9 @@ pub enum NotYet {
     /// None of the recipient's keys may still seal.
     #[error("the recipient has no key to seal to")]
     Key,
+    /// The private half of the signing key that the own entry names is not here.
+    #[error("the signing key of the own entry is not here")]
+    Signing,
     /// Content that the node keeps for itself does not open, or breaks a rule: damage, or the wrong storage key.
     #[error("the content at rest cannot be used: {0}")]
     Content(String),
@@ -279,7 +282,8 @@ fn bytes<D: Disk, I: Index>(
         wrap: &wrap,
     };
     let body = BodyDigest { root: draft.root, length: draft.body_length };
-    Ok(match frozen.seal_for(&body, &to, means.signing, &means.wrap_seed) {
+    let Some(signing) = means.signing_key() else { return Ok(Err(NotYet::Signing)) };
+    Ok(match frozen.seal_for(&body, &to, signing, &means.wrap_seed) {
         Ok(envelope) => {
             let header = envelope.header_digest();
             let record = Record { name: envelope_record(header), bytes: envelope.encode() };

@@ -42,7 +42,7 @@ use crate::core::command::{Ask, Begin, Effect, EntryNews, Identity, Refusal};
 use crate::core::tables::ENTRY;
 use crate::entries::{DirectoryView, Statements, entry_record};
 use crate::faults;
-use crate::keys::{self, Keys, Network};
+use crate::keys::{self, Keys, Network, Own};
 use crate::node::{self, Hints, LinkStatus, Node, Submission, Work};
 use crate::references::References;
 use crate::timers;
@@ -77,7 +77,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
             return Err(fault);
         }
     };
-    let Opened { identity, network, keys, disk, clock, ballast, store } = opened;
+    let Opened { identity, network, own, keys, disk, clock, ballast, store } = opened;
     let RunningStore { handle, effects, thread } = store;
     let (hints, work) = Hints::new();
     let address = config.settings.hub_addresses.first().map(ToString::to_string).unwrap_or_default();
@@ -88,6 +88,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
         identity,
         network,
         keys,
+        own: ArcSwap::from_pointee(own),
         directory: ArcSwap::from_pointee(DirectoryView::default()),
         statements: ArcSwap::from_pointee(Statements::default()),
         hints,
@@ -205,6 +206,7 @@ impl core::fmt::Debug for Running {
 struct Opened {
     identity: Identity,
     network: Network,
+    own: Own,
     keys: Keys,
     disk: RealDisk,
     clock: WallClock,
@@ -217,17 +219,20 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + S
     done.map_err(|error| ErrorCode::InternalFault.with("reason", error))?
 }
 
+/// What the key files and those of the network hold.
+type Read = (Keys, Own, Network);
+
 /// Everything that only reads files.
-fn read(config: &Config) -> Result<(Keys, Network), Fault> {
+fn read(config: &Config) -> Result<Read, Fault> {
     let keyring = keys::keyring(&config.data_dir, config.passphrase_credential.as_deref())?;
-    let (keys, network) = keys::load(&config.data_dir, config.participant, &keyring)?;
-    stay_on_this_machine(config, network.class())?;
-    Ok((keys, network))
+    let read = keys::load(&config.data_dir, config.participant, &keyring)?;
+    stay_on_this_machine(config, read.2.class())?;
+    Ok(read)
 }
 
 /// Locks the data folder and recovers the store.
-fn open(config: &Config, (keys, network): (Keys, Network)) -> Result<Opened, Fault> {
-    let origin = network.origin();
+fn open(config: &Config, (keys, own, network): Read) -> Result<Opened, Fault> {
+    let origin = network.origin;
     let identity = Identity { origin, log_key: keys.log.verifying_key().id() };
     let logs = vec![LogKey { origin, key: keys.log.clone(), salt: clock::random() }];
     let options = StoreOptions { folder: config.data_dir.clone(), logs, now: clock::now() };
@@ -240,7 +245,7 @@ fn open(config: &Config, (keys, network): (Keys, Network)) -> Result<Opened, Fau
     let Limits { ballast_bytes, free_min_bytes, .. } = config.settings.limits;
     let ballast = ballast::keep(&disk, ballast_bytes, free_min_bytes).map_err(io)?;
     let store = store.start().map_err(|error| ErrorCode::InternalFault.with("reason", error))?;
-    Ok(Opened { identity, network, keys, disk, clock, ballast, store })
+    Ok(Opened { identity, network, own, keys, disk, clock, ballast, store })
 }
 
 /// An earlier run was shown that its log excludes what it had signed: nothing is signed until somebody has restored.
@@ -289,7 +294,11 @@ pub(crate) fn stay_on_this_machine(config: &Config, class: NetworkClass) -> Resu
 /// Puts into the journal what the configuration and joining say, if it is new.
 async fn begin(node: &Arc<Node>) -> Result<(), Fault> {
     bring_rules_into_force(node, &node.settings().rules).await?;
-    for signed in node.network.own.iter().chain([&node.network.hub]) {
+    let (own, participant) = (node.own.load_full(), node.participant());
+    let known = ENTRY.row(&node.reader().view(), &participant).map_err(|error| faults::unreadable(&error))?;
+    // What joining installed counts at once. A later version counts when the hub has admitted it, as everybody else's does.
+    let joined = if known.is_none() { own.entries.as_slice() } else { &[] };
+    for signed in joined.iter().chain([&node.network.hub]) {
         accept_installed(node, signed).await?;
     }
     Ok(())

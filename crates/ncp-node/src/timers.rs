@@ -7,14 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ncp_api::Fault;
 use ncp_protocol::event::Actor;
 use ncp_store::ballast;
 use ncp_store::committer::Stopped;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::clock;
 use crate::core::command::Ask;
 use crate::core::limits::TICK_MS;
 use crate::faults::Failed;
+use crate::keys;
 use crate::node::{Node, Submission};
 
 /// Pause between two rounds of housekeeping.
@@ -41,7 +44,31 @@ pub async fn run(node: Arc<Node>) {
                     Err(Failed::Fault(fault)) => tracing::error!(code = %fault.code, cause = fault.cause(), "uploads are not tidied"),
                     Err(Failed::Store(fault)) => node.stop_because(*fault),
                 }
+                destroy_ended_keys(&node).await;
             }
+        }
+    }
+}
+
+/// Ends the sealing keys that have served, if the wall clock is believed: this is not undone.
+async fn destroy_ended_keys(node: &Arc<Node>) {
+    if !node.believes_clock() {
+        return;
+    }
+    let destroyed = node.blocking(|node| {
+        let (folder, keyring) = (&node.config.data_dir, &node.keys.keyring);
+        let own = node.own.load_full();
+        let destroyed = keys::destroy_ended(folder, keyring, &own, &node.own_entry(), clock::now())?;
+        if destroyed > 0 {
+            node.read_own_again()?;
+        }
+        Ok::<_, Fault>(destroyed)
+    });
+    match destroyed.await {
+        Ok(0) => {}
+        Ok(destroyed) => tracing::info!(destroyed, "sealing keys that have ended are destroyed"),
+        Err(fault) => {
+            tracing::error!(code = %fault.code, cause = fault.cause(), "a sealing key that has ended is not destroyed")
         }
     }
 }

@@ -202,18 +202,17 @@ pub fn load_tls(folder: &Path, keyring: &Keyring, network: &NetworkId) -> Result
 }
 
 fn tls((folder, keyring): KeyFolder<'_>, network: &NetworkId, entry: &Chain) -> Result<TlsSettings, Fault> {
-    let public = |path: &str, what| keyfiles::read_public(&folder.join(path)).map_err(|error| file_fault(what, &error));
+    let count = |place| keyfiles::count(folder, place).map_err(|error| file_fault("certificate", &error));
+    let chain = folder.join(keyfiles::tls_chain_path(count(keyfiles::tls_chain_path)?));
+    let public = |path: &Path, what| keyfiles::read_public(path).map_err(|error| file_fault(what, &error));
     let key_path = folder.join(keyfiles::TLS_KEY);
     let material = TlsMaterial {
-        certificate_chain: public(keyfiles::TLS_CHAIN, "certificate")?,
+        certificate_chain: public(&chain, "certificate")?,
         private_key: keyring.read_tls(&key_path).map_err(|error| file_fault("TLS key", &error))?,
-        authorities: public(keyfiles::TLS_AUTHORITY, "certificate of the authority")?,
+        authorities: public(&folder.join(keyfiles::TLS_AUTHORITY), "certificate of the authority")?,
         revocation_lists: Vec::new(),
     };
-    let unusable = |reason: &dyn Display| {
-        let file = folder.join(keyfiles::TLS_CHAIN);
-        ErrorCode::FileUnusable.with("file", file.display()).with("reason", reason)
-    };
+    let unusable = |reason: &dyn Display| ErrorCode::FileUnusable.with("file", chain.display()).with("reason", reason);
     let settings = TlsSettings::new(&material, *network).map_err(|error| unusable(&error))?;
     let own = settings.own();
     if own.participant != ParticipantId::HUB {

@@ -44,8 +44,8 @@ fn certificates(hub: &Hub) -> Result<TlsSettings, Fault> {
     let tls = keys::load_tls(&hub.config.data_dir, &hub.keyring, &hub.network)?;
     if tls.own() != hub.tls.load().own() {
         tls.check_own(clock::now()).map_err(|error| {
-            let file = hub.config.data_dir.join(keyfiles::TLS_CHAIN);
-            ErrorCode::FileUnusable.with("file", file.display()).with("reason", error)
+            let folder = hub.config.data_dir.join(keyfiles::NETWORK);
+            ErrorCode::FileUnusable.with("file", folder.join("tls*.crt").display()).with("reason", error)
         })?;
     }
     Ok(tls)

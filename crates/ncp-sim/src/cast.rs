@@ -1,6 +1,9 @@
 //! Who takes part: keys, entries and the membership statement of a network, all from one seed.
 
+use std::sync::Arc;
+
 use ncp_node::core::command::Identity;
+use ncp_node::keys::EnvelopeKeys;
 use ncp_policy::{Recipients, Rule, Rules};
 use ncp_protocol::codes::{Handling, Kind};
 use ncp_protocol::directory::{
@@ -37,10 +40,8 @@ pub struct Cast {
 pub struct Party {
     /// Who.
     pub participant: ParticipantId,
-    /// Signs envelopes.
-    pub signing: SigningKey,
-    /// Open them.
-    pub sealing: Vec<SealingKey>,
+    /// Sign and open envelopes.
+    pub keys: Arc<EnvelopeKeys>,
     /// Its logs with their keys.
     pub logs: Vec<(LogOrigin, SigningKey)>,
     /// Its entry.
@@ -124,7 +125,8 @@ impl Party {
         };
         let entry = Entry { network, participant, version: 0, previous: None, created, keys, suite_floor: SUITE };
         let Ok(entry) = SignedEntry::sign(entry, &key("identity")) else { panic!("the entry of {name} breaks a rule") };
-        Self { participant, signing, sealing: vec![sealing], logs, entry, storage: seed("storage") }
+        let keys = Arc::new(EnvelopeKeys::new(vec![signing], vec![sealing]));
+        Self { participant, keys, logs, entry, storage: seed("storage") }
     }
 
     /// What a node's core knows about itself.

@@ -246,9 +246,7 @@ impl Node {
             reader,
             directory: Arc::clone(&mind.directory),
             statements: Arc::clone(&mind.statements),
-            signing: &party.signing,
-            signing_valid: party.entry.unverified().keys.signing,
-            sealing: &party.sealing,
+            keys: Arc::clone(&party.keys),
             vault: &self.vault,
             now: moment.wall,
             // A delivery is judged by the clock; one that is not believed stops the tick, too.
@@ -269,7 +267,7 @@ impl Node {
             public_size: 0,
             public_root: Digest([0; 32]),
         };
-        Statements { membership: Some(membership), timestamp: Some(timestamp) }
+        Statements { membership: Some(membership), timestamp: Some(timestamp), root_until: None }
     }
 
     fn reader(&self) -> Result<SimReader, Halt> {

@@ -3,20 +3,23 @@
 //! A key file is 44 bytes: the 8-byte prefix of kind `K`, version 1, then in canonical encoding the purpose of the key
 //! (u32) and its 32-byte seed. The purpose keeps a file under the wrong name from serving as another key. Private files
 //! have mode 0600 and belong to whoever runs the program (or to root); anything else is refused, as is a symbolic link.
-//! Nothing here ever overwrites a file. The layout of a participant's folder is in the constants below.
+//! Nothing here ever overwrites a file, but for the key that [`destroy_key`] ends. The layout of a participant's folder is in
+//! the constants below.
 //!
 //! | file | holds | made by |
 //! |---|---|---|
 //! | `keys/identity.key`, `keys/recovery.key` | sign entries; may lie offline | `keys init`, `hub init` |
-//! | `keys/signing.key`, `keys/sealing-<n>.key` | a node's envelopes; `<n>` from 1, one per sealing key still open | `keys init` |
+//! | `keys/signing.key`, `keys/signing-<n>.key` | sign a node's envelopes; `<n>` from 2 | `keys init`, `keys rotate` |
+//! | `keys/sealing-<n>.key` | open what was sealed to a node; `<n>` from 1 | `keys init`, `keys rotate` |
 //! | `keys/log-<log>-<epoch>.key` | signs checkpoints of `node`, `traffic` or `public` | `keys init`, `hub init` |
 //! | `keys/witness.key`, `keys/timestamp.key` | cosigns; the hub's timestamp statements | `keys init`, `hub init` |
 //! | `keys/storage.key` | seals content at rest; in no entry | `keys init` |
-//! | `keys/tls.key` | private key of the certificate, PEM (PKCS #8) | `keys init`, `hub init` |
+//! | `keys/tls.key`, `keys/tls-<n>.key` | private keys of certificates, PEM (PKCS #8); `<n>` from 2 | `keys init`, `hub init`, `keys rotate` |
 //! | `keys/passphrase` | that the keys are sealed, and how their passphrase opens them ([`keyring`]) | `keys init`, `hub init` |
-//! | `network/tls.crt`, `network/ca.crt` | own certificate chain and the network's authority, PEM | `keys install`, `hub init` |
-//! | `network/root-<version>` | root of trust, signed, all versions from 1 | `keys install`, `hub init` |
-//! | `network/entry-<version>` | own signed directory entry | `keys init`, `hub init` |
+//! | `network/tls.crt`, `network/tls-<n>.crt` | own certificate chain, PEM; `<n>` from 2, and the last one serves | `keys install`, `hub init`, `hub renew` |
+//! | `network/ca.crt` | the network's authority, PEM | `keys install`, `hub init` |
+//! | `network/root-<version>` | root of trust, signed, all versions from 1 | `keys install`, `hub init`, `hub renew` |
+//! | `network/entry-<version>` | own signed directory entry, all versions from 0 | `keys init`, `keys rotate`, `hub init` |
 //! | `network/hub-entry` | the hub's signed entry of version 0 | `keys install` |
 
 pub mod keyring;
@@ -46,9 +49,9 @@ pub const SMALL_FILE_MAX: u64 = 1 << 20;
 pub const KEYS: &str = "keys";
 /// Folder of what the network gave: certificates, root of trust, entries.
 pub const NETWORK: &str = "network";
-/// Private key of the TLS certificate, PEM.
+/// The first private TLS key, PEM.
 pub const TLS_KEY: &str = "keys/tls.key";
-/// Own certificate, then intermediates, PEM.
+/// The first own certificate, then intermediates, PEM.
 pub const TLS_CHAIN: &str = "network/tls.crt";
 /// The network's certificate authority, PEM.
 pub const TLS_AUTHORITY: &str = "network/ca.crt";
@@ -105,7 +108,10 @@ impl KeyUse {
     }
 }
 
-/// Where a key with one file per participant lies; logs and sealing keys have several.
+/// Most files of one kind that are told apart by a number.
+const NUMBERED_MAX: u32 = 4_096;
+
+/// Where a key with one file per participant lies, or the first of several; logs and sealing keys have no other name.
 #[must_use]
 pub fn key_path(key: KeyUse) -> PathBuf {
     let name = key.as_str().split(' ').next().unwrap_or_default();
@@ -116,6 +122,78 @@ pub fn key_path(key: KeyUse) -> PathBuf {
 #[must_use]
 pub fn sealing_key_path(number: u32) -> PathBuf {
     Path::new(KEYS).join(format!("sealing-{number}.key"))
+}
+
+/// Where signing key `number`, from 1, lies.
+#[must_use]
+pub fn signing_key_path(number: u32) -> PathBuf {
+    numbered(&key_path(KeyUse::Signing), number)
+}
+
+/// Where private TLS key `number`, from 1, lies.
+#[must_use]
+pub fn tls_key_path(number: u32) -> PathBuf {
+    numbered(Path::new(TLS_KEY), number)
+}
+
+/// Where own certificate `number`, from 1, lies.
+#[must_use]
+pub fn tls_chain_path(number: u32) -> PathBuf {
+    numbered(Path::new(TLS_CHAIN), number)
+}
+
+/// The first file bears no number.
+fn numbered(first: &Path, number: u32) -> PathBuf {
+    if number <= 1 {
+        return first.to_owned();
+    }
+    let (stem, end) = (first.file_stem().unwrap_or_default(), first.extension().unwrap_or_default());
+    first.with_file_name(format!("{}-{number}.{}", stem.display(), end.display()))
+}
+
+/// Destroys a key. Its file stays, empty, so that the numbers of those behind it stay; what it held is overwritten, as far as
+/// the disk does that.
+///
+/// Order: an empty file, synced; its name over the key's; sync of the folder; the old content overwritten and synced. A
+/// crash leaves the key or the empty file.
+///
+/// # Errors
+/// [`KeyFileError`].
+pub fn destroy_key(path: &Path) -> Result<(), KeyFileError> {
+    let failed = |cause| KeyFileError::io(path, cause);
+    let (_, mode, _) = open(path)?;
+    let mut old = OpenOptions::new().write(true).open(path).map_err(failed)?;
+    let length = old.metadata().map_err(failed)?.len();
+    let new = crate::disk::with_suffix(path, ".new");
+    let empty = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new).map_err(failed)?;
+    empty.sync_all().and_then(|()| std::fs::rename(&new, path)).and_then(|()| sync_parent(path)).map_err(failed)?;
+    let zeros = vec![0; usize::try_from(length).unwrap_or(KEY_FILE_LEN)];
+    old.write_all(&zeros).and_then(|()| old.sync_all()).map_err(failed)
+}
+
+/// Whether only the empty file of a destroyed key is left.
+///
+/// # Errors
+/// [`KeyFileError`]; [`KeyFileError::Missing`] if there is no file.
+pub fn is_destroyed(path: &Path) -> Result<bool, KeyFileError> {
+    let found = std::fs::symlink_metadata(path).map_err(|cause| KeyFileError::io(path, cause))?;
+    Ok(found.is_file() && found.len() == 0)
+}
+
+/// How many files of a kind there are: their numbers rise from 1 without gap.
+///
+/// # Errors
+/// [`KeyFileError::Io`].
+pub fn count(folder: &Path, place: fn(u32) -> PathBuf) -> Result<u32, KeyFileError> {
+    for number in 1..=NUMBERED_MAX {
+        let path = folder.join(place(number));
+        match std::fs::symlink_metadata(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(number - 1),
+            Err(cause) => return Err(KeyFileError::io(&path, cause)),
+        }
+    }
+    Ok(NUMBERED_MAX)
 }
 
 /// Where the key of a log in an epoch lies.
@@ -371,5 +449,35 @@ mod tests {
         assert_eq!(key_path(KeyUse::Storage), Path::new("keys/storage.key"));
         assert_eq!(sealing_key_path(1), Path::new("keys/sealing-1.key"));
         assert_eq!(log_key_path(LogName::Node, Epoch(1)), Path::new("keys/log-node-1.key"));
+        assert_eq!([1, 2].map(signing_key_path), ["keys/signing.key", "keys/signing-2.key"].map(PathBuf::from));
+        assert_eq!([1, 2].map(tls_key_path), ["keys/tls.key", "keys/tls-2.key"].map(PathBuf::from));
+        assert_eq!([1, 12].map(tls_chain_path), ["network/tls.crt", "network/tls-12.crt"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_destroyed_key_leaves_an_empty_file_and_its_bytes_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a.key"), folder.path().join("b.key"));
+        create_key(&path, KeyUse::Sealing, &[7; 32]).unwrap();
+        // Another name of the same file shows what becomes of its content.
+        std::fs::hard_link(&path, &other).unwrap();
+        assert!(!is_destroyed(&path).unwrap());
+        destroy_key(&path).unwrap();
+        assert!(is_destroyed(&path).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(std::fs::read(&other).unwrap(), [0; KEY_FILE_LEN]);
+        assert!(matches!(read_key(&path, KeyUse::Sealing), Err(KeyFileError::Damaged(_))));
+        assert!(matches!(is_destroyed(&folder.path().join("c.key")), Err(KeyFileError::Missing(_))));
+    }
+
+    #[test]
+    fn numbered_files_are_counted_up_to_the_first_that_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        create_folder(&folder.path().join(KEYS)).unwrap();
+        assert_eq!(count(folder.path(), signing_key_path).unwrap(), 0);
+        for number in [1, 2, 4] {
+            create_private(&folder.path().join(signing_key_path(number)), b"key").unwrap();
+        }
+        assert_eq!(count(folder.path(), signing_key_path).unwrap(), 2);
     }
 }

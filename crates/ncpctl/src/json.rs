@@ -206,6 +206,21 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
         "ncp.hub-admit/1",
         &["participant", "class", "fingerprint", "membership_version", "entry_version", "public_index", "answer"],
     ),
+    (
+        "ncp.hub-renew/1",
+        &[
+            "root_version",
+            "root_until",
+            "root_renewed",
+            "membership_version",
+            "membership_until",
+            "membership_renewed",
+            "certificate_until",
+            "certificate_renewed",
+            "relay_told",
+            "data_dir",
+        ],
+    ),
     ("ncp.hub-standing/1", &["participant", "suspended", "membership_version", "public_index"]),
     (
         "ncp.hub-status/1",
@@ -226,7 +241,35 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
         "ncp.keys-init/1",
         &["participant", "network", "fingerprint", "data_dir", "offline", "offline_keys_here", "request"],
     ),
-    ("ncp.keys-list/1", &["participant", "network", "fingerprint", "complete", "data_dir"]),
+    (
+        "ncp.keys-rotate/1",
+        &[
+            "participant",
+            "fingerprint",
+            "entry_version",
+            "made",
+            "new_signing_key",
+            "new_tls_key",
+            "seal_until",
+            "sign_until",
+            "data_dir",
+            "request",
+        ],
+    ),
+    (
+        "ncp.keys-list/1",
+        &[
+            "participant",
+            "network",
+            "fingerprint",
+            "entry_version",
+            "seal_until",
+            "sign_until",
+            "certificate_until",
+            "complete",
+            "data_dir",
+        ],
+    ),
     (
         "ncp.keys-install/1",
         &[

@@ -165,7 +165,7 @@ error_codes! {
         cause "{file} holds the key {found}, the directory entry names {expected}" try "install the keys that belong to the entry, or admit a new entry"
         explain "Others verify this participant by the keys in its directory entry. A daemon with other keys would produce signatures that nobody accepts, so it does not start.";
     2107 KeyExpired Config 500 "the {what} has expired"
-        cause "it was valid until {until}" try "tell the Secretariat: renewing it is not built yet; the membership alone is renewed, by  ncpctl hub admit"
+        cause "it was valid until {until}" try "ncpctl keys rotate  goes on with a participant's keys and certificate,  ncpctl hub renew  with the hub's certificate, membership and root of trust"
         explain "Keys and certificates have an end so that a stolen one does not serve for ever. Warnings come 30, 14, 7 and 1 days before.";
     2108 PassphraseEmpty Usage 400 "the passphrase is empty"
         cause "a key without passphrase is open to whoever copies its file" try "choose a passphrase, or say --no-passphrase on a machine for tests"
@@ -274,7 +274,7 @@ error_codes! {
         cause "{peer}: {reason}" try "compare the installed authority with the hub's operator; do not install another one unseen"
         explain "The certificate was issued by an authority that is not the one installed at joining. Somebody may stand in between, for example a proxy that opens TLS.";
     3103 CertificateExpired Config 502 "a certificate has expired"
-        cause "the certificate of {peer} was valid until {until}" try "tell the hub's operator: renewing certificates is not built yet"
+        cause "the certificate of {peer} was valid until {until}" try "a participant's comes with the answer to what  ncpctl keys rotate  asks for, the hub's own from  ncpctl hub renew"
         explain "A certificate is valid for a limited time. The link stays down until it is renewed; messages wait.";
     3104 PinMismatch Unavailable 502 "the peer's key is not the one that the directory pins"
         cause "{peer} presented {found}" try "compare fingerprints with {peer} by telephone before you do anything"
@@ -570,7 +570,7 @@ error_codes! {
         cause "its timestamp ended at {until}" try "look at the hub: ncpctl doctor --only connection"
         explain "A signed timestamp shows that nobody holds back newer entries. After it ends nothing new is sealed; what is sealed already travels on.";
     7106 MembershipInvalid Data 422 "the membership statement is not valid"
-        cause "{reason}" try "at the hub:  ncpctl hub admit  with any admitted request, and a new name after --out"
+        cause "{reason}" try "if it has ended, its next version is signed at the hub:  ncpctl hub renew"
         explain "The list of members is signed by as many role keys as the root of trust asks for, each counted once.";
     7107 EntryInvalid Data 422 "a directory entry is not valid"
         cause "{participant} version {version}: {reason}" try "have it made and signed again"

@@ -22,11 +22,11 @@ pub(super) fn key_files(node: &Node) -> Found {
 
 /// A signature made now verifies under the keys that the own entry gives to others.
 pub(super) fn canary(node: &Node) -> Found {
-    let entry = node.network.own_chain.entry();
+    let (entry, means) = (node.own_entry(), node.means());
     let origin = node.identity.origin;
     let signing = entry.keys.signing.as_ref().map(|valid| &valid.key);
     let log = entry.log_key(origin.log, origin.epoch);
-    let keys = [("signing key", &node.keys.signing, signing), ("log key", &node.keys.log, log)];
+    let keys = [("signing key", means.signing_key(), signing), ("log key", Some(&node.keys.log), log)];
     canary_of(&node.network.id(), keys)
 }
 
@@ -42,11 +42,13 @@ pub fn sign_canary(node: &Node) -> Result<(), Fault> {
 }
 
 /// Each key by name, with the half that others verify by.
-pub(super) fn canary_of(network: &NetworkId, keys: [(&str, &SigningKey, Option<&VerifyingKey>); 2]) -> Found {
+pub(super) fn canary_of(network: &NetworkId, keys: [(&str, Option<&SigningKey>, Option<&VerifyingKey>); 2]) -> Found {
     let bytes: [u8; 32] = clock::random();
     for (name, key, public) in keys {
-        let signature = key.sign(Purpose::Canary, network, &bytes);
-        if public.is_none_or(|public| public.verify(Purpose::Canary, network, &bytes, &signature).is_err()) {
+        let signature = key.map(|key| key.sign(Purpose::Canary, network, &bytes));
+        let verified =
+            public.zip(signature).map(|(public, signed)| public.verify(Purpose::Canary, network, &bytes, &signed));
+        if !matches!(verified, Some(Ok(()))) {
             let reason = format!("a canary signed with the {name} does not verify under the own entry");
             return Found::Fail(format!("the {name} does not work"), ErrorCode::InternalFault.with("reason", reason));
         }
@@ -63,7 +65,7 @@ pub(super) fn certificate(node: &Node) -> Found {
         && let Err(error) = settings.check_own(now)
     {
         let fault = ErrorCode::NetworkFileForeign
-            .with("file", node.config.data_dir.join(keyfiles::TLS_CHAIN).display())
+            .with("file", node.config.data_dir.join(keyfiles::NETWORK).join("tls*.crt").display())
             .with("reason", error)
             .with("remedy", "move it and ca.crt away, then  ncpctl keys install  with the hub's answer");
         return Found::Fail(title, fault);
@@ -72,13 +74,13 @@ pub(super) fn certificate(node: &Node) -> Found {
 }
 
 pub(super) fn sealing_key(node: &Node) -> Found {
-    let until = node.network.own_chain.entry().keys.sealing.iter().map(|key| key.seal_until).max();
+    let until = node.own_entry().keys.sealing.iter().map(|key| key.seal_until).max();
     let until = until.unwrap_or(UnixMillis(0));
     ending(format!("others can seal to this node until {}", Time(until)), "sealing key", until, clock::now())
 }
 
 pub(super) fn signing_key(node: &Node) -> Found {
-    let until = node.network.own_chain.entry().keys.signing.map_or(UnixMillis(0), |key| key.until);
+    let until = node.own_entry().keys.signing.map_or(UnixMillis(0), |key| key.until);
     ending(format!("envelopes are signed until {}", Time(until)), "signing key", until, clock::now())
 }
 

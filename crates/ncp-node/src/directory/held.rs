@@ -107,7 +107,11 @@ impl Held {
 
     /// For all other tasks.
     pub(super) fn statements(&self) -> Statements {
-        Statements { membership: self.membership().cloned(), timestamp: self.timestamp().copied() }
+        Statements {
+            membership: self.membership().cloned(),
+            timestamp: self.timestamp().copied(),
+            root_until: Some(self.root.root().expires),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub type Admissions = BTreeMap<(ParticipantId, u32), UnixMillis>;
 pub(super) struct PublicLog {
     reading: PublicReading,
     admissions: Admissions,
-    foreign: Option<Digest>,
+    foreign: Vec<Digest>,
 }
 
 impl PublicLog {
@@ -24,7 +24,7 @@ impl PublicLog {
         if let Change::EntryAdmitted { participant, version, entry } = &event.change {
             self.admissions.insert((*participant, *version), event.time);
             if watch_self(this_node, own, &event) == SelfWatch::Foreign {
-                self.foreign = Some(*entry);
+                self.foreign.push(*entry);
             }
         }
         Ok(())
@@ -40,6 +40,11 @@ impl PublicLog {
 
     /// An entry in this node's name that it did not sign.
     pub(super) fn foreign(&self) -> Option<Digest> {
-        self.foreign
+        self.foreign.first().copied()
+    }
+
+    /// Some of them are this node's own after all: `ncpctl keys rotate` made them meanwhile.
+    pub(super) fn settle(&mut self, own: &[Digest]) {
+        self.foreign.retain(|entry| !own.contains(entry));
     }
 }

@@ -29,9 +29,10 @@ use super::public::PublicLog as Reading;
 use crate::clock;
 use crate::core::command::{Ask, EntryNews};
 use crate::entries::{DirectoryView, KnownEntry, entry_record};
+use crate::keys::Own;
 use crate::link::limits::{ANSWER_TIMEOUT, REFRESH_EVERY, REFRESH_PAUSE};
 use crate::link::{Desk, Outbound, hub_checkpoint};
-use crate::node::Submission;
+use crate::node::{Node, Submission};
 
 /// Entries that one command brings.
 const NEWS_PER_COMMAND: usize = 64;
@@ -264,6 +265,9 @@ impl Directory {
             return Err(LookError::Root(timestamp.public_size));
         }
         self.anchor = Some((timestamp.public_size, timestamp.public_root));
+        if self.public.foreign().is_some() {
+            self.look_for_own().await;
+        }
         if let Some(entry) = self.public.foreign() {
             tracing::error!(%entry, "`public` holds an entry in this node's name that it did not sign: nothing is received");
             self.desk.close_reception();
@@ -276,6 +280,16 @@ impl Directory {
         Ok(())
     }
 
+    /// An entry in this node's name that was not here when the data folder was read last may lie there now.
+    async fn look_for_own(&mut self) {
+        match self.desk.node.blocking(Node::read_own_again).await {
+            Ok(own) => Arc::make_mut(&mut self.public).settle(&digests(&own)),
+            Err(fault) => {
+                tracing::error!(code = %fault.code, cause = fault.cause(), "own entries cannot be read again")
+            }
+        }
+    }
+
     fn read_leaves(&mut self, answer: PublicLog, from: u64, until: u64) -> Result<(), LookError> {
         let PublicLog { from: first, events, checkpoint } = answer;
         let room = usize::try_from(until - from).unwrap_or(usize::MAX);
@@ -283,7 +297,7 @@ impl Directory {
             return Err(LookError::Leaves);
         }
         let this_node = self.desk.node.participant();
-        let own: Vec<Digest> = self.desk.node.network.own.iter().map(SignedEntry::digest).collect();
+        let own = digests(&self.desk.node.own.load());
         let public = Arc::make_mut(&mut self.public);
         for leaf in &events {
             public.read(leaf, this_node, &own)?;
@@ -357,6 +371,10 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+fn digests(own: &Own) -> Vec<Digest> {
+    own.entries.iter().map(SignedEntry::digest).collect()
 }
 
 /// Digests of the entries that `public` admits for members and the hub, and that are not here.

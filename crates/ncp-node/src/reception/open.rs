@@ -41,7 +41,7 @@ pub fn open<D: Disk, I: Index>(
     body: &Body<D>,
 ) -> Result<Opened, ReadError> {
     let Verified { key, envelope, bytes, acceptance } = verified;
-    let Some(sealing) = means.sealing_key(&envelope.header().recipient_key) else {
+    let Some(sealing) = means.keys.sealing(&envelope.header().recipient_key) else {
         return Ok(Opened::Refused(RejectCode::RecipientKeyUnknown));
     };
     let (length, root) = (envelope.header().body_length, envelope.header().ciphertext_root);

@@ -156,10 +156,10 @@ pub fn is_credible<D: Disk, I: Index>(
 /// envelopes bear that time under every seal, so no directory will ever know the key for them.
 fn released_outside_own_key<D: Disk, I: Index>(means: &Means<'_, D, I>, message: MessageId) -> Result<bool, ReadError> {
     let released = OUT.row(&means.reader.view(), &message)?.and_then(|out| out.released);
-    Ok(released.zip(means.signing_valid).is_some_and(|(released, key)| !key.is_valid_at(released)))
+    Ok(released.zip(means.signing_valid()).is_some_and(|(released, key)| !key.is_valid_at(released)))
 }
 
-/// Whether the recipient's newest sealing key is another than the one that the envelope is sealed to.
+/// Whether the envelope would now be sealed to another key, or signed with another.
 pub(crate) fn sealed_key_changed<D: Disk, I: Index>(
     means: &Means<'_, D, I>,
     message: MessageId,
@@ -172,7 +172,8 @@ pub(crate) fn sealed_key_changed<D: Disk, I: Index>(
     let newest = means.directory.entry(recipient).and_then(|known| known.newest().sealing_key(means.now));
     Ok(match (header, newest) {
         (Some(header), Some(key)) => {
-            header.recipient_key != key.public.id() || header.originator_key != means.signing.verifying_key().id()
+            let signing = means.signing_valid().map(|signing| signing.key.id());
+            header.recipient_key != key.public.id() || Some(header.originator_key) != signing
         }
         (None, _) => true,
         (Some(_), None) => false,

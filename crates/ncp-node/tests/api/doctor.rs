@@ -96,7 +96,7 @@ async fn each_fault_is_found_by_its_check() {
         public_root: Digest([0; 32]),
     };
     let put = |expires| {
-        let statements = Statements { membership: None, timestamp: Some(timestamp(expires)) };
+        let statements = Statements { timestamp: Some(timestamp(expires)), ..Statements::default() };
         node.statements.store(std::sync::Arc::new(statements));
     };
     put(UnixMillis(1));

@@ -18,6 +18,8 @@ mod receipts;
 #[cfg(test)]
 mod reception;
 #[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod submission;
 #[cfg(test)]
 mod world;

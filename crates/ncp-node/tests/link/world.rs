@@ -338,6 +338,15 @@ impl World {
         soon(start::start(self.config())).await.unwrap_err().code
     }
 
+    /// Why the node does not start when this file of its data folder is away.
+    pub(crate) async fn refused_start_without(&self, file: &Path) -> ncp_api::ErrorCode {
+        let (path, aside) = (self.data().join(file), self.folder.path().join("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        let code = self.refused_start().await;
+        std::fs::rename(&aside, &path).unwrap();
+        code
+    }
+
     /// Stops the node.
     pub(crate) async fn stop(&mut self) {
         soon(self.running.take().unwrap().stop()).await.unwrap();

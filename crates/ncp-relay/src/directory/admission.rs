@@ -20,7 +20,7 @@ use crate::core::command::{AdmitEntry, AdmitMembership, Command, Reply};
 use crate::core::query;
 use crate::hub::{Asked, Hub, Stopping};
 
-/// Admits a participant, or the next version of its entry.
+/// Admits a participant, or the next versions of its entry.
 ///
 /// # Errors
 /// What is wrong with the statements, or that the daemon is stopping. Statements before the faulty one stay in force.
@@ -29,15 +29,19 @@ pub async fn admit(hub: &Hub, request: &HubAdmit, actor: Actor) -> Result<HubRec
     for root in &request.roots {
         admit_root(hub, root).await?;
     }
-    let signed = SignedEntry::decode(&request.entry)
-        .map_err(|error| ErrorCode::EntryInvalid.with("participant", "?").with("version", "?").with("reason", error))?;
-    let participant = signed.unverified().participant;
-    // The entry is judged before anything is recorded, so that a bad one leaves no trace.
+    let unreadable = |error: &dyn Display| {
+        ErrorCode::EntryInvalid.with("participant", "?").with("version", "?").with("reason", error)
+    };
+    let entries: Result<Vec<_>, _> = request.entries.iter().map(|bytes| SignedEntry::decode(bytes)).collect();
+    let entries = entries.map_err(|error| unreadable(&error))?;
+    let participant = entries.first().ok_or_else(|| unreadable(&"there is none"))?.unverified().participant;
+    // Entries are judged before anything is recorded, so that a bad one leaves no trace.
     let statement = verify_membership(hub, &request.membership).await?;
-    let member = statement.unverified();
-    verify_entry(hub, &signed, member)?;
+    let new = verify_entries(hub, participant, &entries, statement.unverified())?;
     admit_membership(hub, &statement, actor.clone()).await?;
-    admit_entry(hub, &signed, statement.digest(), actor).await?;
+    for signed in new {
+        admit_entry(hub, signed, statement.digest(), actor.clone()).await?;
+    }
     recorded(hub, participant)
 }
 
@@ -71,7 +75,7 @@ pub async fn install(hub: &Hub, membership: Option<&[u8]>, entries: &[SignedEntr
         if known.is_some_and(|known| known >= entry.unverified().version) {
             continue;
         }
-        verify_entry(hub, entry, statement.unverified())?;
+        verify_entries(hub, ParticipantId::HUB, core::slice::from_ref(entry), statement.unverified())?;
         admit_entry(hub, entry, statement.digest(), Actor::Daemon).await?;
     }
     Ok(())
@@ -129,26 +133,36 @@ async fn verify_membership(hub: &Hub, bytes: &[u8]) -> Result<SignedMembership, 
     Ok(statement)
 }
 
-/// Verifies that an entry is the one in force, or follows it; the first one must be the member's.
-fn verify_entry(hub: &Hub, signed: &SignedEntry, membership: &Membership) -> Result<(), Fault> {
-    let Entry { participant, version, .. } = signed.unverified();
-    let Some(member) = membership.member(*participant) else {
+/// Verifies that entries follow the one in force, each the one before; the first one must be the member's. Returns those
+/// that are not in force yet: what is known may come again.
+fn verify_entries<'a>(
+    hub: &Hub,
+    participant: ParticipantId,
+    entries: &'a [SignedEntry],
+    membership: &Membership,
+) -> Result<Vec<&'a SignedEntry>, Fault> {
+    let Some(member) = membership.member(participant) else {
         return Err(ErrorCode::NotMember.with("participant", participant));
     };
-    let directory = hub.directory.load();
-    let chain = directory.chains.get(participant);
-    if chain.is_some_and(|chain| chain.fingerprint() != member.fingerprint) {
+    let mut chain = hub.directory.load().chains.get(&participant).cloned();
+    if chain.as_ref().is_some_and(|chain| chain.fingerprint() != member.fingerprint) {
         return Err(ErrorCode::EntrySubstituted.with("participant", participant));
     }
-    let verified = match chain {
-        Some(chain) if chain.digest() == signed.digest() => return Ok(()),
-        Some(chain) => chain.next(signed),
-        None => Chain::first(&hub.network, &member.fingerprint, signed),
-    };
-    verified.map(|_| ()).map_err(|error| {
-        let fault = ErrorCode::EntryInvalid.with("participant", participant);
-        fault.with("version", version).with("reason", error)
-    })
+    let mut new = Vec::new();
+    for signed in entries {
+        let version = signed.unverified().version;
+        let verified = match &chain {
+            Some(chain) if version < chain.entry().version || chain.digest() == signed.digest() => continue,
+            Some(chain) => chain.next(signed),
+            None => Chain::first(&hub.network, &member.fingerprint, signed),
+        };
+        chain = Some(verified.map_err(|error| {
+            let fault = ErrorCode::EntryInvalid.with("participant", participant);
+            fault.with("version", version).with("reason", error)
+        })?);
+        new.push(signed);
+    }
+    Ok(new)
 }
 
 async fn admit_membership(hub: &Hub, statement: &SignedMembership, actor: Actor) -> Result<(), Fault> {

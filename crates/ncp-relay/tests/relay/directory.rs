@@ -52,7 +52,7 @@ async fn admission_is_idempotent_and_checks_signatures() {
     let hub = network.start().await;
     let (participant, signed) = network.stranger("XA");
     network.add_member(participant.id, signed.digest());
-    let request = HubAdmit { entry: signed.encode(), membership: network.membership(&[]), roots: Vec::new() };
+    let request = HubAdmit { entries: vec![signed.encode()], membership: network.membership(&[]), roots: Vec::new() };
     let first = network.api().hub_admit(&request).await.unwrap();
     assert_eq!(network.api().hub_admit(&request).await.unwrap(), first);
 
@@ -61,13 +61,13 @@ async fn admission_is_idempotent_and_checks_signatures() {
         error.to_string()
     };
     let (_, other) = network.stranger("XB");
-    let not_named = HubAdmit { entry: other.encode(), ..request.clone() };
+    let not_named = HubAdmit { entries: vec![other.encode()], ..request.clone() };
     assert!(refused(&not_named).await.contains("NCP-E7113"));
     let mut bad = request.clone();
     *bad.membership.last_mut().unwrap() ^= 1;
     assert!(refused(&bad).await.contains("NCP-E7106"));
     let mut bad = request.clone();
-    *bad.entry.last_mut().unwrap() ^= 1;
+    *bad.entries[0].last_mut().unwrap() ^= 1;
     let substituted = refused(&bad).await;
     assert!(substituted.contains("NCP-E7107") || substituted.contains("NCP-E7108"), "{substituted}");
     assert_eq!(network.api().hub_status().await.unwrap().peers.len(), 1);

@@ -237,7 +237,7 @@ impl Network {
     pub(crate) async fn join(&mut self, name: &str) -> Participant {
         let (participant, signed) = self.stranger(name);
         self.add_member(participant.id, signed.digest());
-        let request = HubAdmit { entry: signed.encode(), membership: self.membership(&[]), roots: Vec::new() };
+        let request = HubAdmit { entries: vec![signed.encode()], membership: self.membership(&[]), roots: Vec::new() };
         let recorded = self.api().hub_admit(&request).await.unwrap();
         assert_eq!((recorded.participant, recorded.entry_version), (participant.id, 0));
         participant
@@ -249,7 +249,7 @@ impl Network {
         (entry.version, entry.previous, entry.created) = (entry.version + 1, Some(participant.digest), now());
         change(&mut entry);
         let signed = SignedEntry::sign(entry.clone(), &key(&format!("{} identity", participant.id))).unwrap();
-        let request = HubAdmit { entry: signed.encode(), membership: self.membership(&[]), roots: Vec::new() };
+        let request = HubAdmit { entries: vec![signed.encode()], membership: self.membership(&[]), roots: Vec::new() };
         let recorded = self.api().hub_admit(&request).await.unwrap();
         assert_eq!((recorded.participant, recorded.entry_version), (participant.id, entry.version));
         Participant { entry, digest: signed.digest(), ..participant.clone() }

@@ -22,11 +22,12 @@ use ncp_store::store::{Store, StoreOptions};
 use tempfile::TempDir;
 
 use super::*;
+use crate::joining::admission::{Decision as Admission, admit};
 use crate::joining::answer::Answer;
 use crate::joining::entry::Maker;
 use crate::joining::files::make_folder;
 use crate::joining::folder::{HubFolder, make_data_folders};
-use crate::joining::hub::{Decision as Admission, Plan, admit, make_network};
+use crate::joining::hub::{Plan, make_network};
 use crate::joining::request::Request;
 use crate::joining::root::RoleSize;
 
@@ -102,8 +103,8 @@ impl World {
         let (request, answer) = (self.folder.path().join("request"), self.folder.path().join("answer"));
         Request::write(&request, &made).expect("written");
         let decision = Admission {
-            fingerprint: made.fingerprint(),
-            class: MembershipClass::ParticipatingState,
+            fingerprint: Some(made.fingerprint()),
+            class: Some(MembershipClass::ParticipatingState),
             role_keys: Vec::new(),
         };
         admit(hub, &request, &decision, NOW).expect("admitted").answer.write(&answer).expect("written");

@@ -1,7 +1,8 @@
-//! `ncpctl hub`: making a network, taking participants in, looking at the relay.
+//! `ncpctl hub`: making a network and keeping it, taking participants in, looking at the relay.
 
 mod admit;
 mod init;
+mod renew;
 mod standing;
 mod status;
 
@@ -18,8 +19,10 @@ use crate::output::Report;
 pub(crate) enum Hub {
     /// Make a network: root of trust, authority, the hub's keys, a configuration that runs
     Init(init::Init),
-    /// Take a participant in, after comparing its fingerprint
+    /// Take a participant in, after comparing its fingerprint, or go on with its next keys
     Admit(admit::Admit),
+    /// Renew root of trust, membership statement and the hub's certificate before they end
+    Renew(renew::Renew),
     /// Suspend a participant: nothing goes to or from it
     Suspend(standing::Suspend),
     /// End a participant's suspension
@@ -34,6 +37,7 @@ impl Hub {
         match self {
             Self::Init(_) => init::SCHEMA,
             Self::Admit(_) => admit::SCHEMA,
+            Self::Renew(_) => renew::SCHEMA,
             Self::Suspend(_) | Self::Reinstate(_) => standing::SCHEMA,
             Self::Status(_) => status::SCHEMA,
         }
@@ -44,6 +48,7 @@ impl Hub {
         match self {
             Self::Init(init) => init.run(context).await,
             Self::Admit(admit) => admit.run(context).await,
+            Self::Renew(renew) => renew.run(context).await,
             Self::Suspend(suspend) => suspend.run(context).await,
             Self::Reinstate(reinstate) => reinstate.run(context).await,
             Self::Status(status) => status.run(context).await,

@@ -1,9 +1,10 @@
-//! `ncpctl keys`: makes, installs and lists private keys, without a daemon.
+//! `ncpctl keys`: makes, installs, renews and lists private keys, without a daemon.
 
 mod init;
 mod install;
 mod list;
 mod officer;
+mod rotate;
 
 use clap::Subcommand;
 
@@ -18,6 +19,8 @@ pub(crate) enum Keys {
     Init(init::Init),
     /// Install the hub's answer beside the keys that it answers
     Install(install::Install),
+    /// Make the next keys of a participant, and the request to have them admitted
+    Rotate(rotate::Rotate),
     /// Say whose keys lie in a data folder: the fingerprints, and whether a key is missing
     List(list::List),
 }
@@ -28,6 +31,7 @@ impl Keys {
         match self {
             Self::Init(init) => init.schema(),
             Self::Install(_) => install::SCHEMA,
+            Self::Rotate(_) => rotate::SCHEMA,
             Self::List(_) => list::SCHEMA,
         }
     }
@@ -37,6 +41,7 @@ impl Keys {
         match self {
             Self::Init(init) => init.run(context).await,
             Self::Install(install) => install.run(context).await,
+            Self::Rotate(rotate) => rotate.run(context).await,
             Self::List(list) => list.run(context).await,
         }
     }

@@ -21,10 +21,11 @@ use super::daemon::{Daemon, Program};
 use crate::clock::system_now;
 use crate::context::fresh;
 use crate::error::{Error, file, internal};
+use crate::joining::admission::{Decision, admit};
 use crate::joining::entry::{Made, Maker};
 use crate::joining::files::{fresh_seed, make_folder};
 use crate::joining::folder::{HubFolder, make_data_folders};
-use crate::joining::hub::{self, Decision, Plan};
+use crate::joining::hub::{self, Plan};
 use crate::joining::request::Request;
 use crate::joining::root::RoleSize;
 use crate::officer_key::{self, OfficerKey, Protection};
@@ -172,10 +173,11 @@ impl Network {
     /// As `hub admit` and `keys install` do it.
     async fn admit(&self, desk: &Desk) -> Result<(), Error> {
         let request = desk.folder.join("joining.json");
-        let decision = Decision { fingerprint: desk.fingerprint, class: desk.player.class, role_keys: Vec::new() };
-        let admitted = hub::admit(&self.hub, &request, &decision, system_now())?;
+        let (fingerprint, class) = (Some(desk.fingerprint), Some(desk.player.class));
+        let decision = Decision { fingerprint, class, role_keys: Vec::new() };
+        let admitted = admit(&self.hub, &request, &decision, system_now())?;
         let relay = Client::new(self.hub.test_socket());
-        crate::joining::hub::tell_relay(&relay, &admitted).await?;
+        relay.hub_admit(&admitted.told()).await?;
         let answer = desk.folder.join("answer.json");
         admitted.answer.write(&answer)?;
         let read = crate::joining::answer::Answer::read(&answer, system_now())?;

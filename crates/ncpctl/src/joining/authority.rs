@@ -14,7 +14,7 @@ use ncp_protocol::root::NetworkClass;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
-    date_time_ymd,
+    SubjectPublicKeyInfo, date_time_ymd,
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -226,6 +226,18 @@ pub(crate) fn check_certificate(
 pub(crate) fn parse_one(text: &str) -> Option<Parsed> {
     let pem = pem(text).ok()?;
     parse(&x509(&pem).ok()?).ok()
+}
+
+/// What the first certificate of a chain in PEM says, its signature unverified.
+pub(crate) fn parse_leaf(text: &str) -> Option<Parsed> {
+    let leaf = Pem::iter_from_buffer(text.as_bytes()).next()?.ok()?;
+    parse(&x509(&leaf).ok()?).ok()
+}
+
+/// The public key of the first certificate of a chain in PEM.
+pub(crate) fn leaf_key(text: &str) -> Option<SubjectPublicKeyInfo> {
+    let leaf = Pem::iter_from_buffer(text.as_bytes()).next()?.ok()?;
+    SubjectPublicKeyInfo::from_der(x509(&leaf).ok()?.public_key().raw).ok()
 }
 
 /// The one certificate of a PEM text.

@@ -1,22 +1,24 @@
-//! A participant's first directory entry, made from its key files.
+//! A participant's first directory entry, made from its key files. The versions after it are made by
+//! [`rotate`](super::rotate).
 
 use std::path::{Path, PathBuf};
 
 use ncp_api::{ErrorCode, Fault};
-use ncp_protocol::directory::{Chain, Entry, EntryKeys, Fingerprint, LogKey, SealingEntryKey, SignedEntry, ValidKey};
+use ncp_protocol::directory::{Entry, EntryKeys, Fingerprint, LogKey, SealingEntryKey, SignedEntry, ValidKey};
 use ncp_protocol::ids::{Epoch, LogName, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::limits::{DAY_MS, OPEN_AFTER_SEAL_MS, SEAL_PERIOD_MAX_MS};
 use ncp_protocol::wrap::SealingKey;
 use ncp_store::keyfiles::keyring::Keyring;
-use ncp_store::keyfiles::{self, KeyUse};
+use ncp_store::keyfiles::{self, KeyUse, Seed};
 
 use super::authority;
-use super::files::{file_fault, fresh, make_folder, make_key, make_signing_key, put_public, read_public, read_tls};
+use super::entries::Entries;
+use super::files::{file_fault, fresh, make_folder, make_key, make_signing_key, read_tls};
 use super::held::{OfflineKeys, check_keys, check_offline, entry_gone};
 
 /// How long a signing key may sign.
-const SIGN_PERIOD_MS: u64 = 366 * DAY_MS;
+pub(super) const SIGN_PERIOD_MS: u64 = 366 * DAY_MS;
 /// The first suite, and the weakest that a new participant accepts.
 const FIRST_SUITE: u16 = 1;
 const FIRST_EPOCH: Epoch = Epoch(1);
@@ -40,12 +42,12 @@ pub(crate) struct Maker<'a> {
     pub(crate) now: UnixMillis,
 }
 
-/// A first entry and what belongs to it.
+/// A participant's entries and what belongs to them.
 #[derive(Debug, Clone)]
 pub(crate) struct Made {
-    /// The signed entry.
-    pub(crate) entry: SignedEntry,
-    /// The TLS key, PEM.
+    /// The signed entries; of a participant that only begins, one.
+    pub(crate) entries: Entries,
+    /// The TLS key to be certified, PEM.
     pub(crate) tls: zeroize::Zeroizing<String>,
     /// Where identity and recovery key are.
     pub(crate) offline: OfflineKeys,
@@ -54,7 +56,7 @@ pub(crate) struct Made {
 impl Made {
     /// What people compare.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint(self.entry.digest())
+        self.entries.fingerprint()
     }
 }
 
@@ -71,20 +73,14 @@ impl Maker<'_> {
     pub(crate) fn node(&self) -> Result<Made, Fault> {
         self.make(|maker| {
             let seed = make_key(maker.keyring, &maker.path(&keyfiles::sealing_key_path(1)), KeyUse::Sealing)?;
-            let sealing = SealingKey::from_seed(&seed);
             make_key(maker.keyring, &maker.path(&keyfiles::key_path(KeyUse::Storage)), KeyUse::Storage)?;
-            let seal_until = maker.now.plus_millis(SEAL_PERIOD_MAX_MS);
             Ok(Part {
                 signing: Some(ValidKey {
                     key: maker.signing(&keyfiles::key_path(KeyUse::Signing), KeyUse::Signing)?.verifying_key(),
                     from: maker.now,
                     until: maker.now.plus_millis(SIGN_PERIOD_MS),
                 }),
-                sealing: vec![SealingEntryKey {
-                    public: sealing.public(),
-                    seal_until,
-                    open_until: seal_until.plus_millis(OPEN_AFTER_SEAL_MS),
-                }],
+                sealing: vec![sealing_entry_key(&seed, maker.now)],
                 logs: vec![maker.log(LogName::Node)?],
                 timestamp: None,
             })
@@ -108,16 +104,16 @@ impl Maker<'_> {
     }
 
     fn make(&self, part: impl FnOnce(&Self) -> Result<Part, Fault>) -> Result<Made, Fault> {
-        if let Some(entry) = self.made_before()? {
-            let tls = check_keys(self.data, self.keyring, entry.unverified())?;
-            let offline = check_offline(self.offline, entry.unverified())?;
-            return Ok(Made { entry, tls, offline });
+        if let Some(entries) = self.made_before()? {
+            let tls = check_keys(self.data, self.keyring, &entries)?;
+            let offline = check_offline(self.offline, entries.newest())?;
+            return Ok(Made { entries, tls, offline });
         }
         self.check_unused()?;
         make_folder(self.offline)?;
         let carried = |key| make_signing_key(&Keyring::OPEN, &offline_path(self.offline, key), key);
         let (identity, recovery) = (carried(KeyUse::Identity)?, carried(KeyUse::Recovery)?);
-        let tls = self.tls_key()?;
+        let tls = make_tls_key(self.keyring, &self.path(Path::new(keyfiles::TLS_KEY)))?;
         let pin =
             authority::key_id(&authority::read_key(tls.as_bytes(), &self.data.join(keyfiles::TLS_KEY).display())?);
         let Part { signing, sealing, logs, timestamp } = part(self)?;
@@ -140,18 +136,18 @@ impl Maker<'_> {
             suite_floor: FIRST_SUITE,
         };
         let entry = SignedEntry::sign(entry, &identity).map_err(|error| self.invalid(&error))?;
-        put_public(&self.data.join(keyfiles::entry_path(0)), &entry.encode(), "directory entry")?;
-        Ok(Made { entry, tls, offline: OfflineKeys::Here })
+        let entries = Entries::first(&entry, &"the new entry")?;
+        entries.put(self.data)?;
+        Ok(Made { entries, tls, offline: OfflineKeys::Here })
     }
 
-    /// The entry that an earlier call made, if it is this participant's in this network.
-    fn made_before(&self) -> Result<Option<SignedEntry>, Fault> {
-        let Some(entry) = read_first_entry(self.data)? else { return Ok(None) };
-        let found = entry.unverified();
-        if found.participant == self.participant && found.network == self.network {
-            return Ok(Some(entry));
+    /// The entries that earlier calls made, if they are this participant's in this network.
+    fn made_before(&self) -> Result<Option<Entries>, Fault> {
+        let Some(entries) = Entries::read(self.data)? else { return Ok(None) };
+        if entries.participant() == self.participant && entries.network() == self.network {
+            return Ok(Some(entries));
         }
-        let found = format!("of {} in network {}", found.participant, found.network.label());
+        let found = format!("of {} in network {}", entries.participant(), entries.network().label());
         Err(ErrorCode::EntryInstalledAlready.with("folder", self.data.display()).with("found", found))
     }
 
@@ -172,18 +168,6 @@ impl Maker<'_> {
             format!("put back the newest backup of the folder, or  ncpctl keys install {participant}-answer.json")
         };
         Err(entry_gone(self.data, &remedy))
-    }
-
-    fn tls_key(&self) -> Result<zeroize::Zeroizing<String>, Fault> {
-        let path = self.path(Path::new(keyfiles::TLS_KEY));
-        let damaged = || ErrorCode::KeyFileDamaged.with("what", "TLS key").with("file", path.display());
-        if let Some(bytes) = read_tls(self.keyring, &path)? {
-            return String::from_utf8(bytes.to_vec()).map(Into::into).map_err(|_| damaged());
-        }
-        let pem = authority::fresh_key()?;
-        let created = self.keyring.create_tls(&path, pem.as_bytes(), fresh()?);
-        created.map_err(|error| file_fault("TLS key", &error))?;
-        Ok(pem)
     }
 
     fn log(&self, log: LogName) -> Result<LogKey, Fault> {
@@ -218,14 +202,23 @@ pub(crate) fn offline_path(offline: &Path, key: KeyUse) -> std::path::PathBuf {
     offline.join(keyfiles::key_path(key).file_name().unwrap_or_default())
 }
 
-/// The entry of version 0 in a data folder, its own signature verified; `None` if there is none.
-///
-/// # Errors
-/// [`ErrorCode::EntryInvalid`] if it is damaged.
-pub(crate) fn read_first_entry(data: &Path) -> Result<Option<SignedEntry>, Fault> {
-    let path = data.join(keyfiles::entry_path(0));
-    let Some(bytes) = read_public(&path, "directory entry")? else { return Ok(None) };
-    first_entry(&bytes, &path.display()).map(Some)
+/// The private TLS key of a file, PEM, which is made if there is none.
+pub(super) fn make_tls_key(keyring: &Keyring, path: &Path) -> Result<zeroize::Zeroizing<String>, Fault> {
+    let damaged = || ErrorCode::KeyFileDamaged.with("what", "TLS key").with("file", path.display());
+    if let Some(bytes) = read_tls(keyring, path)? {
+        return String::from_utf8(bytes.to_vec()).map(Into::into).map_err(|_| damaged());
+    }
+    let pem = authority::fresh_key()?;
+    let created = keyring.create_tls(path, pem.as_bytes(), fresh()?);
+    created.map_err(|error| file_fault("TLS key", &error))?;
+    Ok(pem)
+}
+
+/// What an entry says about a new sealing key: others seal to it for 90 days.
+pub(super) fn sealing_entry_key(seed: &Seed, now: UnixMillis) -> SealingEntryKey {
+    let seal_until = now.plus_millis(SEAL_PERIOD_MAX_MS);
+    let public = SealingKey::from_seed(seed).public();
+    SealingEntryKey { public, seal_until, open_until: seal_until.plus_millis(OPEN_AFTER_SEAL_MS) }
 }
 
 /// An entry of version 0 that its own identity key signed.
@@ -233,12 +226,6 @@ pub(crate) fn read_first_entry(data: &Path) -> Result<Option<SignedEntry>, Fault
 /// # Errors
 /// [`ErrorCode::EntryInvalid`] with the source.
 pub(crate) fn first_entry(bytes: &[u8], source: &dyn core::fmt::Display) -> Result<SignedEntry, Fault> {
-    let invalid = |participant: &dyn core::fmt::Display, reason: &dyn core::fmt::Display| {
-        let fault = ErrorCode::EntryInvalid.with("participant", participant);
-        fault.with("version", 0).with("reason", format!("{source}: {reason}"))
-    };
-    let entry = SignedEntry::decode(bytes).map_err(|error| invalid(&"the participant", &error))?;
-    let (network, participant) = (entry.unverified().network, entry.unverified().participant);
-    Chain::first(&network, &Fingerprint(entry.digest()), &entry).map_err(|error| invalid(&participant, &error))?;
-    Ok(entry)
+    let entries = Entries::decode(&[bytes.to_vec()], source)?;
+    Ok(entries.oldest().clone())
 }

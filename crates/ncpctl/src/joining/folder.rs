@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use ncp_api::Fault;
-use ncp_protocol::ids::ParticipantId;
+use ncp_protocol::ids::{KeyId, ParticipantId};
 use ncp_store::keyfiles;
 
 use super::files::{check_folder, make_folder};
@@ -89,9 +89,11 @@ impl HubFolder {
         self.authority().join(format!("membership-{version}"))
     }
 
-    /// The certificate issued over the TLS key `pin` of a participant.
-    pub(crate) fn certificate(&self, participant: ParticipantId, pin: &ncp_protocol::ids::KeyId) -> PathBuf {
-        self.certificates().join(format!("{participant}-{}.crt", pin.0.short()))
+    /// Certificate `number`, from 1, issued over the TLS key `pin` of a participant. The first bears no number.
+    pub(crate) fn certificate(&self, participant: ParticipantId, pin: &KeyId, number: u32) -> PathBuf {
+        let name = format!("{participant}-{}", pin.0.short());
+        let number = if number <= 1 { String::new() } else { format!("-{number}") };
+        self.certificates().join(format!("{name}{number}.crt"))
     }
 
     fn certificates(&self) -> PathBuf {

@@ -1,26 +1,24 @@
-//! `hub init` and `hub admit` on files: a network is made, a participant taken in.
+//! `hub init` on files: a network is made. What its keys state and certify afterwards is made here too.
 
 use std::path::{Path, PathBuf};
 
-use ncp_api::hub::{HubAdmit, HubRecorded};
-use ncp_api::{Client, ClientError, ErrorCode, Fault};
+use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::codes::Code;
-use ncp_protocol::directory::{Fingerprint, MembershipClass, SignedEntry, SignedMembership};
+use ncp_protocol::directory::{MembershipClass, SignedEntry, SignedMembership};
 use ncp_protocol::ids::{NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::root::{NetworkClass, Role, TrustedRoot};
 use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyUse};
 
-use super::answer::Answer;
-use super::authority::{self, Authority, Subject};
+use super::authority::{self, Authority, CertificateFault, Subject};
 use super::entry::{Made, Maker};
 use super::files::{create_private, make_signing_key, put_public, read_private, read_public};
 use super::folder::HubFolder;
 use super::held::{OfflineKeys, entry_gone};
 use super::membership::{self, Admission, Next};
 use super::protection::CREDENTIAL;
-use super::request::{Request, invalid};
+use super::renewal::{CERTIFICATE_BELOW_MS, Renew};
 use super::root::{InstalledRoot, RoleSize, RootPlan, keys_at_hand, make_role, make_root, read_roots};
 
 /// What a network is to be.
@@ -83,9 +81,9 @@ pub(crate) fn make_network(plan: &Plan) -> Result<Network, Fault> {
         now: plan.now,
     };
     let made = maker.hub()?;
-    put_public(&folder.authority().join(keyfiles::HUB_ENTRY), &made.entry.encode(), "entry of the hub")?;
+    put_public(&folder.authority().join(keyfiles::HUB_ENTRY), &made.entries.oldest().encode(), "entry of the hub")?;
     let subject = Subject { network, class: plan.class, participant: ParticipantId::HUB };
-    let certificate = certify_hub(folder, &authority, &subject, &made, plan.now)?;
+    let certificate = first_certificate(folder, &authority, &subject, &made, plan.now)?;
     let membership = first_membership(folder, &root, &made, plan.now)?;
     for (name, bytes) in [
         (PathBuf::from(keyfiles::TLS_AUTHORITY), authority.certificate().as_bytes()),
@@ -94,9 +92,9 @@ pub(crate) fn make_network(plan: &Plan) -> Result<Network, Fault> {
     ] {
         put_public(&folder.data().join(name), bytes, "network file")?;
     }
-    root.put(folder.data())?;
+    root.put_first(folder.data())?;
     put_config(plan)?;
-    Ok(Network { root, hub: made.entry, offline: made.offline })
+    Ok(Network { root, hub: made.entries.oldest().clone(), offline: made.offline })
 }
 
 /// Whether the relay's data folder is there, if the network was made before. The operator's folder gets the hub's entry
@@ -179,7 +177,7 @@ fn make_or_open_authority(
     open_authority(folder)
 }
 
-fn open_authority(folder: &HubFolder) -> Result<Authority, Fault> {
+pub(super) fn open_authority(folder: &HubFolder) -> Result<Authority, Fault> {
     let certificate = folder.authority().join(keyfiles::TLS_AUTHORITY);
     let pem = read_public(&certificate, "certificate of the authority")?;
     let pem = pem.ok_or_else(|| ErrorCode::FileMissing.with("file", certificate.display()))?;
@@ -194,7 +192,8 @@ fn text(path: &Path) -> Result<zeroize::Zeroizing<String>, Fault> {
     core::str::from_utf8(&bytes).map(|text| zeroize::Zeroizing::new(text.to_owned())).map_err(damaged)
 }
 
-fn certify_hub(
+/// The hub's first certificate, however long it lasts: later ones lie behind it.
+fn first_certificate(
     folder: &HubFolder,
     authority: &Authority,
     subject: &Subject,
@@ -202,27 +201,42 @@ fn certify_hub(
     now: UnixMillis,
 ) -> Result<String, Fault> {
     let key = authority::read_key(made.tls.as_bytes(), &folder.data().join(keyfiles::TLS_KEY).display())?;
-    certify(folder, authority, subject, &key, now)
+    let path = folder.certificate(subject.participant, &authority::key_id(&key), 1);
+    match read_public(&path, "certificate")? {
+        Some(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        None => certify(folder, authority, subject, &key, Renew::WhatIsDue, now),
+    }
 }
 
-/// The certificate over a key: the one issued before, as long as it is valid, else a new one.
-fn certify(
+/// The certificate over a key: the newest one issued, if it has enough time left, else a new one, which is kept behind it.
+pub(super) fn certify(
     folder: &HubFolder,
     authority: &Authority,
     subject: &Subject,
     key: &impl rcgen::PublicKeyData,
+    renew: Renew,
     now: UnixMillis,
 ) -> Result<String, Fault> {
-    let path = folder.certificate(subject.participant, &authority::key_id(key));
-    if let Some(bytes) = read_public(&path, "certificate")? {
-        let pem = String::from_utf8_lossy(&bytes).into_owned();
-        return match authority::check_certificate(&pem, authority.certificate(), subject, now) {
-            Ok(_) => Ok(pem),
-            Err(error) => Err(ErrorCode::FileUnusable.with("file", path.display()).with("reason", error)),
-        };
+    let pin = authority::key_id(key);
+    let mut newest = None;
+    for number in 1.. {
+        let path = folder.certificate(subject.participant, &pin, number);
+        let Some(bytes) = read_public(&path, "certificate")? else { break };
+        newest = Some((number, path, String::from_utf8_lossy(&bytes).into_owned()));
     }
+    if let Some((_, path, pem)) = &newest {
+        let unusable = |reason: &dyn core::fmt::Display| {
+            ErrorCode::FileUnusable.with("file", path.display()).with("reason", reason)
+        };
+        let parsed = authority::parse_one(pem).ok_or_else(|| unusable(&CertificateFault::Malformed))?;
+        if !renew.applies(parsed.until, CERTIFICATE_BELOW_MS, now) {
+            let checked = authority::check_certificate(pem, authority.certificate(), subject, now);
+            return checked.map(|_| pem.clone()).map_err(|error| unusable(&error));
+        }
+    }
+    let number = newest.map_or(1, |(number, ..)| number + 1);
     let pem = authority.issue(subject, key, now)?;
-    put_public(&path, pem.as_bytes(), "certificate")?;
+    put_public(&folder.certificate(subject.participant, &pin, number), pem.as_bytes(), "certificate")?;
     Ok(pem)
 }
 
@@ -233,14 +247,14 @@ fn first_membership(folder: &HubFolder, root: &InstalledRoot, made: &Made, now: 
     }
     let admission = Admission {
         participant: ParticipantId::HUB,
-        class: MembershipClass::Secretariat,
+        class: Some(MembershipClass::Secretariat),
         fingerprint: made.fingerprint(),
     };
     state_membership(folder, root, &admission, &[], now).map(|signed| signed.encode())
 }
 
 /// The newest statement, if it says what the admission asks for, else a new version.
-fn state_membership(
+pub(super) fn state_membership(
     folder: &HubFolder,
     root: &InstalledRoot,
     admission: &Admission,
@@ -255,7 +269,7 @@ fn state_membership(
 }
 
 /// The statement that stands, or the next one, signed with the keys at hand and kept.
-fn settle(
+pub(super) fn settle(
     folder: &HubFolder,
     root: &TrustedRoot,
     next: Next,
@@ -293,13 +307,15 @@ pub(crate) fn change_standing(
     settle(folder, &root.newest, next, newest, role_keys)
 }
 
-/// The root of trust of the operator's folder, which must not have expired.
-fn installed_root(folder: &HubFolder, now: UnixMillis) -> Result<InstalledRoot, Fault> {
-    let root = read_roots(&folder.authority())?;
-    let root = root.ok_or_else(|| {
-        let file = folder.authority().join(keyfiles::root_path(1));
-        ErrorCode::FileMissing.with("file", file.display())
-    })?;
+/// The root of trust of the operator's folder, whether it has expired or not.
+pub(super) fn kept_root(folder: &HubFolder) -> Result<InstalledRoot, Fault> {
+    let file = folder.authority().join(keyfiles::root_path(1));
+    read_roots(&folder.authority())?.ok_or_else(|| ErrorCode::FileMissing.with("file", file.display()))
+}
+
+/// The same, which must not have expired.
+pub(super) fn installed_root(folder: &HubFolder, now: UnixMillis) -> Result<InstalledRoot, Fault> {
+    let root = kept_root(folder)?;
     if root.newest.is_expired(now) {
         let fault = ErrorCode::KeyExpired.with("what", "root of trust");
         return Err(fault.with("until", ncp_api::time::Time(root.newest.root().expires)));
@@ -335,72 +351,4 @@ fn put_config(plan: &Plan) -> Result<(), Fault> {
         quoted(&socket.to_string_lossy()),
     );
     put_public(&path, text.as_bytes(), "configuration")
-}
-
-/// What the hub's operator decides about a request.
-#[derive(Debug, Clone)]
-pub(crate) struct Decision {
-    /// The fingerprint as the participant read it out.
-    pub(crate) fingerprint: Fingerprint,
-    /// As what the participant takes part.
-    pub(crate) class: MembershipClass,
-    /// Membership keys that lie elsewhere than in the hub's folder.
-    pub(crate) role_keys: Vec<PathBuf>,
-}
-
-/// Takes a participant in, as far as files go: certificate and membership statement are made and kept, or found from an
-/// earlier call. What is left is to tell the relay and to write the answer.
-///
-/// # Errors
-/// [`ErrorCode::FingerprintDiffers`] before anything is signed, and the faults of the parts.
-pub(crate) fn admit(folder: &HubFolder, path: &Path, decision: &Decision, now: UnixMillis) -> Result<Admitted, Fault> {
-    folder.check()?;
-    let request = Request::read(path)?;
-    let participant = request.participant();
-    if request.fingerprint() != decision.fingerprint {
-        let fault = ErrorCode::FingerprintDiffers.with("participant", participant);
-        return Err(fault.with("reason", format!("{} holds an entry with another fingerprint", path.display())));
-    }
-    let root = installed_root(folder, now)?;
-    if request.network() != root.network() {
-        let reason = format!("it asks for network {}, this is {}", request.network().label(), root.network().label());
-        return Err(invalid(path, &reason));
-    }
-    let hub_path = folder.authority().join(keyfiles::HUB_ENTRY);
-    let hub = read_public(&hub_path, "entry of the hub")?;
-    let hub = hub.ok_or_else(|| ErrorCode::FileMissing.with("file", hub_path.display()))?;
-    let admission = Admission { participant, class: decision.class, fingerprint: request.fingerprint() };
-    let membership = state_membership(folder, &root, &admission, &decision.role_keys, now)?;
-    let authority = open_authority(folder)?;
-    let subject = Subject { network: root.network(), class: root.newest.root().class, participant };
-    let certificate = certify(folder, &authority, &subject, &request.key, now)?;
-    let answer = Answer {
-        participant,
-        entry: request.entry.clone(),
-        hub: super::entry::first_entry(&hub, &hub_path.display())?,
-        root,
-        membership,
-        certificate,
-        authority: authority.certificate().to_owned(),
-    };
-    Ok(Admitted { entry: request.entry, answer })
-}
-
-/// A participant taken in.
-#[derive(Debug, Clone)]
-pub(crate) struct Admitted {
-    /// Its signed entry.
-    pub(crate) entry: SignedEntry,
-    /// The answer to write, once the relay knows.
-    pub(crate) answer: Answer,
-}
-
-/// Tells the running relay, which records entry and statement in the log `public`. The same again is answered the same.
-///
-/// # Errors
-/// That the relay is not there, or what it finds wrong.
-pub(crate) async fn tell_relay(relay: &Client, admitted: &Admitted) -> Result<HubRecorded, ClientError> {
-    let request =
-        HubAdmit { entry: admitted.entry.encode(), membership: admitted.answer.membership.encode(), roots: Vec::new() };
-    relay.hub_admit(&request).await
 }

@@ -11,8 +11,9 @@ use ncp_protocol::root::TrustedRoot;
 
 use super::files::{put_public, read_public};
 use super::folder::HubFolder;
+use super::renewal::Renew;
 
-/// Rest of a statement's lifetime below which the next admission signs a new one even if nobody is added.
+/// Rest of a statement's lifetime below which the next admission or renewal signs a new one even if nobody is added.
 const RENEW_BELOW_MS: u64 = 60 * DAY_MS;
 
 /// The newest statement of a hub's folder, verified; `None` before the first.
@@ -50,8 +51,8 @@ pub(crate) fn verified(bytes: &[u8], root: &TrustedRoot) -> Result<SignedMembers
 pub(crate) struct Admission {
     /// Who.
     pub(crate) participant: ParticipantId,
-    /// As what.
-    pub(crate) class: MembershipClass,
+    /// As what; unless named, as what it is already, and a participating State at first.
+    pub(crate) class: Option<MembershipClass>,
     /// Of its first entry.
     pub(crate) fingerprint: Fingerprint,
 }
@@ -79,10 +80,11 @@ pub(crate) fn next(
     let known = newest.and_then(|newest| newest.member(participant));
     if known.is_some_and(|known| known.fingerprint != fingerprint) {
         let fault = ErrorCode::FingerprintDiffers.with("participant", participant);
-        let reason = format!("{participant} is a member with other keys; taking it in anew is not built yet");
+        let reason = format!("{participant} is a member with other keys; taking it in anew is not possible");
         return Err(fault.with("reason", reason));
     }
-    let lasts = newest.is_some_and(|newest| newest.expires.millis_since(now) >= RENEW_BELOW_MS);
+    let class = class.or(known.map(|known| known.class)).unwrap_or(MembershipClass::ParticipatingState);
+    let lasts = newest.is_some_and(|newest| lasts(newest, root, now));
     if lasts && known.is_some_and(|known| known.class == class) {
         return Ok(Next::Stands);
     }
@@ -108,18 +110,40 @@ pub(crate) fn next_standing(
     Ok(following(Some(newest), root, Member { suspended, ..known.clone() }, now))
 }
 
+/// The statement after `newest` with the same members, if `newest` does not last long enough, or whatever is to be renewed.
+pub(crate) fn next_renewed(newest: &Membership, root: &TrustedRoot, renew: Renew, now: UnixMillis) -> Next {
+    match renew {
+        Renew::WhatIsDue if lasts(newest, root, now) => Next::Stands,
+        Renew::WhatIsDue | Renew::Everything => stated(Some(newest), root, newest.members.clone(), now),
+    }
+}
+
+/// Whether a statement has enough time left, or as much as a new one would have: the root of trust ends first.
+fn lasts(newest: &Membership, root: &TrustedRoot, now: UnixMillis) -> bool {
+    newest.expires.millis_since(now) >= RENEW_BELOW_MS || newest.expires >= end(root, now)
+}
+
+/// When a statement of now ends.
+fn end(root: &TrustedRoot, now: UnixMillis) -> UnixMillis {
+    now.plus_millis(MEMBERSHIP_LIFETIME_MAX_MS).min(root.root().expires)
+}
+
 /// The statement after `newest` with this member in it.
 fn following(newest: Option<&Membership>, root: &TrustedRoot, member: Member, now: UnixMillis) -> Next {
     let mut members = newest.map_or_else(Vec::new, |newest| newest.members.clone());
     members.retain(|other| other.participant != member.participant);
     members.push(member);
     members.sort_by_key(|member| member.participant);
-    let expires = now.plus_millis(MEMBERSHIP_LIFETIME_MAX_MS).0.min(root.root().expires.0);
+    stated(newest, root, members, now)
+}
+
+/// The statement after `newest` with these members.
+fn stated(newest: Option<&Membership>, root: &TrustedRoot, members: Vec<Member>, now: UnixMillis) -> Next {
     Next::Sign(Box::new(Membership {
         network: root.network(),
         version: newest.map_or(1, |newest| newest.version + 1),
         issued: now,
-        expires: UnixMillis(expires),
+        expires: end(root, now),
         members,
     }))
 }

@@ -1,4 +1,4 @@
-//! The root of trust as `hub init` makes it, and the role keys that sign for it.
+//! The root of trust as `hub init` makes it and `hub renew` goes on with it, and the role keys that sign for it.
 //!
 //! Each private role key is a file of its own, `root-<i>.key` and `membership-<i>.key`, in a folder that is meant to be
 //! emptied: every file goes to another person. A later statement is signed with whatever keys of its role are at hand, as
@@ -151,6 +151,48 @@ pub(crate) fn make_root(plan: RootPlan, keys: &[SigningKey]) -> Result<SignedRoo
     SignedRoot::sign(root, &network, &keys.iter().collect::<Vec<_>>()).map_err(|error| refused(&error))
 }
 
+/// Makes and signs the version after the newest: the same roles for another year.
+///
+/// # Errors
+/// [`ErrorCode::RootInvalid`] if it does not follow.
+pub(crate) fn next_root(before: &InstalledRoot, keys: &[SigningKey], now: UnixMillis) -> Result<InstalledRoot, Fault> {
+    let source = "the next root of trust";
+    let refused = |reason: &dyn core::fmt::Display| ErrorCode::RootInvalid.with("file", source).with("reason", reason);
+    let known = before.newest.root();
+    let created = now.max(known.created);
+    let root = RootOfTrust {
+        version: known.version + 1,
+        class: known.class,
+        created,
+        expires: created.plus_millis(ROOT_LIFETIME_MAX_MS),
+        roles: known.roles.clone(),
+    };
+    let signed = SignedRoot::sign(root, &before.network(), &keys.iter().collect::<Vec<_>>());
+    let signed = signed.map_err(|error| refused(&error))?;
+    let newest = signed.verify_next(&before.newest).map_err(|error| refused(&error))?;
+    Ok(InstalledRoot { newest, versions: before.versions.iter().cloned().chain([signed.encode()]).collect() })
+}
+
+/// Which of the key files that an operator named are of the root role, and which of the membership role.
+///
+/// # Errors
+/// A fault that names a file that is neither.
+pub(crate) fn by_role(named: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Fault> {
+    let (mut root, mut membership) = (Vec::new(), Vec::new());
+    for path in named {
+        match keyfiles::read_key(path, KeyUse::Root) {
+            Ok(_) => root.push(path.clone()),
+            Err(KeyFileError::Damaged(_)) => {
+                let other = keyfiles::read_key(path, KeyUse::Membership);
+                other.map_err(|error| file_fault("root or membership key", &error))?;
+                membership.push(path.clone());
+            }
+            Err(error) => return Err(file_fault("root or membership key", &error)),
+        }
+    }
+    Ok((root, membership))
+}
+
 /// All versions in a data folder, verified one by the other; `None` if there is none.
 ///
 /// # Errors
@@ -207,6 +249,22 @@ impl InstalledRoot {
     /// The network.
     pub(crate) fn network(&self) -> NetworkId {
         self.newest.network()
+    }
+
+    /// Puts version 1 into the relay's data folder: those behind it are the relay's to write, once it is told.
+    ///
+    /// # Errors
+    /// A fault that names the file.
+    pub(crate) fn put_first(&self, data: &Path) -> Result<(), Fault> {
+        match self.versions.first() {
+            Some(bytes) => put_public(&data.join(keyfiles::root_path(1)), bytes, "root of trust"),
+            None => Ok(()),
+        }
+    }
+
+    /// The versions behind the first, as the relay is told them.
+    pub(crate) fn later(&self) -> Vec<Vec<u8>> {
+        self.versions.iter().skip(1).cloned().collect()
     }
 
     /// Puts every version into a data folder.

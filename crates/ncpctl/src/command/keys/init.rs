@@ -16,7 +16,7 @@ use crate::joining::fingerprint_lines;
 use crate::joining::folder::make_data_folders;
 use crate::joining::held::OfflineKeys;
 use crate::joining::protection;
-use crate::joining::request::Request;
+use crate::joining::request::{Request, default_name};
 use crate::output::{Facts, Report};
 
 const SCHEMA: &str = "ncp.keys-init/1";
@@ -93,7 +93,7 @@ impl Init {
         }
         let network = self.network(context)?;
         let offline = self.offline.clone().unwrap_or_else(|| data.join("offline"));
-        let request = self.out.clone().unwrap_or_else(|| PathBuf::from(format!("{participant}-request.json")));
+        let out = self.out.clone();
         let now = context.clock.now;
         let keyring =
             if self.protect { protection::protect(context, &data)? } else { protection::open(context, &data)? };
@@ -104,19 +104,22 @@ impl Init {
             data_dir: data.clone(),
             offline: offline.clone(),
             offline_keys_here: true,
-            request: request.clone(),
+            request: PathBuf::new(),
         };
-        let made = blocking(move || {
+        let (made, request) = blocking(move || {
             make_data_folders(&data)?;
-            Request::restore_entry(&request, &data, &keyring)?;
+            let name = |version| out.clone().unwrap_or_else(|| default_name(participant, "request", version));
+            Request::restore_entries(&name(0), &data, &keyring)?;
             let network = NetworkId(network.0);
             let made = Maker { data: &data, keyring: &keyring, offline: &offline, network, participant, now }.node()?;
+            let request = name(made.entries.version());
             Request::write(&request, &made)?;
-            Ok(made)
+            Ok((made, request))
         })
         .await?;
         let offline_keys_here = made.offline == OfflineKeys::Here;
-        report(Keys { fingerprint: made.fingerprint().to_string(), offline_keys_here, ..keys }, &made, context)
+        let fingerprint = made.fingerprint().to_string();
+        report(Keys { fingerprint, offline_keys_here, request, ..keys }, &made, context)
     }
 
     fn officer(&self, number: u16, context: &Context) -> Result<Report, Error> {
@@ -149,6 +152,7 @@ fn report(keys: Keys, made: &Made, context: &Context) -> Result<Report, Error> {
         OfflineKeys::CarriedAway => facts.add("offline keys", "carried away (not here)"),
     }
     facts.add("request", keys.request.display().to_string());
+    let answer = default_name(made.entries.participant(), "answer", made.entries.version());
     let mut plain = Facts::default();
     plain.add("participant", keys.participant.clone());
     plain.add("network", keys.network.clone());
@@ -159,5 +163,5 @@ fn report(keys: Keys, made: &Made, context: &Context) -> Result<Report, Error> {
         .plain(plain.plain())
         .hint(format!("send {} to the hub's operator", keys.request.display()))
         .hint("call the operator and read the fingerprint out, all 16 groups")
-        .hint(format!("ncpctl keys install {}-answer.json --dir {}", keys.participant, keys.data_dir.display())))
+        .hint(format!("ncpctl keys install {} --dir {}", answer.display(), keys.data_dir.display())))
 }

@@ -23,11 +23,12 @@ pub(super) const SCHEMA: &str = "ncp.keys-install/1";
 const EXAMPLES: &str = "\
 Examples:
   ncpctl keys install XA-answer.json --dir /var/lib/ncp-node
+  ncpctl keys install XA-answer-1.json --dir /var/lib/ncp-node      after  keys rotate
   ncpctl keys install XA-answer.json --dir /var/lib/ncp-node --network \"3f2a 91c0 77de 0b14 c6a8 52e9 1d3f 8807 b4c2 60fa 9e15 d733 2a8b 41f6 0c9d e587\"
 
 Everything in the answer has to lead back to the network's fingerprint that was given to  keys init,  and to the keys in
-DIR, all of which have to be there. Nothing that is there is overwritten; the same command again changes nothing, and adds
-what was lost of DIR/network. If the entry itself was lost, give the network's fingerprint as the hub's operator reads it.";
+DIR, all of which have to be there. Nothing that is there is overwritten: a renewed certificate gets the next number, and a
+running node takes it up when it is reloaded. The same command again changes nothing, and adds what was lost of DIR/network. If the entry itself was lost, give the network's fingerprint as the hub's operator reads it.";
 
 /// Install the hub's answer.
 #[derive(Debug, Args)]
@@ -84,11 +85,12 @@ impl Install {
             hub_fingerprint: hub.to_string(),
             certificate_until: until.clone().unwrap_or_default(),
             data_dir: dir,
-            installed: installed == Installed::Now,
+            installed: installed != Installed::Before,
         };
         let mut facts = Facts::default();
         let what = match installed {
             Installed::Now => "installed",
+            Installed::Renewed => "renewed",
             Installed::Before => "was installed",
         };
         facts.add(what, format!("{} as {}, network {}", joined.participant, joined.member_class, joined.class));
@@ -108,6 +110,20 @@ impl Install {
         if drop_in.is_some() {
             report = report.hint(format!("in node.toml:  passphrase-credential = \"{}\"", protection::CREDENTIAL));
         }
-        Ok(report.hint("start the node:  ncp-node --config node.toml"))
+        for hint in next_steps(installed, answer.entries.version()) {
+            report = report.hint(*hint);
+        }
+        Ok(report)
+    }
+}
+
+/// What is left to do with the daemon: one that joined before runs, most likely.
+fn next_steps(installed: Installed, version: u32) -> &'static [&'static str] {
+    const START: &str = "start the node:  ncp-node --config node.toml";
+    const RELOAD: &str = "a node that runs takes it up:  systemctl reload ncp-node";
+    match (installed, version) {
+        (Installed::Now, 0) => &[START],
+        (Installed::Renewed, _) | (Installed::Before, 1..) => &[RELOAD],
+        (Installed::Now, 1..) | (Installed::Before, 0) => &[START, RELOAD],
     }
 }

@@ -1,17 +1,16 @@
-//! `keys list`: whose keys lie in a data folder, by its directory entry. Reads alone.
+//! `keys list`: whose keys lie in a data folder, by its newest directory entry, and what of them ends when. Reads alone.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use ncp_protocol::directory::Fingerprint;
 use serde::Serialize;
 
 use crate::context::{Context, blocking};
 use crate::error::Error;
-use crate::joining::entry::read_first_entry;
+use crate::joining::entries::Entries;
 use crate::joining::files::check_folder;
 use crate::joining::fingerprint_lines;
-use crate::joining::held::{check_keys, entry_gone};
+use crate::joining::held::{check_keys, entry_gone, newest_certificate, newest_sealing};
 use crate::joining::protection;
 use crate::joining::root::network_fingerprint;
 use crate::output::{Facts, Report};
@@ -40,6 +39,10 @@ struct Keys {
     participant: String,
     network: String,
     fingerprint: String,
+    entry_version: u32,
+    seal_until: Option<String>,
+    sign_until: Option<String>,
+    certificate_until: Option<String>,
     complete: bool,
     data_dir: PathBuf,
 }
@@ -49,29 +52,46 @@ impl List {
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
         let data = self.dir.clone();
         let keyring = protection::open(context, &data)?;
-        let (entry, checked) = blocking(move || {
+        let (entries, checked, certificate) = blocking(move || {
             check_folder(&data)?;
-            let entry = read_first_entry(&data)?.ok_or_else(|| entry_gone(&data, "ncpctl keys init  makes one"))?;
-            let checked = check_keys(&data, &keyring, entry.unverified()).map(|_| ());
-            Ok((entry, checked))
+            let entries = Entries::read(&data)?.ok_or_else(|| entry_gone(&data, "ncpctl keys init  makes one"))?;
+            let checked = check_keys(&data, &keyring, &entries).map(|_| ());
+            // One that cannot be read is what the check found.
+            let certificate = newest_certificate(&data).ok().flatten();
+            Ok((entries, checked, certificate))
         })
         .await?;
-        let (fingerprint, network) = (Fingerprint(entry.digest()), network_fingerprint(entry.unverified().network));
+        let (fingerprint, network) = (entries.fingerprint(), network_fingerprint(entries.network()));
+        let date = |until| context.clock.date(until);
+        let newest = entries.newest();
         let keys = Keys {
-            participant: entry.unverified().participant.to_string(),
+            participant: entries.participant().to_string(),
             network: network.to_string(),
             fingerprint: fingerprint.to_string(),
+            entry_version: entries.version(),
+            seal_until: newest_sealing(newest).map(|key| date(key.seal_until)),
+            sign_until: newest.keys.signing.map(|key| date(key.until)),
+            certificate_until: certificate.map(|certificate| date(certificate.parsed.until)),
             complete: checked.is_ok(),
             data_dir: self.dir,
         };
+        let until = |until: &Option<String>| until.as_ref().map(|until| format!("until {until}"));
         let mut facts = Facts::default();
         facts.add("participant", keys.participant.clone());
         facts.add("network", fingerprint_lines(&network));
         facts.add("fingerprint", fingerprint_lines(&fingerprint));
+        facts.add("entry", format!("version {}", keys.entry_version));
+        facts.maybe("others seal", until(&keys.seal_until));
+        facts.maybe("signing", until(&keys.sign_until));
+        facts.maybe("certificate", until(&keys.certificate_until));
         let mut plain = Facts::default();
         plain.add("participant", keys.participant.clone());
         plain.add("network", keys.network.clone());
         plain.add("fingerprint", keys.fingerprint.clone());
+        plain.add("entry-version", keys.entry_version.to_string());
+        plain.maybe("seal-until", keys.seal_until.clone());
+        plain.maybe("sign-until", keys.sign_until.clone());
+        plain.maybe("certificate-until", keys.certificate_until.clone());
         let report = Report::object(SCHEMA, &keys)?;
         let (report, state) = match &checked {
             Ok(()) => (report, "all that the entry names are here".to_owned()),

@@ -5,7 +5,6 @@ use ncp_protocol::limits::DAY_MS;
 use ncp_store::keyfiles;
 
 use super::*;
-use crate::joining::answer::{Answer, Installed};
 use crate::joining::authority::{CertificateFault, Subject, check_certificate};
 use crate::joining::root::read_roots;
 
@@ -110,7 +109,7 @@ fn a_changed_answer_is_refused() {
     for (member, expected) in [
         ("roots", ErrorCode::MembershipInvalid),
         ("hub_entry", ErrorCode::JoiningFileInvalid),
-        // The folder has its own entry; that of the answer is looked at when it is lost.
+        ("entries", ErrorCode::AnswerForAnother),
         ("membership", ErrorCode::MembershipInvalid),
         ("certificate", ErrorCode::JoiningFileInvalid),
         ("authority", ErrorCode::JoiningFileInvalid),
@@ -118,7 +117,7 @@ fn a_changed_answer_is_refused() {
         assert_eq!(outcome(member, their_wire[member].clone()), Err(expected), "{member} of another network");
     }
     assert_eq!(outcome("participant", "XB".into()), Err(ErrorCode::AnswerForAnother));
-    assert_eq!(outcome("schema", "ncp.joining-answer/2".into()), Err(ErrorCode::JoiningFileInvalid));
+    assert_eq!(outcome("schema", "ncp.joining-answer/1".into()), Err(ErrorCode::JoiningFileInvalid));
     assert_eq!(outcome("more", 1.into()), Err(ErrorCode::JoiningFileInvalid));
     assert_eq!(outcome("roots", serde_json::json!([])), Err(ErrorCode::RootInvalid));
     assert_eq!(outcome("hub_entry", wire["membership"].clone()), Err(ErrorCode::EntryInvalid));

@@ -3,8 +3,7 @@
 use ncp_api::ErrorCode;
 
 use super::*;
-use crate::joining::answer::Answer;
-use crate::joining::held::OfflineKeys;
+use crate::joining::held::{OfflineKeys, check_keys};
 
 /// XA's folder after joining, with its answer and the network.
 fn joined() -> (World, PathBuf, Network) {
@@ -16,9 +15,7 @@ fn joined() -> (World, PathBuf, Network) {
 }
 
 fn installs(path: &Path, data: &Path, told: Option<NetworkId>) -> Result<(), Fault> {
-    let answer = Answer::read(path, NOW)?;
-    answer.check_node(path, (data, &Keyring::OPEN), told, NOW)?;
-    answer.install(data).map(|_| ())
+    install(path, data, told, NOW).map(|_| ())
 }
 
 #[test]
@@ -108,13 +105,13 @@ fn an_entry_lost_before_the_answer_comes_back_from_the_request() {
     let (request, data) = (world.request(&made), world.path("XA"));
     let whole = contents(&data);
     fs::remove_file(data.join("network/entry-0")).expect("lost");
-    Request::restore_entry(&request, &data, &Keyring::OPEN).expect("restored");
+    Request::restore_entries(&request, &data, &Keyring::OPEN).expect("restored");
     assert_eq!(contents(&data), whole);
     fs::remove_file(data.join("network/entry-0")).expect("lost");
     world.node("XB", network);
     fs::copy(world.path("XB/keys/signing.key"), data.join("keys/signing.key")).expect("copied");
     assert_eq!(
-        Request::restore_entry(&request, &data, &Keyring::OPEN).expect_err("other keys").code,
+        Request::restore_entries(&request, &data, &Keyring::OPEN).expect_err("other keys").code,
         ErrorCode::KeyNotOfEntry
     );
 }
@@ -125,8 +122,8 @@ fn a_foreign_file_in_the_way_is_named_with_what_to_do() {
     let data = world.path("XA");
     fs::copy(world.path("hub/data/network/tls.crt"), data.join("network/tls.crt")).expect("copied");
     let fault = installs(&answer, &data, None).expect_err("foreign");
-    assert_eq!(fault.code, ErrorCode::OutputExists);
-    assert!(fault.remedy().contains("move it away") && !fault.remedy().contains("--to"), "{fault}");
+    assert_eq!(fault.code, ErrorCode::NetworkFileForeign);
+    assert!(fault.remedy().contains("move it away") && fault.remedy().contains("keys install"), "{fault}");
     fs::remove_file(data.join("network/tls.crt")).expect("moved away");
     installs(&answer, &data, None).expect("put back");
 }
@@ -142,4 +139,69 @@ fn a_hub_that_lost_its_data_folder_is_told_so_and_nothing_is_made() {
     assert!(fault.remedy().contains("put back the newest backup"), "{fault}");
     assert_eq!(contents(world.folder.path()), before);
     assert!(!world.path("hub/data").exists());
+}
+
+#[test]
+fn a_lost_version_comes_back_from_its_request_or_its_answer() {
+    let world = World::new();
+    world.joined();
+    let data = world.path("XA");
+    let made = world.rotate("XA", Wish::default(), after(60)).expect("rotated").made;
+    let answer = world.renewal(&made, after(60)).expect("answered");
+    let (entry, request) = (data.join("network/entry-1"), world.path("XA-request-1.json"));
+    let whole = contents(&data);
+    fs::remove_file(&entry).expect("lost");
+    Request::restore_entries(&request, &data, &Keyring::OPEN).expect("restored");
+    assert_eq!(contents(&data), whole);
+    fs::remove_file(&entry).expect("lost");
+    assert_eq!(install(&answer, &data, None, after(60)).expect("put back"), Installed::Now);
+    assert_eq!(contents(&data), whole);
+    // The first answer knows less, and takes nothing back.
+    install(&world.path("XA-answer.json"), &data, None, after(60)).expect("agrees");
+    assert_eq!(contents(&data), whole);
+    fs::remove_file(data.join("keys/sealing-2.key")).expect("lost");
+    let fault = install(&answer, &data, None, after(60)).expect_err("a key is gone");
+    assert_eq!(fault.code, ErrorCode::KeyFileMissing);
+    assert!(fault.to_string().contains("sealing-2.key"), "{fault}");
+}
+
+#[test]
+fn a_lost_later_signing_key_is_named_and_a_foreign_one_too() {
+    let world = World::new();
+    let network = world.joined();
+    let data = world.path("XA");
+    let wish = Wish { signing: true, ..Wish::default() };
+    let made = world.rotate("XA", wish, after(60)).expect("rotated").made;
+    let answer = world.renewal(&made, after(60)).expect("answered");
+    let key = data.join("keys/signing-2.key");
+    fs::rename(&key, world.path("away")).expect("moved");
+    let fault = install(&answer, &data, None, after(60)).expect_err("gone");
+    assert_eq!(fault.code, ErrorCode::KeyFileMissing);
+    assert!(fault.to_string().contains("signing-2.key"), "{fault}");
+    world.node("XB", network.root.network());
+    fs::copy(world.path("XB/keys/signing.key"), &key).expect("copied");
+    assert_eq!(install(&answer, &data, None, after(60)).expect_err("foreign").code, ErrorCode::KeyNotOfEntry);
+}
+
+#[test]
+fn a_certificate_is_installed_only_beside_its_key() {
+    let world = World::new();
+    world.joined();
+    let data = world.path("XA");
+    let wish = Wish { tls: true, ..Wish::default() };
+    let made = world.rotate("XA", wish, after(60)).expect("rotated").made;
+    let answer = world.renewal(&made, after(60)).expect("answered");
+    let key = data.join("keys/tls-2.key");
+    fs::rename(&key, world.path("away")).expect("moved");
+    let before = contents(&data);
+    let fault = install(&answer, &data, None, after(60)).expect_err("gone");
+    assert_eq!(fault.code, ErrorCode::KeyFileMissing);
+    assert!(fault.to_string().contains("tls-2.key"), "{fault}");
+    assert_eq!(contents(&data), before);
+    fs::rename(world.path("away"), &key).expect("moved back");
+    assert_eq!(install(&answer, &data, None, after(60)).expect("whole"), Installed::Renewed);
+    // Once it serves, its key is missed by every command.
+    fs::rename(&key, world.path("away")).expect("moved");
+    let fault = check_keys(&data, &Keyring::OPEN, &made.entries).map(|_| ()).expect_err("gone");
+    assert_eq!(fault.code, ErrorCode::NetworkFileForeign);
 }

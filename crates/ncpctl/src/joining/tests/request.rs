@@ -53,11 +53,13 @@ fn a_request_whose_parts_do_not_agree_is_refused() {
     let invalid = Err(ErrorCode::JoiningFileInvalid);
     assert_eq!(check(&|wire| wire["certificate_request"] = xb_wire["certificate_request"].clone()), invalid);
     assert_eq!(check(&|wire| wire["certificate_request"] = "none".into()), invalid);
-    assert_eq!(check(&|wire| wire["entry"] = "AAAA".into()), invalid);
+    assert_eq!(check(&|wire| wire["entries"] = serde_json::json!(["AAAA"])), invalid);
     assert_eq!(check(&|wire| wire["schema"] = "ncp.joining-answer/1".into()), invalid);
-    let mut entry = xa.entry.encode();
+    assert_eq!(check(&|wire| wire["entries"] = serde_json::json!([])), invalid);
+    assert_eq!(check(&|wire| wire["entries"] = xb_wire["entries"].clone()), invalid);
+    let mut entry = xa.entries.encode().pop().expect("one");
     *entry.last_mut().expect("bytes") ^= 1;
-    assert_eq!(check(&|wire| wire["entry"] = base64(&entry).into()), invalid);
+    assert_eq!(check(&|wire| wire["entries"] = serde_json::json!([base64(&entry)])), invalid);
     let missing = Request::read(&world.path("none")).map(|_| ()).map_err(|fault| fault.code);
     assert_eq!(missing, Err(ErrorCode::FileMissing));
 }

@@ -1,0 +1,233 @@
+//! `keys rotate` on files: the next version of a participant's entry, with the keys that are new in it.
+//!
+//! Order: key files, entry. A crash leaves key files that no entry names, and the next call uses them.
+
+use std::path::Path;
+
+use ncp_api::{ErrorCode, Fault};
+use ncp_protocol::directory::{Entry, EntryKeys, SealingEntryKey, SignedEntry, ValidKey};
+use ncp_protocol::ids::{KeyId, ParticipantId, UnixMillis};
+use ncp_protocol::keys::SigningKey;
+use ncp_protocol::limits::{DAY_MS, LIFETIME_MAX_MS, SEALING_KEYS_MAX};
+use ncp_store::keyfiles::keyring::Keyring;
+use ncp_store::keyfiles::{KeyFileError, KeyUse};
+
+use super::authority;
+use super::entries::Entries;
+use super::entry::{Made, SIGN_PERIOD_MS, make_tls_key, offline_path, sealing_entry_key};
+use super::files::{file_fault, make_key, make_signing_key};
+use super::held::{KeyFiles, Series, check_keys, check_offline, entry_gone, newest_certificate};
+
+/// Rest of a signing key's time below which it is replaced unasked.
+const SIGNING_BELOW_MS: u64 = 120 * DAY_MS;
+/// How long the newest entry counts as the one that was just made.
+const YOUNG_MS: u64 = DAY_MS;
+
+/// What is asked for beside a new sealing key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Wish {
+    /// A new signing key, whatever time the old one has left.
+    pub(crate) signing: bool,
+    /// A new TLS key.
+    pub(crate) tls: bool,
+    /// Another entry, although the newest was just made.
+    pub(crate) again: bool,
+}
+
+/// Whose entry goes on, and where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rotation<'a> {
+    /// The data folder.
+    pub(crate) data: &'a Path,
+    /// What seals the keys in it and opens them.
+    pub(crate) keyring: &'a Keyring,
+    /// The folder to which the identity key was brought.
+    pub(crate) offline: &'a Path,
+    /// What is asked for.
+    pub(crate) wish: Wish,
+    /// When.
+    pub(crate) now: UnixMillis,
+}
+
+/// What a version has that the one before had not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct News {
+    /// A signing key.
+    pub(crate) signing: bool,
+    /// A TLS key.
+    pub(crate) tls: bool,
+}
+
+impl News {
+    /// Of the newest version.
+    pub(crate) fn of(entries: &Entries) -> Self {
+        let newest = &entries.newest().keys;
+        let Some(previous) = entries.previous().map(|entry| &entry.keys) else {
+            return Self { signing: true, tls: true };
+        };
+        let key = |keys: &EntryKeys| keys.signing.map(|signing| signing.key);
+        Self { signing: key(newest) != key(previous), tls: newest.tls.iter().any(|pin| !previous.tls.contains(pin)) }
+    }
+}
+
+/// Entries that go on.
+#[derive(Debug, Clone)]
+pub(crate) struct Rotated {
+    /// All of them, and the TLS key to be certified.
+    pub(crate) made: Made,
+    /// Whether this call made the newest; else an earlier one did, a short while ago.
+    pub(crate) is_new: bool,
+}
+
+impl Rotation<'_> {
+    /// Makes the next version, or finds the one that an earlier call made a short while ago.
+    ///
+    /// # Errors
+    /// [`ErrorCode::UsageInvalid`] for the hub's folder, or if the young entry lacks what is asked for;
+    /// [`ErrorCode::KeyFileMissing`] if identity key, entry or another key is not here; the faults of the files.
+    pub(crate) fn rotate(&self) -> Result<Rotated, Fault> {
+        let entries = Entries::read(self.data)?;
+        let entries = entries.ok_or_else(|| {
+            let remedy = "ncpctl keys init  makes the first; one that was lost comes back from the hub's newest answer:  \
+                          ncpctl keys install";
+            entry_gone(self.data, remedy)
+        })?;
+        if entries.participant() == ParticipantId::HUB {
+            let remedy = "ncpctl hub renew  goes on with what the hub has";
+            return Err(usage("the folder is the hub's, which has no such keys", remedy));
+        }
+        let young = entries.version() > 0 && self.now.millis_since(entries.newest().created) < YOUNG_MS;
+        let (entries, is_new) = if young && !self.wish.again {
+            self.check_wish(&entries)?;
+            (entries, false)
+        } else {
+            (self.next(&entries)?, true)
+        };
+        let tls = check_keys(self.data, self.keyring, &entries)?;
+        let offline = check_offline(self.offline, entries.newest())?;
+        Ok(Rotated { made: Made { entries, tls, offline }, is_new })
+    }
+
+    fn check_wish(&self, entries: &Entries) -> Result<(), Fault> {
+        let news = News::of(entries);
+        for (wished, there, what, flag) in
+            [(self.wish.signing, news.signing, "signing", "--signing"), (self.wish.tls, news.tls, "TLS", "--tls")]
+        {
+            if wished && !there {
+                let reason =
+                    format!("version {} was made less than a day ago, without a new {what} key", entries.version());
+                return Err(usage(&reason, &format!("add --again to make another version, or leave {flag} out")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the keys and the version after the newest.
+    fn next(&self, before: &Entries) -> Result<Entries, Fault> {
+        let identity = self.identity(before)?;
+        let old = before.newest();
+        let created = self.now.max(old.created);
+        let entry = Entry {
+            version: old.version + 1,
+            previous: Some(before.digest()),
+            created,
+            keys: EntryKeys {
+                signing: self.signing(before)?,
+                sealing: self.sealing(before)?,
+                tls: self.pins(before)?,
+                ..old.keys.clone()
+            },
+            ..old.clone()
+        };
+        let signed = SignedEntry::sign(entry, &identity).map_err(|error| {
+            let fault = ErrorCode::EntryInvalid.with("participant", old.participant);
+            fault.with("version", old.version + 1).with("reason", error)
+        })?;
+        let entries = before.next(&signed, &"the new entry")?;
+        // Before others hear of it: every key that it names is here.
+        check_keys(self.data, self.keyring, &entries)?;
+        entries.put(self.data)?;
+        Ok(entries)
+    }
+
+    /// The identity key, which has to be the one of the newest entry.
+    fn identity(&self, before: &Entries) -> Result<SigningKey, Fault> {
+        let path = offline_path(self.offline, KeyUse::Identity);
+        let what = KeyUse::Identity.as_str();
+        let seed = Keyring::OPEN.read_key(&path, KeyUse::Identity).map_err(|error| match error {
+            KeyFileError::Missing(_) => {
+                let remedy = "bring it from where it was carried, and name its folder with --offline";
+                ErrorCode::KeyFileMissing.with("what", what).with("file", path.display()).with("remedy", remedy)
+            }
+            KeyFileError::Exists(_)
+            | KeyFileError::OpenToOthers { .. }
+            | KeyFileError::ForeignOwner { .. }
+            | KeyFileError::Sealed(_)
+            | KeyFileError::PassphraseWrong(_)
+            | KeyFileError::Damaged(_)
+            | KeyFileError::Io { .. } => file_fault(what, &error),
+        })?;
+        check_offline(self.offline, before.newest())?;
+        Ok(SigningKey::from_seed(&seed))
+    }
+
+    /// The old signing key as it is, or a new one. What was released under the old and not delivered yet is sealed again
+    /// under the new one with its old release time, so the new one is valid as far back as a message lives.
+    fn signing(&self, before: &Entries) -> Result<Option<ValidKey>, Fault> {
+        let Some(old) = before.newest().keys.signing else { return Ok(None) };
+        if !self.wish.signing && old.until.millis_since(self.now) >= SIGNING_BELOW_MS {
+            return Ok(Some(old));
+        }
+        let path = KeyFiles::read(self.data, self.keyring, Series::Signing)?.next_path(before);
+        let reach = UnixMillis(self.now.0.saturating_sub(LIFETIME_MAX_MS));
+        Ok(Some(ValidKey {
+            key: make_signing_key(self.keyring, &path, KeyUse::Signing)?.verifying_key(),
+            from: old.from.max(reach),
+            until: self.now.plus_millis(SIGN_PERIOD_MS),
+        }))
+    }
+
+    /// A new sealing key beside those that may still have to open something: as many as an entry takes, those that open
+    /// longest.
+    fn sealing(&self, before: &Entries) -> Result<Vec<SealingEntryKey>, Fault> {
+        let path = KeyFiles::read(self.data, self.keyring, Series::Sealing)?.next_path(before);
+        let seed = make_key(self.keyring, &path, KeyUse::Sealing)?;
+        let mut kept = before.newest().keys.sealing.clone();
+        kept.retain(|key| self.now < key.open_until);
+        kept.sort_by_key(|key| core::cmp::Reverse(key.open_until));
+        kept.truncate(SEALING_KEYS_MAX - 1);
+        kept.push(sealing_entry_key(&seed, self.now));
+        kept.sort_by_key(|key| key.public.id());
+        Ok(kept)
+    }
+
+    /// With a new TLS key: the one that serves, and the new one. Else those that are pinned, without an old one that no
+    /// certificate serves any more.
+    fn pins(&self, before: &Entries) -> Result<Vec<KeyId>, Fault> {
+        let pinned = &before.newest().keys.tls;
+        let files = KeyFiles::read(self.data, self.keyring, Series::Tls)?;
+        let serving = match newest_certificate(self.data)? {
+            Some(certificate) => {
+                certificate.check_held(&files)?;
+                Some(certificate.parsed.key)
+            }
+            None => None,
+        };
+        if !self.wish.tls {
+            let over_newest = serving.filter(|key| files.newest() == Some(key) && pinned.contains(key));
+            return Ok(over_newest.map_or_else(|| pinned.clone(), |key| vec![key]));
+        }
+        let path = files.next_path(before);
+        let pem = make_tls_key(self.keyring, &path)?;
+        let new = authority::key_id(&authority::read_key(pem.as_bytes(), &path.display())?);
+        let old = serving.or_else(|| pinned.iter().find(|pin| files.hold(pin)).copied());
+        let mut pins: Vec<KeyId> = old.into_iter().chain([new]).collect();
+        pins.sort_unstable();
+        pins.dedup();
+        Ok(pins)
+    }
+}
+
+fn usage(reason: &str, remedy: &str) -> Fault {
+    ErrorCode::UsageInvalid.with("reason", reason).with("remedy", remedy)
+}
