@@ -98,7 +98,7 @@ async fn a_state_that_forgot_its_keys_comes_back_and_its_old_sealing_key_is_dest
     xb.rotate(network.relay(), &[]);
     xb.start();
     xb.until_listed("XA").await;
-    xb.ctl("directory pin", xb.supervisor()).with("XA").set("--fingerprint", xa.fingerprint()).ok();
+    pin(xb, xa);
     xb.until_received(reference).await;
     xa.until_state(reference, is_delivered).await;
     // The wall clock is believed from a start's first moment when the journal confirms it.
@@ -112,6 +112,52 @@ async fn a_state_that_forgot_its_keys_comes_back_and_its_old_sealing_key_is_dest
     xb.stop();
     xb.start();
     sent(xa, "XB").await;
+}
+
+fn pin(node: &Node, other: &Node) {
+    node.ctl("directory pin", node.supervisor()).with(other.name()).set("--fingerprint", other.fingerprint()).ok();
+}
+
+#[tokio::test]
+async fn a_state_whose_disk_was_lost_begins_again_and_the_old_disk_serves_nobody() {
+    let network = Plan::of(&["XA", "XB"]).start().await;
+    let (relay, xa, xb) = (network.relay(), network.node("XA"), network.node("XB"));
+    let first = xa.notice(&["XB"], "before the loss", "text").await;
+    xa.until_state(first, is_delivered).await;
+    xa.kill();
+    let waiting = xb.notice(&["XA"], "sealed to a lost key", "text").await;
+    xb.until_state(waiting, is_accepted).await;
+    let lost = xa.folder().join("lost");
+    fs::rename(xa.data(), &lost).expect("lost");
+
+    let (request, answer) = (xa.folder().join("again.json"), xa.folder().join("answer-again.json"));
+    let anew = Ctl::new("keys new-epoch --confirm=XA").set("--from", xa.folder().join("answer.json"));
+    let made = anew.set("--dir", xa.data()).set("--offline", xa.folder().join("offline")).set("--out", &request).json();
+    assert_eq!((&made["epoch"], &made["entry_version"]), (&2.into(), &1.into()));
+    relay.ctl("hub admit").with(request).set("--dir", relay.folder()).set("--out", &answer).with("--no-input").ok();
+    Ctl::new("keys install").with(answer).set("--dir", xa.data()).ok();
+    xa.start();
+    xa.until_listed("XB").await;
+    pin(xa, xb);
+    xa.until_received(waiting).await;
+    xb.until_state(waiting, is_delivered).await;
+    let second = xa.notice(&["XB"], "after the loss", "text").await;
+    assert!(second.number > first.number + 1, "{second} is none of the numbers before");
+    xa.until_state(second, is_delivered).await;
+    xb.until_received(second).await;
+    for folder in [&lost, &xa.data(), &xb.data(), &relay.data()] {
+        Ctl::new("audit verify").with(folder).ok();
+    }
+
+    // The old disk turns up and is put back: nobody takes it for XA, and it sees why.
+    xa.stop();
+    fs::rename(xa.data(), xa.folder().join("new")).expect("put aside");
+    fs::rename(&lost, xa.data()).expect("put back");
+    xa.start();
+    xa.log().wait_for(0, &["an entry in this node's name that it did not sign"]);
+    let status = relay.client().hub_status().await.expect("the relay answers");
+    let peer = status.peers.iter().find(|peer| peer.participant == xa.id()).expect("XA is a member");
+    assert!(!peer.connected && peer.entry_version == 1, "{peer:?}");
 }
 
 /// Whether the node keeps this version of the root of trust.

@@ -16,6 +16,7 @@ pub(crate) mod answer;
 pub(crate) mod authority;
 pub(crate) mod entries;
 pub(crate) mod entry;
+pub(crate) mod epoch;
 pub(crate) mod files;
 pub(crate) mod folder;
 pub(crate) mod held;

@@ -130,8 +130,8 @@ error_codes! {
         cause "{folder} was made for {found}, this daemon is {expected} by its configuration and its root of trust" try "correct the configuration, or name another data folder"
         explain "A data folder belongs to one participant in one network for ever: its log names both. Mixing two would make evidence void.";
     1305 DataFolderRestored Config 500 "the data folder was put back from a backup"
-        cause "{folder} bears the mark of a restored folder" try "read it with  ncpctl audit show;  docs/OPERATING.md, section 6, says how to go on"
-        explain "Others may have seen more of this log than the backup holds. A daemon that went on from there would tell two histories of one log, which nobody could tell from fraud. The log needs a new epoch first, which this version cannot open. Until then the folder can be read and audited, and serves nobody.";
+        cause "{folder} bears the mark of a restored folder" try "read it with  ncpctl audit show;  to take part again:  ncpctl keys new-epoch --from {folder}"
+        explain "Others may have seen more of this log than the backup holds. A daemon that went on from there would tell two histories of one log, which nobody could tell from fraud. The folder can be read and audited, and serves nobody. A participant goes on in a fresh folder and the next epoch of its log (docs/OPERATING.md, section 6); the hub cannot yet.";
     1901 InputNeeded Usage 400 "an answer is needed and nobody can be asked"
         cause "{what} is missing, and there is no terminal or --no-input is set" try "give {flag}"
         explain "On a terminal ncpctl asks for what is missing. In a script it never does; each question has a flag that answers it.";
@@ -547,7 +547,7 @@ error_codes! {
         cause "{origin}: event {index}: {reason}" try "do not change the folder; compare with the backup"
         explain "Recomputing the tree from the events gives another root than the signed checkpoint. Some event was changed, lost or added after it was signed.";
     6107 OwnLogForked Config 503 "others hold a newer checkpoint of this log"
-        cause "{peer} holds size {found}, here it ends at {size}" try "stop every copy of this folder; put back the newest one; with an older one the log needs a new epoch"
+        cause "{peer} holds size {found}, here it ends at {size}" try "stop every copy of this folder; put back the newest one; if it is lost, a node begins again:  ncpctl keys new-epoch"
         explain "This data folder is not the newest state of its log: an old backup or a snapshot of the machine was put back, or a copy of the folder runs or ran as the same participant. Going on would fork the log, so the daemon signs nothing more, and no restart changes that. If another copy has gone on, that one is the log, and this one is to be put away.";
     6108 PeerForked Data 409 "a participant's log went two ways"
         cause "{peer} showed a log that excludes what it had shown before" try "tell the participant: an old copy of its data folder was put back, or two run"

@@ -97,9 +97,7 @@ pub(crate) fn change_words(change: &Change) -> (&'static str, String) {
         Change::EntryAccepted { participant, version, entry } => {
             ("entry-accepted", entry_words(*participant, *version, entry))
         }
-        Change::EntryPinned { participant, fingerprint } => {
-            ("entry-pinned", format!("{participant}, {}", fingerprint.short()))
-        }
+        Change::EntryPinned { participant, fingerprint } => ("entry-pinned", format!("{participant}, {fingerprint}")),
     }
 }
 

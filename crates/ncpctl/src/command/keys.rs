@@ -3,6 +3,7 @@
 mod init;
 mod install;
 mod list;
+mod new_epoch;
 mod officer;
 mod rotate;
 
@@ -21,6 +22,8 @@ pub(crate) enum Keys {
     Install(install::Install),
     /// Make the next keys of a participant, and the request to have them admitted
     Rotate(rotate::Rotate),
+    /// Begin again after a loss: fresh keys, a fresh folder, the next epoch of the log
+    NewEpoch(new_epoch::Begin),
     /// Say whose keys lie in a data folder: the fingerprints, and whether a key is missing
     List(list::List),
 }
@@ -32,6 +35,7 @@ impl Keys {
             Self::Init(init) => init.schema(),
             Self::Install(_) => install::SCHEMA,
             Self::Rotate(_) => rotate::SCHEMA,
+            Self::NewEpoch(_) => new_epoch::SCHEMA,
             Self::List(_) => list::SCHEMA,
         }
     }
@@ -42,6 +46,7 @@ impl Keys {
             Self::Init(init) => init.run(context).await,
             Self::Install(install) => install.run(context).await,
             Self::Rotate(rotate) => rotate.run(context).await,
+            Self::NewEpoch(begin) => begin.run(context).await,
             Self::List(list) => list.run(context).await,
         }
     }

@@ -234,6 +234,15 @@ impl Answer {
     }
 }
 
+/// The participant's entries in an answer, of whatever age: who takes part now is not asked.
+///
+/// # Errors
+/// [`ErrorCode::JoiningFileInvalid`], [`ErrorCode::EntryInvalid`].
+pub(crate) fn entries(path: &Path) -> Result<Entries, Fault> {
+    let wire: Wire = from_json(path, SCHEMA)?;
+    Entries::decode(&wire.entries, &path.display())
+}
+
 fn for_another(path: &Path, found: &dyn core::fmt::Display, expected: &dyn core::fmt::Display) -> Fault {
     ErrorCode::AnswerForAnother.with("file", path.display()).with("found", found).with("expected", expected)
 }

@@ -23,7 +23,7 @@ pub(super) const SIGN_PERIOD_MS: u64 = 366 * DAY_MS;
 const FIRST_SUITE: u16 = 1;
 const FIRST_EPOCH: Epoch = Epoch(1);
 /// What a store puts into a data folder first.
-const STORE_FORMAT: &str = "format";
+pub(super) const STORE_FORMAT: &str = "format";
 
 /// Where a participant's keys go, and who it is.
 #[derive(Debug, Clone, Copy)]

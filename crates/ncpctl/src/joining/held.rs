@@ -154,7 +154,8 @@ pub(crate) fn check_keys(data: &Path, keyring: &Keyring, entries: &Entries) -> R
             files.find(&[sealing.public.id()], entries)?;
         }
     }
-    for log in &keys.logs {
+    // A log goes on in its newest epoch: the keys of those before signed what they had to.
+    for log in keys.logs.iter().filter(|log| entries.newest().newest_log_key(log.log) == Some(log)) {
         check_signing(&data.join(keyfiles::log_key_path(log.log, log.epoch)), KeyUse::Log, &log.key.id())?;
     }
     check_signing(&data.join(keyfiles::key_path(KeyUse::Witness)), KeyUse::Witness, &keys.witness.id())?;

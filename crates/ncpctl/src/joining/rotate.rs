@@ -124,7 +124,7 @@ impl Rotation<'_> {
 
     /// Makes the keys and the version after the newest.
     fn next(&self, before: &Entries) -> Result<Entries, Fault> {
-        let identity = self.identity(before)?;
+        let identity = identity(self.offline, before)?;
         let old = before.newest();
         let created = self.now.max(old.created);
         let entry = Entry {
@@ -148,27 +148,6 @@ impl Rotation<'_> {
         check_keys(self.data, self.keyring, &entries)?;
         entries.put(self.data)?;
         Ok(entries)
-    }
-
-    /// The identity key, which has to be the one of the newest entry.
-    fn identity(&self, before: &Entries) -> Result<SigningKey, Fault> {
-        let path = offline_path(self.offline, KeyUse::Identity);
-        let what = KeyUse::Identity.as_str();
-        let seed = Keyring::OPEN.read_key(&path, KeyUse::Identity).map_err(|error| match error {
-            KeyFileError::Missing(_) => {
-                let remedy = "bring it from where it was carried, and name its folder with --offline";
-                ErrorCode::KeyFileMissing.with("what", what).with("file", path.display()).with("remedy", remedy)
-            }
-            KeyFileError::Exists(_)
-            | KeyFileError::OpenToOthers { .. }
-            | KeyFileError::ForeignOwner { .. }
-            | KeyFileError::Sealed(_)
-            | KeyFileError::PassphraseWrong(_)
-            | KeyFileError::Damaged(_)
-            | KeyFileError::Io { .. } => file_fault(what, &error),
-        })?;
-        check_offline(self.offline, before.newest())?;
-        Ok(SigningKey::from_seed(&seed))
     }
 
     /// The old signing key as it is, or a new one. What was released under the old and not delivered yet is sealed again
@@ -228,6 +207,30 @@ impl Rotation<'_> {
     }
 }
 
-fn usage(reason: &str, remedy: &str) -> Fault {
+/// The identity key in the folder to which it was brought; it has to be the one of the newest entry.
+///
+/// # Errors
+/// [`ErrorCode::KeyFileMissing`], [`ErrorCode::KeyNotOfEntry`].
+pub(super) fn identity(offline: &Path, before: &Entries) -> Result<SigningKey, Fault> {
+    let path = offline_path(offline, KeyUse::Identity);
+    let what = KeyUse::Identity.as_str();
+    let seed = Keyring::OPEN.read_key(&path, KeyUse::Identity).map_err(|error| match error {
+        KeyFileError::Missing(_) => {
+            let remedy = "bring it from where it was carried, and name its folder with --offline";
+            ErrorCode::KeyFileMissing.with("what", what).with("file", path.display()).with("remedy", remedy)
+        }
+        KeyFileError::Exists(_)
+        | KeyFileError::OpenToOthers { .. }
+        | KeyFileError::ForeignOwner { .. }
+        | KeyFileError::Sealed(_)
+        | KeyFileError::PassphraseWrong(_)
+        | KeyFileError::Damaged(_)
+        | KeyFileError::Io { .. } => file_fault(what, &error),
+    })?;
+    check_offline(offline, before.newest())?;
+    Ok(SigningKey::from_seed(&seed))
+}
+
+pub(super) fn usage(reason: &str, remedy: &str) -> Fault {
     ErrorCode::UsageInvalid.with("reason", reason).with("remedy", remedy)
 }

@@ -22,6 +22,7 @@ use super::rotate::{Rotated, Rotation, Wish};
 
 mod admission;
 mod answer;
+mod epoch;
 mod losses;
 mod network;
 mod renewal;

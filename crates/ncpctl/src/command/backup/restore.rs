@@ -22,8 +22,8 @@ Examples:
   ncpctl backup restore XA-20261122T101500Z.ncp-backup --key keeper --dir restored --confirm=XA
 
 What comes out is what  backup verify  judges: it can be read and audited. No daemon serves from it: others may have seen more
-of its log than it holds, and going on from there would tell two histories. Opening a new epoch of the log, which would let
-it serve, is not built yet.";
+of its log than it holds, and going on from there would tell two histories. A participant takes part again from a fresh folder,
+in the next epoch of its log:  ncpctl keys new-epoch --from restored --dir …";
 
 /// Put a backup back into an empty folder, which no daemon opens.
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ impl Restore {
             facts.add("restored", "nothing: a trial");
         } else {
             facts.add("restored", dir.display().to_string());
-            facts.add("serves", "no: its log needs a new epoch first (NCP-E1305)");
+            facts.add("serves", "no (NCP-E1305); a participant goes on with  ncpctl keys new-epoch");
         }
         let restored = Restored {
             participant: checked.head.participant.to_string(),
