@@ -85,6 +85,21 @@ async fn all_keys_of_a_node_go_on_while_mail_is_under_way() {
     network.relay().start();
     sent(xa, "XB").await;
     sent(xb, "XA").await;
+
+    // XB gets another TLS key, nobody reloads it, and the next version pins the old one no longer.
+    xb.rotate(network.relay(), &["--tls", "--again"]);
+    xb.rotate(network.relay(), &["--again"]);
+    until_version(xa, "XB", 3).await;
+    sent(xa, "XB").await;
+    xb.log().wait_for(0, &["a certificate over another key was installed"]);
+
+    // All three at once, because somebody may have them.
+    let [by_known, to_known] = [sent(xb, "XA").await[0].clone(), sent(xa, "XB").await[1].clone()];
+    xb.rotate(network.relay(), &["--compromised"]);
+    reload(xb).await;
+    until_version(xa, "XB", 4).await;
+    until_version(xb, "XB", 4).await;
+    assert_ne!([sent(xb, "XA").await[0].clone(), sent(xa, "XB").await[1].clone()], [by_known, to_known]);
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ impl Linking {
         let began = Instant::now();
         let stopping = self.desk.node.stopping.clone();
         let greeted = tokio::select! {
-            greeted = self.greet() => greeted,
+            greeted = self.greet_with_newest_certificate() => greeted,
             // Nothing was exchanged yet that has to end in good order.
             () = stopping.cancelled() => return Ended { fault: None, lived: Duration::ZERO },
         };
@@ -143,6 +143,13 @@ impl Linking {
         }
     }
 
+    /// A link that the hub restricts is tried once more if another certificate was installed meanwhile.
+    async fn greet_with_newest_certificate(&self) -> Result<hello::Greeting, Fault> {
+        let greeting = self.greet().await?;
+        let is_restricted = greeting.restricted.is_some();
+        if is_restricted && self.has_another_certificate().await { self.greet().await } else { Ok(greeting) }
+    }
+
     /// Dials, and waits for the hub's hello.
     async fn greet(&self) -> Result<hello::Greeting, Fault> {
         let connection = dialler(&self.desk.node).dial().await.map_err(|error| faults::dial(&error))?;
@@ -150,6 +157,17 @@ impl Linking {
         let greeting = hello::AwaitingHello::new(Arc::clone(&self.desk), connection).greet().await?;
         tracing::info!(%address, pin = ?greeting.pin, "linked to the hub");
         Ok(greeting)
+    }
+
+    /// Whether a certificate over another key lies there since, which is taken up.
+    async fn has_another_certificate(&self) -> bool {
+        match self.desk.node.blocking(crate::reload::take_up_certificate).await {
+            Ok(taken_up) => taken_up,
+            Err(fault) => {
+                tracing::warn!(code = %fault.code, cause = fault.cause(), "own certificates cannot be read again");
+                false
+            }
+        }
     }
 
     fn show(&self, connected: bool, failure: Option<Fault>) {

@@ -67,6 +67,22 @@ async fn read(node: &Arc<Node>, file: &Path) -> Result<Read, Vec<Fault>> {
     node.blocking(read).await
 }
 
+/// Takes up a certificate over another TLS key than the one that serves, if one was installed and nobody said so: the hub
+/// may pin the old key no longer. Blocks on the disk.
+///
+/// # Errors
+/// A fault that names the file; all stays as it was.
+pub(crate) fn take_up_certificate(node: &Node) -> Result<bool, Fault> {
+    let own = node.read_own_again()?;
+    let tls = certificates(node, own.chain.entry())?;
+    if tls.own().certificate_key == node.keys.tls.load().own().certificate_key {
+        return Ok(false);
+    }
+    tracing::info!(until = %ncp_api::time::Time(tls.own().expires), "a certificate over another key was installed: it serves");
+    node.keys.tls.replace(tls);
+    Ok(true)
+}
+
 /// Certificates that have changed must be good now; those in force may have expired meanwhile.
 fn certificates(node: &Node, entry: &Entry) -> Result<TlsSettings, Fault> {
     let tls = keys::load_tls(&node.config.data_dir, &node.keys.keyring, entry)?;
@@ -87,6 +103,8 @@ async fn take_up(node: &Arc<Node>, Read { config, own, tls }: Read) -> Result<Ta
     let entry = own.chain.entry().version;
     node.own.store(Arc::new(own));
     node.keys.tls.replace(tls);
+    // A link that the hub restricts, perhaps for the old certificate, begins anew.
+    node.hints.directory.send_modify(|count| *count = count.wrapping_add(1));
     Ok(TakenUp { changed, waiting, certificate_until, entry })
 }
 

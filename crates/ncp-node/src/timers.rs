@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ncp_api::Fault;
 use ncp_protocol::event::Actor;
 use ncp_store::ballast;
 use ncp_store::committer::Stopped;
@@ -58,11 +57,12 @@ async fn destroy_ended_keys(node: &Arc<Node>) {
     let destroyed = node.blocking(|node| {
         let (folder, keyring) = (&node.config.data_dir, &node.keys.keyring);
         let own = node.own.load_full();
-        let destroyed = keys::destroy_ended(folder, keyring, &own, &node.own_entry(), clock::now())?;
-        if destroyed > 0 {
+        let destroyed = keys::destroy_ended(folder, keyring, &own, &node.own_entry(), clock::now());
+        if !matches!(destroyed, Ok(0)) {
+            // Those before a failure are gone, from memory too.
             node.read_own_again()?;
         }
-        Ok::<_, Fault>(destroyed)
+        destroyed
     });
     match destroyed.await {
         Ok(0) => {}

@@ -161,14 +161,31 @@ fn numbered(first: &Path, number: u32) -> PathBuf {
 /// [`KeyFileError`].
 pub fn destroy_key(path: &Path) -> Result<(), KeyFileError> {
     let failed = |cause| KeyFileError::io(path, cause);
-    let (_, mode, _) = open(path)?;
-    let mut old = OpenOptions::new().write(true).open(path).map_err(failed)?;
-    let length = old.metadata().map_err(failed)?.len();
-    let new = crate::disk::with_suffix(path, ".new");
-    let empty = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new).map_err(failed)?;
+    let (file, mode, _) = open(path)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let old = OpenOptions::new().write(true).open(path);
+    let new = fresh_name(path)?;
+    let empty = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new).map_err(failed)?;
     empty.sync_all().and_then(|()| std::fs::rename(&new, path)).and_then(|()| sync_parent(path)).map_err(failed)?;
-    let zeros = vec![0; usize::try_from(length).unwrap_or(KEY_FILE_LEN)];
-    old.write_all(&zeros).and_then(|()| old.sync_all()).map_err(failed)
+    match old {
+        Ok(mut old) => {
+            let zeros = vec![0; usize::try_from(length).unwrap_or(KEY_FILE_LEN)];
+            old.write_all(&zeros).and_then(|()| old.sync_all()).map_err(failed)
+        }
+        // Its name is gone all the same.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// The name under which a file is made before it gets its own. What a crash left there goes: it may be a second name of the
+/// file itself.
+fn fresh_name(path: &Path) -> Result<PathBuf, KeyFileError> {
+    let new = crate::disk::with_suffix(path, ".new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(KeyFileError::io(path, error)),
+        Ok(()) | Err(_) => Ok(new),
+    }
 }
 
 /// Whether only the empty file of a destroyed key is left.
@@ -379,11 +396,7 @@ fn read(path: &Path, file: File) -> Result<Vec<u8>, KeyFileError> {
 /// leaves no file of this name or the whole one, and perhaps a `.new` that the next call replaces.
 fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeyFileError> {
     let failed = |cause| KeyFileError::io(path, cause);
-    let new = crate::disk::with_suffix(path, ".new");
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        Ok(()) | Err(_) => {}
-    }
+    let new = fresh_name(path)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new).map_err(failed)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::hard_link(&new, path));
     // The name ends at the file or stands for nothing: both ways the temporary one goes.
@@ -459,8 +472,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("a.key"), folder.path().join("b.key"));
         create_key(&path, KeyUse::Sealing, &[7; 32]).unwrap();
-        // Another name of the same file shows what becomes of its content.
+        // Another name of the same file shows what becomes of its content, and a crash while it was made leaves a third.
         std::fs::hard_link(&path, &other).unwrap();
+        std::fs::hard_link(&path, folder.path().join("a.key.new")).unwrap();
         assert!(!is_destroyed(&path).unwrap());
         destroy_key(&path).unwrap();
         assert!(is_destroyed(&path).unwrap());

@@ -241,6 +241,7 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
         "ncp.keys-init/1",
         &["participant", "network", "fingerprint", "data_dir", "offline", "offline_keys_here", "request"],
     ),
+    ("ncp.keys-new-epoch/1", &["participant", "fingerprint", "entry_version", "epoch", "data_dir", "request"]),
     (
         "ncp.keys-rotate/1",
         &[

@@ -43,8 +43,12 @@ fn unresolved(host: &HostPort, reason: &dyn core::fmt::Display) -> Found {
 
 pub(super) fn link(node: &Node) -> Found {
     let status = node.link.borrow().clone();
-    if status.connected {
-        return Found::Ok(format!("linked with the hub at {}", status.address));
+    match status.failure.clone() {
+        None if status.connected => return Found::Ok(format!("linked with the hub at {}", status.address)),
+        Some(fault) if status.connected => {
+            return Found::Fail("linked with the hub for directory data alone: no mail passes".to_owned(), fault);
+        }
+        Some(_) | None => {}
     }
     let fault = status.failure.unwrap_or_else(|| {
         ErrorCode::HubUnreachable.with("address", &status.address).with("reason", "no attempt has ended yet")

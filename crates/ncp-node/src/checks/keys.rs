@@ -80,7 +80,15 @@ pub(super) fn sealing_key(node: &Node) -> Found {
 }
 
 pub(super) fn signing_key(node: &Node) -> Found {
-    let until = node.own_entry().keys.signing.map_or(UnixMillis(0), |key| key.until);
+    let signing = node.own_entry().keys.signing;
+    let until = signing.map_or(UnixMillis(0), |key| key.until);
+    if let Some(from) = signing.map(|key| key.from).filter(|from| clock::now() < *from) {
+        let title = format!(
+            "envelopes cannot be signed before {}: a clock was wrong when the key was made, or is now",
+            Time(from)
+        );
+        return Found::Fail(title, ErrorCode::KeyExpired.with("what", "signing key").with("until", Time(until)));
+    }
     ending(format!("envelopes are signed until {}", Time(until)), "signing key", until, clock::now())
 }
 

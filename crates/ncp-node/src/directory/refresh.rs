@@ -118,6 +118,9 @@ enum LookError {
     /// The leaves do not have the root that was stated.
     #[error("public: the leaves do not have the root that was stated at size {0}")]
     Root(u64),
+    /// Entries or keys of this node cannot be read, so that nobody knows whether an entry in its name is its own.
+    #[error("own entries cannot be read again: {0}")]
+    Own(String),
     /// The store has stopped.
     #[error(transparent)]
     Store(#[from] Stopped),
@@ -266,11 +269,11 @@ impl Directory {
         }
         self.anchor = Some((timestamp.public_size, timestamp.public_root));
         if self.public.foreign().is_some() {
-            self.look_for_own().await;
+            self.look_for_own().await?;
         }
+        self.desk.note_foreign(self.public.foreign().is_some());
         if let Some(entry) = self.public.foreign() {
             tracing::error!(%entry, "`public` holds an entry in this node's name that it did not sign: nothing is received");
-            self.desk.close_reception();
         }
         if **self.desk.admissions.load() != *self.public.admissions() {
             self.desk.admissions.store(Arc::new(self.public.admissions().clone()));
@@ -281,13 +284,11 @@ impl Directory {
     }
 
     /// An entry in this node's name that was not here when the data folder was read last may lie there now.
-    async fn look_for_own(&mut self) {
-        match self.desk.node.blocking(Node::read_own_again).await {
-            Ok(own) => Arc::make_mut(&mut self.public).settle(&digests(&own)),
-            Err(fault) => {
-                tracing::error!(code = %fault.code, cause = fault.cause(), "own entries cannot be read again")
-            }
-        }
+    async fn look_for_own(&mut self) -> Result<(), LookError> {
+        let own = self.desk.node.blocking(Node::read_own_again).await;
+        let own = own.map_err(|fault| LookError::Own(format!("{}: {}", fault.code, fault.cause())))?;
+        Arc::make_mut(&mut self.public).settle(&digests(&own));
+        Ok(())
     }
 
     fn read_leaves(&mut self, answer: PublicLog, from: u64, until: u64) -> Result<(), LookError> {

@@ -75,9 +75,9 @@ impl Desk {
         self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `public` holds an entry in this node's name that it did not sign: nothing is received under it.
-    pub(crate) fn close_reception(&self) {
-        self.node.foreign_entry.store(true, Ordering::Relaxed);
+    /// Notes whether `public` holds an entry in this node's name that it did not sign: nothing is received under it.
+    pub(crate) fn note_foreign(&self, is_foreign: bool) {
+        self.node.foreign_entry.store(is_foreign, Ordering::Relaxed);
     }
 
     /// Whether such an entry was seen.

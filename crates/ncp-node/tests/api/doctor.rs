@@ -104,7 +104,7 @@ async fn each_fault_is_found_by_its_check() {
     put(ncp_node::clock::now().plus_millis(60_000));
     check(&world, "N04", CheckResult::Ok).await;
 
-    node.link.send_modify(|status| status.connected = true);
+    node.link.send_modify(|status| (status.connected, status.failure) = (true, None));
     check(&world, "N02", CheckResult::Ok).await;
 }
 

@@ -99,6 +99,26 @@ async fn an_own_entry_that_was_made_while_the_node_runs_closes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_own_key_that_cannot_be_read_is_not_taken_for_somebody_elses() {
+    let (mut world, mut link) = World::linked().await;
+    let (entry, _) = rotate(&world);
+    let key = world.data().join(keyfiles::signing_key_path(2));
+    let mode = |mode| std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o644);
+    world.hub.admit(entry);
+    link.tell_of_news(&world.hub).await;
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    let is_foreign = || world.node().foreign_entry.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(!is_foreign());
+    assert_eq!(world.node().own_entry().version, 0);
+    mode(0o600);
+    link.tell_of_news(&world.hub).await;
+    until_in_force(&world, &mut link, 1).await;
+    assert!(!is_foreign());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_that_is_sealed_to_a_key_made_while_the_node_runs_opens() {
     let (mut world, mut link) = World::linked().await;
     let seed = ncp_node::clock::random();

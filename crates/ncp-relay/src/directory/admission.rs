@@ -151,15 +151,20 @@ fn verify_entries<'a>(
     let mut new = Vec::new();
     for signed in entries {
         let version = signed.unverified().version;
+        let invalid = |reason: &dyn Display| {
+            let fault = ErrorCode::EntryInvalid.with("participant", participant);
+            fault.with("version", version).with("reason", reason)
+        };
         let verified = match &chain {
             Some(chain) if version < chain.entry().version || chain.digest() == signed.digest() => continue,
             Some(chain) => chain.next(signed),
             None => Chain::first(&hub.network, &member.fingerprint, signed),
         };
-        chain = Some(verified.map_err(|error| {
-            let fault = ErrorCode::EntryInvalid.with("participant", participant);
-            fault.with("version", version).with("reason", error)
-        })?);
+        chain = Some(verified.map_err(|error| invalid(&error))?);
+        // Its keys would not be valid yet, and nothing made later could be older.
+        if signed.unverified().created > hub.now().plus_millis(CLOCK_SKEW_MAX_MS) {
+            return Err(invalid(&"it was made in the future, by a clock that is ahead"));
+        }
         new.push(signed);
     }
     Ok(new)

@@ -5,10 +5,11 @@ use ncp_protocol::directory::accept::{PublicReading, accept_timestamp};
 use ncp_protocol::directory::{SignedEntry, SignedMembership, SignedTimestamp};
 use ncp_protocol::frame::{EntryGet, Frame, PublicGet};
 use ncp_protocol::ids::{LogName, ParticipantId};
+use ncp_protocol::limits::CLOCK_SKEW_MAX_MS;
 use ncp_protocol::reject::RejectCode;
 use ncp_protocol::root::SignedRoot;
 
-use crate::network::{Network, id, key, now};
+use crate::network::{Network, Participant, id, key, now};
 use crate::peer::{Message, Peer};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,6 +72,32 @@ async fn admission_is_idempotent_and_checks_signatures() {
     let substituted = refused(&bad).await;
     assert!(substituted.contains("NCP-E7107") || substituted.contains("NCP-E7108"), "{substituted}");
     assert_eq!(network.api().hub_status().await.unwrap().peers.len(), 1);
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_versions_come_at_once_and_one_of_the_future_not_at_all() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    let xa = network.join("XA").await;
+    let first = Network::next(&xa, |_| {});
+    let rolled = Participant { entry: first.unverified().clone(), digest: first.digest(), ..xa.clone() };
+    let admit = |entries: &[&SignedEntry], membership| HubAdmit {
+        entries: entries.iter().map(|signed| signed.encode()).collect(),
+        membership,
+        roots: Vec::new(),
+    };
+    let membership = network.membership(&[]);
+    let ahead = Network::next(&rolled, |entry| entry.created = now().plus_millis(2 * CLOCK_SKEW_MAX_MS));
+    let error = network.api().hub_admit(&admit(&[&first, &ahead], membership.clone())).await.unwrap_err();
+    assert!(error.to_string().contains("NCP-E7107"), "{error}");
+    let version = async || network.api().hub_status().await.unwrap().peers[0].entry_version;
+    assert_eq!(version().await, 0, "nothing of it is recorded");
+    let second = Network::next(&rolled, |_| {});
+    let recorded = network.api().hub_admit(&admit(&[&first, &second], membership.clone())).await.unwrap();
+    assert_eq!((recorded.entry_version, version().await), (2, 2));
+    let again = network.api().hub_admit(&admit(&[&first], membership.clone())).await.unwrap();
+    assert_eq!(again.entry_version, 2, "what is known changes nothing");
     hub.stop().await.unwrap();
 }
 

@@ -243,12 +243,18 @@ impl Network {
         participant
     }
 
-    /// Has the next version of a participant's entry admitted, with this change.
-    pub(crate) async fn roll(&mut self, participant: &Participant, change: impl FnOnce(&mut Entry)) -> Participant {
+    /// The next version of a participant's entry, with this change.
+    pub(crate) fn next(participant: &Participant, change: impl FnOnce(&mut Entry)) -> SignedEntry {
         let mut entry = participant.entry.clone();
         (entry.version, entry.previous, entry.created) = (entry.version + 1, Some(participant.digest), now());
         change(&mut entry);
-        let signed = SignedEntry::sign(entry.clone(), &key(&format!("{} identity", participant.id))).unwrap();
+        SignedEntry::sign(entry, &key(&format!("{} identity", participant.id))).unwrap()
+    }
+
+    /// Has it admitted.
+    pub(crate) async fn roll(&mut self, participant: &Participant, change: impl FnOnce(&mut Entry)) -> Participant {
+        let signed = Self::next(participant, change);
+        let entry = signed.unverified().clone();
         let request = HubAdmit { entries: vec![signed.encode()], membership: self.membership(&[]), roots: Vec::new() };
         let recorded = self.api().hub_admit(&request).await.unwrap();
         assert_eq!((recorded.participant, recorded.entry_version), (participant.id, entry.version));

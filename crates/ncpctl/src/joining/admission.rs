@@ -6,6 +6,7 @@ use ncp_api::hub::HubAdmit;
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Fingerprint, Member, MembershipClass};
 use ncp_protocol::ids::UnixMillis;
+use ncp_protocol::limits::CLOCK_SKEW_MAX_MS;
 use ncp_store::keyfiles;
 
 use super::answer::Answer;
@@ -59,6 +60,9 @@ pub(crate) fn admit(folder: &HubFolder, path: &Path, decision: &Decision, now: U
     if request.network() != root.network() {
         let reason = format!("it asks for network {}, this is {}", request.network().label(), root.network().label());
         return Err(invalid(path, &reason));
+    }
+    if request.entries.newest().created > now.plus_millis(CLOCK_SKEW_MAX_MS) {
+        return Err(invalid(path, &"its newest entry was made in the future, by a clock that is ahead"));
     }
     let joined = known(folder, &root, &request)?.is_none();
     if joined && decision.fingerprint.is_none() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Entry, EntryKeys, LogKey, SignedEntry, ValidKey};
-use ncp_protocol::ids::{Epoch, LogName, ParticipantId, UnixMillis};
+use ncp_protocol::ids::{Epoch, LogName, UnixMillis};
 use ncp_protocol::limits::LIFETIME_MAX_MS;
 use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyUse};
@@ -19,7 +19,7 @@ use super::entry::{Made, SIGN_PERIOD_MS, STORE_FORMAT, make_tls_key, sealing_ent
 use super::files::{make_key, make_signing_key};
 use super::folder::make_data_folders;
 use super::held::{check_keys, check_offline};
-use super::rotate::{identity, usage};
+use super::rotate::identity;
 
 /// Whose log begins again, and where.
 #[derive(Debug, Clone)]
@@ -40,12 +40,9 @@ impl NewEpoch<'_> {
     /// Makes keys and entry, or finds what an earlier call made of the same entries.
     ///
     /// # Errors
-    /// [`ErrorCode::UsageInvalid`] for the hub; [`ErrorCode::EntryInstalledAlready`] if the folder is another's, or in use;
+    /// [`ErrorCode::EntryInstalledAlready`] if the folder is another's, or in use;
     /// [`ErrorCode::KeyFileMissing`] without the identity key; the faults of the files.
     pub(crate) fn open(&self) -> Result<Made, Fault> {
-        if self.before.participant() == ParticipantId::HUB {
-            return Err(usage("the entries are the hub's, whose logs do not begin again", "name a participant's"));
-        }
         make_data_folders(self.data)?;
         let entries = match Entries::read(self.data)? {
             Some(found) => self.made_before(found)?,
@@ -60,12 +57,17 @@ impl NewEpoch<'_> {
         let follows = found.version() == self.before.version() + 1
             && found.newest().previous == Some(self.before.digest())
             && epoch(found.newest()) > epoch(self.before.newest());
-        if follows { Ok(found) } else { Err(self.taken(&format!("entries of {}", found.participant()))) }
+        if follows {
+            return Ok(found);
+        }
+        let whose =
+            format!("of {}, version {}, which is not the one after --from", found.participant(), found.version());
+        Err(self.taken(&whose))
     }
 
     fn make(&self) -> Result<Entries, Fault> {
         if self.path(Path::new(STORE_FORMAT)).exists() {
-            return Err(self.taken(&"the data of a daemon"));
+            return Err(self.taken(&"of a participant whose daemon ran here"));
         }
         let identity = identity(self.offline, &self.before)?;
         let old = self.before.newest();
@@ -76,6 +78,7 @@ impl NewEpoch<'_> {
             keys: self.keys(old)?,
             ..old.clone()
         };
+        self.check_anew(&entry.keys)?;
         let signed = SignedEntry::sign(entry, &identity).map_err(|error| {
             let fault = ErrorCode::EntryInvalid.with("participant", old.participant);
             fault.with("version", old.version + 1).with("reason", error)
@@ -108,6 +111,17 @@ impl NewEpoch<'_> {
             tls: vec![authority::key_id(&authority::read_key(tls.as_bytes(), &tls_path.display())?)],
             ..old.keys.clone()
         })
+    }
+
+    /// Whether all keys were made here. One that an earlier entry named is an old key: others may have it.
+    fn check_anew(&self, keys: &EntryKeys) -> Result<(), Fault> {
+        let signing = keys.signing.iter().map(|key| key.key.id());
+        let mut ids = signing.chain(keys.sealing.iter().map(|key| key.public.id())).chain(keys.tls.iter().copied());
+        let witness = self.before.versions().any(|signed| signed.unverified().keys.witness == keys.witness);
+        if witness || ids.any(|id| self.before.ever_named(&id)) {
+            return Err(self.taken(&"to which keys in its folder keys belong"));
+        }
+        Ok(())
     }
 
     fn taken(&self, found: &dyn core::fmt::Display) -> Fault {

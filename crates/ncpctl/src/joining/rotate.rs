@@ -4,11 +4,12 @@
 
 use std::path::Path;
 
+use ncp_api::time::Time;
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Entry, EntryKeys, SealingEntryKey, SignedEntry, ValidKey};
 use ncp_protocol::ids::{KeyId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::SigningKey;
-use ncp_protocol::limits::{DAY_MS, LIFETIME_MAX_MS, SEALING_KEYS_MAX};
+use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_MAX_MS, SEALING_KEYS_MAX};
 use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{KeyFileError, KeyUse};
 
@@ -32,6 +33,18 @@ pub(crate) struct Wish {
     pub(crate) tls: bool,
     /// Another entry, although the newest was just made.
     pub(crate) again: bool,
+    /// Others may have the old keys: the entry names none of them any more.
+    pub(crate) compromised: bool,
+}
+
+impl Wish {
+    fn signing(self) -> bool {
+        self.signing || self.compromised
+    }
+
+    fn tls(self) -> bool {
+        self.tls || self.compromised
+    }
 }
 
 /// Whose entry goes on, and where.
@@ -96,8 +109,14 @@ impl Rotation<'_> {
             let remedy = "ncpctl hub renew  goes on with what the hub has";
             return Err(usage("the folder is the hub's, which has no such keys", remedy));
         }
-        let young = entries.version() > 0 && self.now.millis_since(entries.newest().created) < YOUNG_MS;
-        let (entries, is_new) = if young && !self.wish.again {
+        let created = entries.newest().created;
+        if created > self.now.plus_millis(CLOCK_SKEW_MAX_MS) {
+            let reason = format!("version {} was made at {}, which is still to come", entries.version(), Time(created));
+            let remedy = "put the clock right; if the entry is what is wrong, the hub does not take it: remove its file in DIR/network";
+            return Err(usage(&reason, remedy));
+        }
+        let young = entries.version() > 0 && self.now.millis_since(created) < YOUNG_MS;
+        let (entries, is_new) = if young && !self.wish.again && !self.wish.compromised {
             self.check_wish(&entries)?;
             (entries, false)
         } else {
@@ -154,14 +173,14 @@ impl Rotation<'_> {
     /// under the new one with its old release time, so the new one is valid as far back as a message lives.
     fn signing(&self, before: &Entries) -> Result<Option<ValidKey>, Fault> {
         let Some(old) = before.newest().keys.signing else { return Ok(None) };
-        if !self.wish.signing && old.until.millis_since(self.now) >= SIGNING_BELOW_MS {
+        if !self.wish.signing() && old.until.millis_since(self.now) >= SIGNING_BELOW_MS {
             return Ok(Some(old));
         }
         let path = KeyFiles::read(self.data, self.keyring, Series::Signing)?.next_path(before);
         let reach = UnixMillis(self.now.0.saturating_sub(LIFETIME_MAX_MS));
         Ok(Some(ValidKey {
             key: make_signing_key(self.keyring, &path, KeyUse::Signing)?.verifying_key(),
-            from: old.from.max(reach),
+            from: old.from.min(self.now).max(reach),
             until: self.now.plus_millis(SIGN_PERIOD_MS),
         }))
     }
@@ -172,7 +191,7 @@ impl Rotation<'_> {
         let path = KeyFiles::read(self.data, self.keyring, Series::Sealing)?.next_path(before);
         let seed = make_key(self.keyring, &path, KeyUse::Sealing)?;
         let mut kept = before.newest().keys.sealing.clone();
-        kept.retain(|key| self.now < key.open_until);
+        kept.retain(|key| self.now < key.open_until && !self.wish.compromised);
         kept.sort_by_key(|key| core::cmp::Reverse(key.open_until));
         kept.truncate(SEALING_KEYS_MAX - 1);
         kept.push(sealing_entry_key(&seed, self.now));
@@ -192,7 +211,7 @@ impl Rotation<'_> {
             }
             None => None,
         };
-        if !self.wish.tls {
+        if !self.wish.tls() {
             let over_newest = serving.filter(|key| files.newest() == Some(key) && pinned.contains(key));
             return Ok(over_newest.map_or_else(|| pinned.clone(), |key| vec![key]));
         }
@@ -200,6 +219,7 @@ impl Rotation<'_> {
         let pem = make_tls_key(self.keyring, &path)?;
         let new = authority::key_id(&authority::read_key(pem.as_bytes(), &path.display())?);
         let old = serving.or_else(|| pinned.iter().find(|pin| files.hold(pin)).copied());
+        let old = old.filter(|_| !self.wish.compromised);
         let mut pins: Vec<KeyId> = old.into_iter().chain([new]).collect();
         pins.sort_unstable();
         pins.dedup();

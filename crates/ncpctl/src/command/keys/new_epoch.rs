@@ -8,7 +8,7 @@ use ncp_protocol::ids::ParticipantId;
 use serde::Serialize;
 
 use crate::context::{Context, blocking};
-use crate::error::Error;
+use crate::error::{Error, usage};
 use crate::joining::answer;
 use crate::joining::entries::Entries;
 use crate::joining::entry::Made;
@@ -71,6 +71,9 @@ impl Begin {
     pub(super) async fn run(self, context: &Context) -> Result<Report, Error> {
         let before = entries(&self.from)?;
         let participant = before.participant();
+        if participant == ParticipantId::HUB {
+            return Err(usage("the hub's logs do not begin again", "name the entries of a participant with --from"));
+        }
         if self.confirm != Some(participant) {
             let what = format!("{participant} gives up all keys but identity and recovery, and its log begins again");
             return Err(ErrorCode::ConfirmationNeeded.with("what", what).with("name", participant).into());

@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   ncpctl keys rotate --dir /var/lib/ncp-node --offline /media/usb
   ncpctl keys rotate --dir /var/lib/ncp-node --offline /media/usb --signing --tls
+  ncpctl keys rotate --dir /var/lib/ncp-node --offline /media/usb --compromised
 
 Others seal to a key for 90 days: give this command every 60. It always makes a new sealing key, a new signing key when the
 old one has less than 120 days left, and asks for a new certificate when the old one ends. Old sealing keys stay and open what
@@ -46,6 +47,9 @@ pub(crate) struct Rotate {
     /// Make another version, although the newest was made less than a day ago
     #[arg(long)]
     again: bool,
+    /// Others may have the old keys: make all three anew and name none of the old ones any more
+    #[arg(long)]
+    compromised: bool,
     /// The request; PARTICIPANT-request-VERSION.json here unless named
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -78,7 +82,7 @@ impl Rotate {
             if let Some(next) = next_request(self.out.as_ref(), Entries::read(&data)?.as_ref()) {
                 Request::restore_entries(&next, &data, &keyring)?;
             }
-            let wish = Wish { signing: self.signing, tls: self.tls, again: self.again };
+            let wish = Wish { signing: self.signing, tls: self.tls, again: self.again, compromised: self.compromised };
             let rotated = Rotation { data: &data, keyring: &keyring, offline: &offline, wish, now }.rotate()?;
             let entries = &rotated.made.entries;
             let request = self.out.unwrap_or_else(|| default_name(entries.participant(), "request", entries.version()));

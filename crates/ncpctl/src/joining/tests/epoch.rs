@@ -87,6 +87,18 @@ fn a_folder_that_is_taken_and_a_key_that_is_not_here_stop_it() {
     let other: &SignedEntry = xb.entries.oldest();
     fs::write(world.path("new/network/entry-0"), other.encode()).expect("written");
     assert_eq!(refused(&before), ErrorCode::EntryInstalledAlready);
-    let hub = held(&world, "hub/data");
-    assert_eq!(refused(&hub), ErrorCode::UsageInvalid);
+}
+
+#[test]
+fn keys_of_the_old_folder_do_not_serve_the_new_one() {
+    let world = World::new();
+    world.joined();
+    let before = held(&world, "XA");
+    for key in ["signing.key", "sealing-1.key", "witness.key", "tls.key"] {
+        make_data_folders(&world.path("new")).expect("folders");
+        fs::copy(world.path("XA/keys").join(key), world.path("new/keys").join(key)).expect("what was left");
+        assert_eq!(begin(&world, &before).expect_err(key).code, ErrorCode::EntryInstalledAlready);
+        fs::remove_dir_all(world.path("new")).expect("it was there");
+    }
+    begin(&world, &before).expect("begun");
 }

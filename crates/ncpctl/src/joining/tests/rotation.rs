@@ -8,12 +8,15 @@ use ncp_store::keyfiles;
 
 use super::*;
 use crate::joining::authority::{key_id, parse_one};
+use crate::joining::entries::Entries;
 use crate::joining::held::check_keys;
 use crate::joining::rotate::News;
 
-const SIGNING: Wish = Wish { signing: true, tls: false, again: false };
-const TLS: Wish = Wish { signing: false, tls: true, again: false };
-const AGAIN: Wish = Wish { signing: false, tls: false, again: true };
+const SIGNING: Wish = Wish { signing: true, tls: false, again: false, compromised: false };
+const TLS: Wish = Wish { signing: false, tls: true, again: false, compromised: false };
+const AGAIN: Wish = Wish { signing: false, tls: false, again: true, compromised: false };
+
+const COMPROMISED: Wish = Wish { signing: false, tls: false, again: false, compromised: true };
 
 /// The chain of a folder's entries, as whoever pinned the fingerprint judges it.
 fn judged(world: &World, folder: &str, fingerprint: Fingerprint) -> Chain {
@@ -108,7 +111,7 @@ fn of_more_sealing_keys_than_an_entry_takes_the_last_to_open_stay() {
 fn keys_that_an_interrupted_call_left_are_used_by_the_next() {
     let world = World::new();
     world.joined();
-    let wish = Wish { signing: true, tls: true, again: false };
+    let wish = Wish { signing: true, tls: true, again: false, compromised: false };
     let first = world.rotate("XA", wish, after(60)).expect("rotated").made;
     let keys = contents(&world.path("XA/keys"));
     fs::remove_file(world.path("XA/network/entry-1")).expect("not written yet");
@@ -299,4 +302,37 @@ fn an_answer_to_another_history_or_other_keys_is_refused() {
     assert_eq!(fault.code, ErrorCode::AnswerForAnother);
     assert!(fault.cause().contains("version 1"), "{fault}");
     assert_eq!(contents(&copy), before);
+}
+
+#[test]
+fn keys_that_others_may_have_are_named_no_longer() {
+    let world = World::new();
+    world.joined();
+    world.rotate("XA", Wish::default(), after(1)).expect("rotated");
+    let before = Entries::read(&world.path("XA")).expect("readable").expect("entries").newest().keys.clone();
+    // At once, although the newest version is of today.
+    let made = world.rotate("XA", COMPROMISED, after(1)).expect("rotated").made;
+    let keys = &made.entries.newest().keys;
+    assert_eq!((keys.sealing.len(), keys.tls.len(), made.entries.version()), (1, 1, 2));
+    assert!(!before.sealing.contains(&keys.sealing[0]) && !before.tls.contains(&keys.tls[0]));
+    assert_ne!(keys.signing.expect("signs").key, before.signing.expect("signs").key);
+    check_keys(&world.path("XA"), &Keyring::OPEN, &made.entries).expect("all keys are here");
+    let answer = world.renewal(&made, after(1)).expect("admitted");
+    install(&answer, &world.path("XA"), None, after(1)).expect("installed");
+}
+
+#[test]
+fn an_entry_that_was_made_in_the_future_is_not_gone_on_from_and_not_admitted() {
+    let world = World::new();
+    world.joined();
+    let ahead = world.rotate("XA", SIGNING, after(200)).expect("by a clock that is ahead").made;
+    assert_eq!(world.rotate("XA", SIGNING, after(1)).expect_err("refused").code, ErrorCode::UsageInvalid);
+    assert_eq!(world.renewal(&ahead, after(1)).expect_err("refused").code, ErrorCode::JoiningFileInvalid);
+    // Its file away, the keys that it left serve the next one.
+    fs::remove_file(world.path("XA/network/entry-1")).expect("it was there");
+    let made = world.rotate("XA", SIGNING, after(1)).expect("rotated").made;
+    assert_eq!(made.entries.version(), 1);
+    assert!(made.entries.newest().keys.signing.expect("signs").from <= after(1));
+    fs::remove_file(world.path("XA-request-1.json")).expect("the refused one");
+    world.renewal(&made, after(1)).expect("admitted");
 }
