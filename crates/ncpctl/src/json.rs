@@ -249,6 +249,7 @@ pub(crate) const SCHEMAS: &[(&str, &[&str])] = &[
             "fingerprint",
             "entry_version",
             "made",
+            "new_identity_key",
             "new_signing_key",
             "new_tls_key",
             "seal_until",

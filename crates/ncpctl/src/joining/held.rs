@@ -262,7 +262,11 @@ fn seed(keyring: &Keyring, path: &Path, key: KeyUse) -> Result<keyfiles::Seed, F
     }
 }
 
-fn fits(path: &Path, what: &str, found: &KeyId, named: &[KeyId]) -> Result<(), Fault> {
+/// Whether a key file holds one of the keys that an entry names.
+///
+/// # Errors
+/// [`ErrorCode::KeyNotOfEntry`].
+pub(super) fn fits(path: &Path, what: &str, found: &KeyId, named: &[KeyId]) -> Result<(), Fault> {
     if named.contains(found) { Ok(()) } else { Err(not_of_entry(path, what, found, named)) }
 }
 

@@ -8,16 +8,16 @@ use ncp_api::time::Time;
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::directory::{Entry, EntryKeys, SealingEntryKey, SignedEntry, ValidKey};
 use ncp_protocol::ids::{KeyId, ParticipantId, UnixMillis};
-use ncp_protocol::keys::SigningKey;
+use ncp_protocol::keys::{SigningKey, VerifyingKey};
 use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_MAX_MS, SEALING_KEYS_MAX};
 use ncp_store::keyfiles::keyring::Keyring;
-use ncp_store::keyfiles::{KeyFileError, KeyUse};
+use ncp_store::keyfiles::{KeyFileError, KeyUse, Seed};
 
 use super::authority;
 use super::entries::Entries;
 use super::entry::{Made, SIGN_PERIOD_MS, make_tls_key, offline_path, sealing_entry_key};
 use super::files::{file_fault, make_key, make_signing_key};
-use super::held::{KeyFiles, Series, check_keys, check_offline, entry_gone, newest_certificate};
+use super::held::{KeyFiles, Series, check_keys, check_offline, entry_gone, fits, newest_certificate};
 
 /// Rest of a signing key's time below which it is replaced unasked.
 const SIGNING_BELOW_MS: u64 = 120 * DAY_MS;
@@ -35,6 +35,8 @@ pub(crate) struct Wish {
     pub(crate) again: bool,
     /// Others may have the old keys: the entry names none of them any more.
     pub(crate) compromised: bool,
+    /// A new identity key, for which the recovery key signs.
+    pub(crate) recovery: bool,
 }
 
 impl Wish {
@@ -65,6 +67,8 @@ pub(crate) struct Rotation<'a> {
 /// What a version has that the one before had not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct News {
+    /// An identity key.
+    pub(crate) identity: bool,
     /// A signing key.
     pub(crate) signing: bool,
     /// A TLS key.
@@ -76,10 +80,14 @@ impl News {
     pub(crate) fn of(entries: &Entries) -> Self {
         let newest = &entries.newest().keys;
         let Some(previous) = entries.previous().map(|entry| &entry.keys) else {
-            return Self { signing: true, tls: true };
+            return Self { identity: true, signing: true, tls: true };
         };
         let key = |keys: &EntryKeys| keys.signing.map(|signing| signing.key);
-        Self { signing: key(newest) != key(previous), tls: newest.tls.iter().any(|pin| !previous.tls.contains(pin)) }
+        Self {
+            identity: newest.identity != previous.identity,
+            signing: key(newest) != key(previous),
+            tls: newest.tls.iter().any(|pin| !previous.tls.contains(pin)),
+        }
     }
 }
 
@@ -116,7 +124,7 @@ impl Rotation<'_> {
             return Err(usage(&reason, remedy));
         }
         let young = entries.version() > 0 && self.now.millis_since(created) < YOUNG_MS;
-        let (entries, is_new) = if young && !self.wish.again && !self.wish.compromised {
+        let (entries, is_new) = if young && !self.wish.again && !self.wish.compromised && !self.wish.recovery {
             self.check_wish(&entries)?;
             (entries, false)
         } else {
@@ -143,7 +151,7 @@ impl Rotation<'_> {
 
     /// Makes the keys and the version after the newest.
     fn next(&self, before: &Entries) -> Result<Entries, Fault> {
-        let identity = identity(self.offline, before)?;
+        let (signer, identity) = self.signer(before)?;
         let old = before.newest();
         let created = self.now.max(old.created);
         let entry = Entry {
@@ -151,6 +159,7 @@ impl Rotation<'_> {
             previous: Some(before.digest()),
             created,
             keys: EntryKeys {
+                identity,
                 signing: self.signing(before)?,
                 sealing: self.sealing(before)?,
                 tls: self.pins(before)?,
@@ -158,7 +167,7 @@ impl Rotation<'_> {
             },
             ..old.clone()
         };
-        let signed = SignedEntry::sign(entry, &identity).map_err(|error| {
+        let signed = SignedEntry::sign(entry, &signer).map_err(|error| {
             let fault = ErrorCode::EntryInvalid.with("participant", old.participant);
             fault.with("version", old.version + 1).with("reason", error)
         })?;
@@ -167,6 +176,26 @@ impl Rotation<'_> {
         check_keys(self.data, self.keyring, &entries)?;
         entries.put(self.data)?;
         Ok(entries)
+    }
+
+    /// What signs the next version, and the identity key that it names: the identity key both, or the recovery key for a
+    /// new one.
+    fn signer(&self, before: &Entries) -> Result<(SigningKey, VerifyingKey), Fault> {
+        if !self.wish.recovery {
+            let identity = identity(self.offline, before)?;
+            let named = identity.verifying_key();
+            return Ok((identity, named));
+        }
+        let (old, path) = (&before.newest().keys, offline_path(self.offline, KeyUse::Recovery));
+        let recovery = SigningKey::from_seed(&*carried(&path, KeyUse::Recovery)?);
+        fits(&path, KeyUse::Recovery.as_str(), &recovery.verifying_key().id(), &[old.recovery.id()])?;
+        let path = offline_path(self.offline, KeyUse::Identity);
+        let identity = make_signing_key(&Keyring::OPEN, &path, KeyUse::Identity)?.verifying_key();
+        if identity == old.identity {
+            let reason = format!("{} is the identity key that is to be replaced", path.display());
+            return Err(usage(&reason, "move it away; without --recovery it signs as before"));
+        }
+        Ok((recovery, identity))
     }
 
     /// The old signing key as it is, or a new one. What was released under the old and not delivered yet is sealed again
@@ -232,12 +261,18 @@ impl Rotation<'_> {
 /// # Errors
 /// [`ErrorCode::KeyFileMissing`], [`ErrorCode::KeyNotOfEntry`].
 pub(super) fn identity(offline: &Path, before: &Entries) -> Result<SigningKey, Fault> {
-    let path = offline_path(offline, KeyUse::Identity);
-    let what = KeyUse::Identity.as_str();
-    let seed = Keyring::OPEN.read_key(&path, KeyUse::Identity).map_err(|error| match error {
+    let seed = carried(&offline_path(offline, KeyUse::Identity), KeyUse::Identity)?;
+    check_offline(offline, before.newest())?;
+    Ok(SigningKey::from_seed(&seed))
+}
+
+/// A key that was carried away, and brought.
+fn carried(path: &Path, key: KeyUse) -> Result<Seed, Fault> {
+    Keyring::OPEN.read_key(path, key).map_err(|error| match error {
         KeyFileError::Missing(_) => {
             let remedy = "bring it from where it was carried, and name its folder with --offline";
-            ErrorCode::KeyFileMissing.with("what", what).with("file", path.display()).with("remedy", remedy)
+            let fault = ErrorCode::KeyFileMissing.with("what", key.as_str()).with("file", path.display());
+            fault.with("remedy", remedy)
         }
         KeyFileError::Exists(_)
         | KeyFileError::OpenToOthers { .. }
@@ -245,10 +280,8 @@ pub(super) fn identity(offline: &Path, before: &Entries) -> Result<SigningKey, F
         | KeyFileError::Sealed(_)
         | KeyFileError::PassphraseWrong(_)
         | KeyFileError::Damaged(_)
-        | KeyFileError::Io { .. } => file_fault(what, &error),
-    })?;
-    check_offline(offline, before.newest())?;
-    Ok(SigningKey::from_seed(&seed))
+        | KeyFileError::Io { .. } => file_fault(key.as_str(), &error),
+    })
 }
 
 pub(super) fn usage(reason: &str, remedy: &str) -> Fault {

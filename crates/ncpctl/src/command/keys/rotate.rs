@@ -22,6 +22,7 @@ Examples:
   ncpctl keys rotate --dir /var/lib/ncp-node --offline /media/usb
   ncpctl keys rotate --dir /var/lib/ncp-node --offline /media/usb --signing --tls
   ncpctl keys rotate --dir /var/lib/ncp-node --offline /media/usb --compromised
+  ncpctl keys rotate --dir /var/lib/ncp-node --offline /media/safe --recovery
 
 Others seal to a key for 90 days: give this command every 60. It always makes a new sealing key, a new signing key when the
 old one has less than 120 days left, and asks for a new certificate when the old one ends. Old sealing keys stay and open what
@@ -50,6 +51,9 @@ pub(crate) struct Rotate {
     /// Others may have the old keys: make all three anew and name none of the old ones any more
     #[arg(long)]
     compromised: bool,
+    /// Replace a lost or stolen identity key: the recovery key signs, and a new identity key is made beside it
+    #[arg(long)]
+    recovery: bool,
     /// The request; PARTICIPANT-request-VERSION.json here unless named
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -62,6 +66,7 @@ struct Made {
     fingerprint: String,
     entry_version: u32,
     made: bool,
+    new_identity_key: bool,
     new_signing_key: bool,
     new_tls_key: bool,
     seal_until: String,
@@ -82,7 +87,13 @@ impl Rotate {
             if let Some(next) = next_request(self.out.as_ref(), Entries::read(&data)?.as_ref()) {
                 Request::restore_entries(&next, &data, &keyring)?;
             }
-            let wish = Wish { signing: self.signing, tls: self.tls, again: self.again, compromised: self.compromised };
+            let wish = Wish {
+                signing: self.signing,
+                tls: self.tls,
+                again: self.again,
+                compromised: self.compromised,
+                recovery: self.recovery,
+            };
             let rotated = Rotation { data: &data, keyring: &keyring, offline: &offline, wish, now }.rotate()?;
             let entries = &rotated.made.entries;
             let request = self.out.unwrap_or_else(|| default_name(entries.participant(), "request", entries.version()));
@@ -98,6 +109,7 @@ impl Rotate {
             fingerprint: entries.fingerprint().to_string(),
             entry_version: entries.version(),
             made: rotated.is_new,
+            new_identity_key: news.identity,
             new_signing_key: news.signing,
             new_tls_key: news.tls,
             seal_until: date(newest_sealing(newest).map(|key| key.seal_until)),
@@ -118,6 +130,7 @@ fn next_request(out: Option<&PathBuf>, held: Option<&Entries>) -> Option<PathBuf
 
 fn report(made: &Made, rotated: &Rotated, offline: &str, context: &Context) -> Result<Report, Error> {
     let mut news = vec!["sealing key"];
+    news.extend(made.new_identity_key.then_some("identity key"));
     news.extend(made.new_signing_key.then_some("signing key"));
     news.extend(made.new_tls_key.then_some("TLS key"));
     let answer = default_name(rotated.made.entries.participant(), "answer", made.entry_version);

@@ -12,11 +12,13 @@ use crate::joining::entries::Entries;
 use crate::joining::held::check_keys;
 use crate::joining::rotate::News;
 
-const SIGNING: Wish = Wish { signing: true, tls: false, again: false, compromised: false };
-const TLS: Wish = Wish { signing: false, tls: true, again: false, compromised: false };
-const AGAIN: Wish = Wish { signing: false, tls: false, again: true, compromised: false };
+const NOTHING: Wish = Wish { signing: false, tls: false, again: false, compromised: false, recovery: false };
+const SIGNING: Wish = Wish { signing: true, ..NOTHING };
+const TLS: Wish = Wish { tls: true, ..NOTHING };
+const AGAIN: Wish = Wish { again: true, ..NOTHING };
 
-const COMPROMISED: Wish = Wish { signing: false, tls: false, again: false, compromised: true };
+const COMPROMISED: Wish = Wish { compromised: true, ..NOTHING };
+const RECOVERY: Wish = Wish { recovery: true, ..NOTHING };
 
 /// The chain of a folder's entries, as whoever pinned the fingerprint judges it.
 fn judged(world: &World, folder: &str, fingerprint: Fingerprint) -> Chain {
@@ -86,7 +88,7 @@ fn a_signing_key_that_is_asked_for_is_valid_no_earlier_than_the_one_before() {
     let rotated = world.rotate("XA", SIGNING, after(10)).expect("rotated");
     let signing = rotated.made.entries.newest().keys.signing.expect("signs");
     assert_eq!((signing.from, signing.until), (NOW, after(376)));
-    assert_eq!(News::of(&rotated.made.entries), News { signing: true, tls: false });
+    assert_eq!(News::of(&rotated.made.entries), News { identity: false, signing: true, tls: false });
     assert_eq!(files(&world, "signing"), 2);
 }
 
@@ -111,7 +113,7 @@ fn of_more_sealing_keys_than_an_entry_takes_the_last_to_open_stay() {
 fn keys_that_an_interrupted_call_left_are_used_by_the_next() {
     let world = World::new();
     world.joined();
-    let wish = Wish { signing: true, tls: true, again: false, compromised: false };
+    let wish = Wish { signing: true, ..TLS };
     let first = world.rotate("XA", wish, after(60)).expect("rotated").made;
     let keys = contents(&world.path("XA/keys"));
     fs::remove_file(world.path("XA/network/entry-1")).expect("not written yet");
@@ -335,4 +337,28 @@ fn an_entry_that_was_made_in_the_future_is_not_gone_on_from_and_not_admitted() {
     assert!(made.entries.newest().keys.signing.expect("signs").from <= after(1));
     fs::remove_file(world.path("XA-request-1.json")).expect("the refused one");
     world.renewal(&made, after(1)).expect("admitted");
+}
+
+#[test]
+fn a_lost_identity_key_is_replaced_by_the_word_of_the_recovery_key() {
+    let world = World::new();
+    world.joined();
+    let fingerprint = world.node("XA", world.network(NetworkClass::Test).root.network()).fingerprint();
+    let (identity, recovery) = (world.path("XA/offline/identity.key"), world.path("XA/offline/recovery.key"));
+    let old = judged(&world, "XA", fingerprint).entry().clone();
+    assert_eq!(world.rotate("XA", RECOVERY, after(1)).expect_err("it is here").code, ErrorCode::UsageInvalid);
+    fs::rename(&identity, world.path("lost")).expect("lost");
+    fs::rename(&recovery, world.path("safe")).expect("carried away");
+    assert_eq!(world.rotate("XA", RECOVERY, after(1)).expect_err("not brought").code, ErrorCode::KeyFileMissing);
+    fs::rename(world.path("safe"), &recovery).expect("brought");
+
+    world.rotate("XA", RECOVERY, after(1)).expect("recovered");
+    let entry = judged(&world, "XA", fingerprint).entry().clone();
+    assert_eq!((entry.version, entry.keys.recovery, entry.keys.logs), (1, old.keys.recovery, old.keys.logs));
+    assert_ne!(entry.keys.identity, old.keys.identity);
+    // From here on the new one signs, and the old one no more.
+    world.rotate("XA", Wish::default(), after(60)).expect("rotated");
+    assert_eq!(judged(&world, "XA", fingerprint).entry().version, 2);
+    fs::rename(world.path("lost"), &identity).expect("found again");
+    assert_eq!(world.rotate("XA", Wish::default(), after(120)).expect_err("not its").code, ErrorCode::KeyNotOfEntry);
 }
