@@ -35,8 +35,8 @@ impl Node {
             officer(SUPERVISOR, &[Role::Releaser, Role::Supervisor]),
         ];
         let mut asks = vec![Ask::Begin(Begin { officers, rules: self.cast.rules.clone() })];
-        let own = self.party()?.participant;
-        let parties = || self.cast.nodes.iter().chain([&self.cast.hub]).filter(|party| party.participant != own);
+        // Its own entry, too: as joining leaves it.
+        let parties = || self.cast.nodes.iter().chain([&self.cast.hub]);
         let news = |party: &Party| EntryNews::Entry {
             participant: party.participant,
             version: 0,
