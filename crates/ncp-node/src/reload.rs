@@ -1,10 +1,10 @@
 //! SIGHUP: configuration, certificates and own keys are read again and take force together, or nothing changes.
 //!
 //! What a running daemon takes up are the [`Settings`], certificate and authority with the key that the directory pins, and
-//! what `ncpctl keys rotate` made: connections that begin from then on use them, the link that stands goes on. Rules are put into the journal before they
-//! take force, so a draft judged by the old ones meanwhile is refused as judged by rules that changed. What waits for a
-//! restart keeps its old value and is named. A file that is wrong changes nothing: one line in the log says why, and so
-//! does the status.
+//! what `ncpctl keys rotate` made: connections that begin from then on use them, the link that stands goes on. Rules are
+//! put into the journal before they take force, so a draft judged by the old ones meanwhile is refused as judged by rules
+//! that changed. What waits for a restart keeps its old value and is named. A file that is wrong changes nothing: one line
+//! in the log says why, and so does the status.
 
 use std::path::Path;
 use std::sync::Arc;
