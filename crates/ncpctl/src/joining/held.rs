@@ -115,6 +115,11 @@ impl KeyFiles {
         self.path(if unnamed { self.keys.len() } else { self.keys.len() + 1 })
     }
 
+    /// Where a key of this kind is made that nobody can have seen: behind all files.
+    pub(crate) fn fresh_path(&self) -> PathBuf {
+        self.path(self.keys.len() + 1)
+    }
+
     /// The newest file that holds one of the keys that an entry names.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! Order: key files, entry. A crash leaves key files that no entry names, and the next call uses them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ncp_api::time::Time;
 use ncp_api::{ErrorCode, Fault};
@@ -198,6 +198,11 @@ impl Rotation<'_> {
         Ok((recovery, identity))
     }
 
+    /// Where the next key lies. What an interrupted call left may be known to whoever has the others.
+    fn new_path(&self, files: &KeyFiles, before: &Entries) -> PathBuf {
+        if self.wish.compromised { files.fresh_path() } else { files.next_path(before) }
+    }
+
     /// The old signing key as it is, or a new one. What was released under the old and not delivered yet is sealed again
     /// under the new one with its old release time, so the new one is valid as far back as a message lives.
     fn signing(&self, before: &Entries) -> Result<Option<ValidKey>, Fault> {
@@ -205,7 +210,7 @@ impl Rotation<'_> {
         if !self.wish.signing() && old.until.millis_since(self.now) >= SIGNING_BELOW_MS {
             return Ok(Some(old));
         }
-        let path = KeyFiles::read(self.data, self.keyring, Series::Signing)?.next_path(before);
+        let path = self.new_path(&KeyFiles::read(self.data, self.keyring, Series::Signing)?, before);
         let reach = UnixMillis(self.now.0.saturating_sub(LIFETIME_MAX_MS));
         Ok(Some(ValidKey {
             key: make_signing_key(self.keyring, &path, KeyUse::Signing)?.verifying_key(),
@@ -217,7 +222,7 @@ impl Rotation<'_> {
     /// A new sealing key beside those that may still have to open something: as many as an entry takes, those that open
     /// longest.
     fn sealing(&self, before: &Entries) -> Result<Vec<SealingEntryKey>, Fault> {
-        let path = KeyFiles::read(self.data, self.keyring, Series::Sealing)?.next_path(before);
+        let path = self.new_path(&KeyFiles::read(self.data, self.keyring, Series::Sealing)?, before);
         let seed = make_key(self.keyring, &path, KeyUse::Sealing)?;
         let mut kept = before.newest().keys.sealing.clone();
         kept.retain(|key| self.now < key.open_until && !self.wish.compromised);
@@ -244,7 +249,7 @@ impl Rotation<'_> {
             let over_newest = serving.filter(|key| files.newest() == Some(key) && pinned.contains(key));
             return Ok(over_newest.map_or_else(|| pinned.clone(), |key| vec![key]));
         }
-        let path = files.next_path(before);
+        let path = self.new_path(&files, before);
         let pem = make_tls_key(self.keyring, &path)?;
         let new = authority::key_id(&authority::read_key(pem.as_bytes(), &path.display())?);
         let old = serving.or_else(|| pinned.iter().find(|pin| files.hold(pin)).copied());

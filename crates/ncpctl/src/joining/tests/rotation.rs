@@ -311,7 +311,13 @@ fn keys_that_others_may_have_are_named_no_longer() {
     let world = World::new();
     world.joined();
     world.rotate("XA", Wish::default(), after(1)).expect("rotated");
+    world.node("XB", world.network(NetworkClass::Test).root.network());
     let before = Entries::read(&world.path("XA")).expect("readable").expect("entries").newest().keys.clone();
+    // What an interrupted call left may be known, too.
+    for left in ["signing-2.key", "sealing-3.key"] {
+        let first = left.replace("-2", "").replace("-3", "-1");
+        fs::copy(world.path("XB/keys").join(first), world.path("XA/keys").join(left)).expect("left");
+    }
     // At once, although the newest version is of today.
     let made = world.rotate("XA", COMPROMISED, after(1)).expect("rotated").made;
     let keys = &made.entries.newest().keys;
@@ -319,6 +325,7 @@ fn keys_that_others_may_have_are_named_no_longer() {
     assert!(!before.sealing.contains(&keys.sealing[0]) && !before.tls.contains(&keys.tls[0]));
     assert_ne!(keys.signing.expect("signs").key, before.signing.expect("signs").key);
     check_keys(&world.path("XA"), &Keyring::OPEN, &made.entries).expect("all keys are here");
+    assert_eq!((files(&world, "signing"), files(&world, "sealing")), (3, 4));
     let answer = world.renewal(&made, after(1)).expect("admitted");
     install(&answer, &world.path("XA"), None, after(1)).expect("installed");
 }
