@@ -206,7 +206,7 @@ impl<C: Core + Clone> Machine<C> {
         Ok(outcomes)
     }
 
-    /// What the store's other threads do a moment behind: the file `signed`, the index, the file `held`.
+    /// What the store's other threads do: the file `signed`, the index and the file `held` a moment behind, segments ahead.
     ///
     /// # Errors
     /// [`Fatal`]: the life is to end.
@@ -214,6 +214,7 @@ impl<C: Core + Clone> Machine<C> {
         let Some(running) = &mut self.running else { return Ok(()) };
         running.engine.write_signed(&mut running.signed)?;
         running.engine.apply()?;
+        running.engine.make_ahead()?;
         // What cannot be written now is tried again: nothing rests on it.
         let _ = running.held.write();
         Ok(())

@@ -1,10 +1,10 @@
 //! The committer: one thread around the [`Engine`], fed by a fair queue.
 //!
-//! Four threads of the operating system: the committer decides, syncs, signs and releases; the applier writes synced
+//! Five threads of the operating system: the committer decides, syncs, signs and releases; the applier writes synced
 //! groups to the index behind it; the third keeps the file `signed` a moment behind (`committer/signed.rs`); the fourth
-//! takes snapshots of the index when segments of the journal have closed (`committer/snapshots.rs`). Async callers meet
-//! them only at the desk (`committer/desk.rs`) and through tokio's channels, so that no runtime thread ever waits for a
-//! disk.
+//! takes snapshots of the index when segments of the journal have closed (`committer/snapshots.rs`); the fifth makes the
+//! next segments before the committer needs them ([`crate::ahead`]). Async callers meet them only at the desk
+//! (`committer/desk.rs`) and through tokio's channels, so that no runtime thread ever waits for a disk.
 //!
 //! Effects wait in a channel of [`EFFECTS_WAITING_MAX`]. If the shell falls so far behind, the committer waits for it with
 //! the replies of the group in hand, and commands behind it wait in their queues: nothing is lost and nothing grows. So
@@ -30,6 +30,7 @@ use tokio::sync::oneshot;
 use self::desk::{Desk, Push, Waiting, Work};
 use self::signed::{SignedSlot, run_signed_writer};
 use self::snapshots::{SegmentWatch, run_taker};
+use crate::ahead::Ahead;
 use crate::disk::{Disk, RealDisk};
 use crate::engine::{Committed, Engine, Fatal};
 use crate::index::{Index, RedbIndex};
@@ -166,26 +167,29 @@ struct Committer<'a, C: Core, D: Disk, I: Index> {
 impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
     fn run(mut self, signed: Signed<D>) -> Result<(), Fatal> {
         let projection = Arc::clone(self.engine.projection());
-        let taker = self.engine.taker.clone();
+        let (taker, ahead) = (self.engine.taker.clone(), self.engine.ahead.clone());
         let (slot, watch) = (SignedSlot::default(), SegmentWatch::default());
         let desk = self.desk;
         thread::scope(|scope| {
             let applier = scope.spawn(|| run_applier(&projection, desk));
             let writer = scope.spawn(|| run_signed_writer(&slot, signed, desk));
             let copier = scope.spawn(|| run_taker(&taker, &watch, desk));
+            let maker = scope.spawn(|| run_maker(&ahead, desk));
             let ended = {
                 // However this ends, the other threads end too.
                 let _close = OnDrop(|| {
                     projection.close();
                     slot.close();
                     watch.close();
+                    ahead.close();
                 });
                 self.serve(&slot, &watch)
             };
-            let (applied, written, copied) = (join(applier.join()), join(writer.join()), join(copier.join()));
+            let (applied, written) = (join(applier.join()), join(writer.join()));
+            let (copied, made) = (join(copier.join()), join(maker.join()));
             // The committer meets a failed index after the applier, which knows why.
             let ended = if matches!(ended, Err(Fatal::Index(_))) { applied.and(ended) } else { ended.and(applied) };
-            ended.and(written).and(copied)
+            ended.and(written).and(copied).and(made)
         })
     }
 
@@ -243,6 +247,15 @@ impl<C: Core, D: Disk, I: Index> Committer<'_, C, D, I> {
 
 fn join(outcome: thread::Result<Result<(), Fatal>>) -> Result<(), Fatal> {
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Makes segments ahead; a disk that fails over it has failed for all.
+fn run_maker<C: Core, D: Disk>(ahead: &Ahead<D>, desk: &Desk<C>) -> Result<(), Fatal> {
+    // However this fails, also by a panic: nobody waits for the answer of a store that has failed.
+    let failed = OnDrop(|| desk.abandon());
+    ahead.run().map_err(|error| Fatal::disk("making a segment ahead", error))?;
+    failed.disarm();
+    Ok(())
 }
 
 fn run_applier<C: Core, I: Index>(projection: &Projection<I>, desk: &Desk<C>) -> Result<(), Fatal> {

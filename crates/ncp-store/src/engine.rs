@@ -19,6 +19,7 @@ use ncp_protocol::keys::SigningKey;
 use ncp_protocol::merkle::{Frontier, leaf_hash};
 use thiserror::Error;
 
+use crate::ahead::Ahead;
 use crate::bodies::Bodies;
 use crate::disk::{Disk, is_full};
 use crate::index::{Index, LogHead};
@@ -122,6 +123,7 @@ pub(crate) type Newest = Arc<RwLock<BTreeMap<LogName, SignedCheckpoint>>>;
 pub struct Engine<C: Core, D: Disk, I: Index> {
     pub(crate) core: Arc<C>,
     pub(crate) disk: D,
+    pub(crate) ahead: Ahead<D>,
     pub(crate) journal: Journal<D>,
     pub(crate) records: Records<D>,
     pub(crate) levels: Levels<D>,
@@ -221,6 +223,14 @@ impl<C: Core, D: Disk, I: Index> Engine<C, D, I> {
     /// [`Fatal`].
     pub fn take_snapshot(&mut self) -> Result<Taken, Fatal> {
         self.guarded(|engine| engine.taker.take(&|| true))
+    }
+
+    /// Makes the segments that are wanted soon: for callers without a thread that does.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn make_ahead(&mut self) -> Result<(), Fatal> {
+        self.guarded(|engine| engine.ahead.make().map_err(|error| Fatal::disk("making a segment ahead", error)))
     }
 
     /// The state that the file `signed` is to hold: next sequence and newest checkpoints.

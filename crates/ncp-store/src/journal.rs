@@ -1,8 +1,8 @@
 //! The journal: groups of events in segment files, the one truth of a daemon.
 //!
 //! A group is what one sync makes durable. It starts on a [`BLOCK_LEN`] boundary of `journal/<first sequence>.seg`, a file
-//! preallocated with zeros, and is described in `journal/group.rs`. At most one group is on its way to the disk, and a new
-//! segment is made only when the group before it is durable: so only the last group can be torn, and only in the last
+//! preallocated with zeros, and is described in `journal/group.rs`. At most one group is on its way to the disk, and a
+//! segment gets its name only when the group before it is durable: so only the last group can be torn, and only in the last
 //! segment. [`scan`] tells a torn end from damage, [`renew`] copies what cannot be trusted to be on the disk; [`Journal`]
 //! appends, [`JournalReader`] reads. Any failed write or sync is fatal: the journal takes nothing more until a restart.
 //! Known gap: a whole group that turned to zeros looks like an end; the file `signed` and the peers tell.
@@ -14,6 +14,7 @@ use ncp_protocol::ids::LogName;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::ahead::Ahead;
 use crate::ballast::or_give_up;
 use crate::disk::{Disk, DiskFile, OpenMode, remove_unfinished};
 use crate::limits::{BLOCK_LEN, GROUP_LEN_MAX, JOURNAL_SEGMENT_LEN};
@@ -133,6 +134,7 @@ impl Default for JournalOptions {
 /// The end of the journal, open for appending.
 pub struct Journal<D: Disk> {
     disk: D,
+    ahead: Ahead<D>,
     options: JournalOptions,
     end: Option<End<D::File>>,
     next: u64,
@@ -164,7 +166,7 @@ impl<D: Disk> Journal<D> {
     ///
     /// # Panics
     /// If the length of segments is not a multiple of [`BLOCK_LEN`].
-    pub fn open(disk: D, options: JournalOptions, scan: &Scan) -> Result<Self, JournalError> {
+    pub fn open(disk: D, ahead: Ahead<D>, options: JournalOptions, scan: &Scan) -> Result<Self, JournalError> {
         assert!((options.segment_len as usize).is_multiple_of(BLOCK_LEN), "a segment consists of blocks");
         match scan.tail {
             Tail::Whole => {}
@@ -182,7 +184,7 @@ impl<D: Disk> Journal<D> {
                 Some(End { segment, file, offset, capacity })
             }
         };
-        Ok(Self { disk, options, end, next: scan.next, state: State::Synced })
+        Ok(Self { disk, ahead, options, end, next: scan.next, state: State::Synced })
     }
 
     /// Sequence that the next event will have.
@@ -205,7 +207,7 @@ impl<D: Disk> Journal<D> {
 
     /// Writes a group behind the last one; it counts only once it is synced.
     ///
-    /// Order: if the segment is full, a new one (see [`Journal::roll`]); then one write of whole blocks. A crash leaves any
+    /// Order: if the segment is full, the next (see [`Journal::roll`]); then one write of whole blocks. A crash leaves any
     /// part of the group, which the next start finds torn, or the whole, which then counts.
     ///
     /// # Errors
@@ -252,21 +254,19 @@ impl<D: Disk> Journal<D> {
             count: group.count,
         };
         end.offset += blocks;
+        if end.offset >= end.capacity / 2 {
+            self.ahead.want(Path::new(FOLDER), self.options.segment_len);
+        }
         self.next = place.next();
         self.state = State::Unsynced;
         Ok(place)
     }
 
-    /// Makes the next segment.
-    ///
-    /// Order: create, allocate, sync the file, sync the folder. All groups before it are durable. A crash leaves no
-    /// segment, or one that is short or all zeros, which the next start takes as the end of the journal.
+    /// Begins the next segment, see [`Ahead::segment`]. All groups before it are durable. One that a crash leaves short or
+    /// all zeros is the end of the journal for the next start.
     fn roll(&self) -> io::Result<End<D::File>> {
         let capacity = self.options.segment_len;
-        let file = self.disk.open(&segment_path(self.next), OpenMode::CreateNew)?;
-        or_give_up(&self.disk, || file.allocate(u64::from(capacity)))?;
-        file.sync_data()?;
-        self.disk.sync_dir(Path::new(FOLDER))?;
+        let file = self.ahead.segment(&segment_path(self.next), capacity)?;
         Ok(End { segment: self.next, file, offset: 0, capacity })
     }
 

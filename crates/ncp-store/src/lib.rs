@@ -1,6 +1,7 @@
 //! Durable state of a daemon: the journal is the truth, the index a projection of it, the spool holds what is not an event.
 //! The only crate that syncs or renames.
 
+pub mod ahead;
 pub mod backup;
 pub mod ballast;
 pub mod bodies;

@@ -80,6 +80,10 @@ pub const EVENTS_PER_READ_MAX: usize = 1_024;
 pub const BLOCK_LEN: usize = 4 << 10;
 /// Length of a journal segment, preallocated.
 pub const JOURNAL_SEGMENT_LEN: u32 = 16 << 20;
+/// How much of a segment that is made ahead is written between two syncs.
+pub const AHEAD_STEP: u32 = 1 << 20;
+/// Free space that stays when a segment is made ahead: what the ballast watches over is never touched for it.
+pub const AHEAD_ROOM_MIN: u64 = 4 * BALLAST_ROOM_MIN;
 /// Longest group on disk.
 pub const GROUP_LEN_MAX: usize = 4 << 20;
 /// Most notes that a group carries: one for each log that the group before it grew.

@@ -24,6 +24,7 @@ use ncp_protocol::ids::{LogName, LogOrigin, UnixMillis};
 use ncp_protocol::keys::SigningKey;
 use ncp_protocol::merkle::{self, Frontier};
 
+use crate::ahead::Ahead;
 use crate::bodies::Bodies;
 use crate::disk::Disk;
 use crate::engine::draft::{Draft, erased_record};
@@ -139,7 +140,8 @@ pub fn open<C: Core, D: Disk, I: Index>(
         journal::create(&disk).map_err(OpenError::disk("creating the journal"))?;
     }
     let durable = state.as_ref().map_or(0, |state| state.next);
-    let mut spool = Spool::open(disk.clone(), options.spool).map_err(OpenError::Spool)?;
+    let ahead = Ahead::new(disk.clone());
+    let mut spool = Spool::open(disk.clone(), ahead.clone(), options.spool).map_err(OpenError::Spool)?;
     let mut finder = Finder::new(spool.reader());
     let scan = mend(&disk, durable, &mut spool, &mut finder, &mut report)?;
     report.stains.clone_from(&scan.stains);
@@ -160,9 +162,8 @@ pub fn open<C: Core, D: Disk, I: Index>(
     };
     let done = fold_in_room::<C, D, I>(&core, &options.index, &ground, state.as_ref(), &mut finder, &mut report)?;
     let records = Records::open(spool, &done.index)?;
-    let journal = Journal::open(disk.clone(), options.journal, &scan)?;
+    let journal = Journal::open(disk.clone(), ahead.clone(), options.journal, &scan)?;
     let bodies = Bodies::open(disk.clone()).map_err(OpenError::disk("opening bodies"))?;
-    let newest = newest(&done.logs);
     let projection = Arc::new(Projection::new(done.index, done.trust));
     snapshot::clean(&disk).map_err(OpenError::disk("removing unfinished snapshots"))?;
     let taker = Taker {
@@ -175,15 +176,16 @@ pub fn open<C: Core, D: Disk, I: Index>(
     let mut engine = Engine {
         core: Arc::new(core),
         disk,
+        ahead,
         journal,
         records,
         levels,
         bodies,
         projection,
         taker,
+        newest: newest(&done.logs),
         logs: done.logs,
         previous: done.previous,
-        newest,
         gaps: gaps.into(),
         losses: Losses::new(report.lost.iter().copied().map(Loss::Record)),
         unsettled: done.unsettled,

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use crate::ahead::Ahead;
 use crate::ballast::or_give_up;
 use crate::disk::{Disk, DiskFile, NEW, OpenMode, create_afresh, read_file, remove_unfinished, set_aside, with_suffix};
 use crate::limits::{
@@ -109,6 +110,7 @@ impl SpoolOptions {
 /// The ends of the spool, open for appending.
 pub struct Spool<D: Disk> {
     disk: D,
+    ahead: Ahead<D>,
     options: SpoolOptions,
     // Number of the next segment and the open one, if any.
     ends: BTreeMap<Class, End<D::File>>,
@@ -141,7 +143,7 @@ impl<D: Disk> Spool<D> {
     ///
     /// # Panics
     /// If a segment of these lengths cannot hold the longest record in whole blocks.
-    pub fn open(disk: D, options: SpoolOptions) -> io::Result<Self> {
+    pub fn open(disk: D, ahead: Ahead<D>, options: SpoolOptions) -> io::Result<Self> {
         make_folders(&disk)?;
         let mut ends = BTreeMap::new();
         for class in Class::ALL {
@@ -158,7 +160,7 @@ impl<D: Disk> Spool<D> {
             };
             ends.insert(class, end);
         }
-        Ok(Self { disk, options, ends, full: Vec::new(), stopped: false })
+        Ok(Self { disk, ahead, options, ends, full: Vec::new(), stopped: false })
     }
 
     /// Read access.
@@ -181,8 +183,8 @@ impl<D: Disk> Spool<D> {
 
     /// Writes a record; it counts only once it is synced.
     ///
-    /// Order: if the segment is full, a new one (create, allocate, sync it, sync its folder); then one write. A crash
-    /// leaves an empty segment, any part of the record, or all of it.
+    /// Order: if the segment is full, the next (see [`Ahead::segment`]); then one write. A crash leaves an empty segment,
+    /// any part of the record, or all of it.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -209,6 +211,9 @@ impl<D: Disk> Spool<D> {
         open.file.write_at(&record::encode(record, place), u64::from(place.offset))?;
         open.offset += needed;
         open.unsynced = true;
+        if open.offset >= open.capacity / 2 {
+            self.ahead.want(&class.folder(), self.options.segment_len(class));
+        }
         Ok(place)
     }
 
@@ -225,10 +230,7 @@ impl<D: Disk> Spool<D> {
     fn roll(&mut self, class: Class) -> io::Result<()> {
         let segment = self.end(class).next_segment;
         let capacity = self.options.segment_len(class);
-        let file = self.disk.open(&class.segment_path(segment), OpenMode::CreateNew)?;
-        or_give_up(&self.disk, || file.allocate(u64::from(capacity)))?;
-        file.sync_data()?;
-        self.disk.sync_dir(&class.folder())?;
+        let file = self.ahead.segment(&class.segment_path(segment), capacity)?;
         let next_segment = segment.checked_add(1).ok_or_else(|| io::Error::other("too many segments"))?;
         let open = Some(OpenSegment { segment, file, offset: 0, capacity, unsynced: false });
         self.ends.insert(class, End { next_segment, open });

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use ncp_protocol::ids::UnixMillis;
 use thiserror::Error;
 
+use crate::ahead;
 use crate::ballast;
 use crate::committer::{self, Running};
 use crate::disk::RealDisk;
@@ -62,6 +63,7 @@ impl<C: Core> Store<C> {
     /// [`StoreError`]. Nothing was deleted.
     pub fn open(core: C, options: StoreOptions) -> Result<Self, StoreError> {
         let folder = DataFolder::open(&options.folder)?;
+        ahead::remove_leftovers(folder.disk()).map_err(OpenError::disk("removing segments that were made ahead"))?;
         ballast::before_start(folder.disk()).map_err(OpenError::disk("giving up the ballast"))?;
         let index = RedbPlace { folder: options.folder.join("index"), aside: options.folder.join("index.old") };
         let StoreOptions { logs, now, .. } = options;

@@ -34,6 +34,7 @@ enum Step {
     Settle,
     Apply,
     Snapshot,
+    Ahead,
 }
 
 fn life() -> Vec<Step> {
@@ -46,6 +47,7 @@ fn life() -> Vec<Step> {
         Step::Group(vec![add(7, &large(3), 3), add(1, &large(4), 4)]),
         // Fills segments of the spool, so that new ones are made.
         Step::Group(vec![add(3, &large(5), 5), add(3, &large(6), 6), add(3, &large(8), 8), add(3, &large(10), 10)]),
+        Step::Ahead,
         Step::Group(vec![add(3, &large(7), 7), add(3, &large(9), 9), add(3, &large(11), 11), add(3, &large(12), 12)]),
         Step::Signed,
         Step::Snapshot,
@@ -85,7 +87,7 @@ impl Model {
                 model.bodies.remove(number);
                 *model.counts.entry(*number).or_default() += 1;
             }
-            Step::Signed | Step::Settle | Step::Apply | Step::Snapshot => {}
+            Step::Signed | Step::Settle | Step::Apply | Step::Snapshot | Step::Ahead => {}
         }
         model
     }
@@ -268,6 +270,7 @@ impl Daemon {
             Step::Signed => engine.write_signed(signed).is_ok(),
             Step::Settle => engine.settle().is_ok(),
             Step::Apply => engine.apply().is_ok(),
+            Step::Ahead => engine.make_ahead().is_ok(),
             Step::Snapshot => engine.apply().is_ok() && engine.take_snapshot().is_ok(),
         };
         if done {

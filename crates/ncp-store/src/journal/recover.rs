@@ -58,7 +58,7 @@ pub fn scan<D: Disk>(disk: &D, from: u64, visit: &mut dyn FnMut(Group)) -> Resul
         found.end = Some(end);
         match later.first() {
             None => found.tail = last_tail(&bytes, end, walk.next, &mut found.stains),
-            // Segments are made only when the one before is full and durable.
+            // Segments get their names only when the one before is full and durable.
             Some(next) if *next != walk.next => {
                 found.tail = Tail::Damaged(end);
                 break;

@@ -31,7 +31,7 @@ fn scan_all<D: Disk>(disk: &D) -> (Scan, Vec<Group>) {
 }
 
 fn reopen<D: Disk>(disk: &D) -> Journal<D> {
-    Journal::open(disk.clone(), OPTIONS, &scan_all(disk).0).unwrap()
+    Journal::open(disk.clone(), Ahead::new(disk.clone()), OPTIONS, &scan_all(disk).0).unwrap()
 }
 
 fn fresh<D: Disk>(disk: &D) -> Journal<D> {
@@ -155,7 +155,8 @@ fn damage_before_other_groups_is_no_torn_end() {
     let (found, groups) = scan_all(&disk);
     assert_eq!(found.tail, Tail::Damaged(place.position()));
     assert_eq!(groups, written[..1]);
-    assert!(matches!(Journal::open(disk.clone(), OPTIONS, &found), Err(JournalError::Damaged(_))));
+    let opened = Journal::open(disk.clone(), Ahead::new(disk.clone()), OPTIONS, &found);
+    assert!(matches!(opened, Err(JournalError::Damaged(_))));
     assert!(matches!(renew(&disk, &found, 0), Err(JournalError::Damaged(_))));
 }
 
@@ -290,7 +291,10 @@ fn renewal_of_a_long_journal_touches_only_the_segments_it_must() {
 
 #[test]
 fn rolling_survives_a_stop_at_every_operation() {
-    for fault in [Fault::Fail, Fault::FailButPersisted, Fault::Crash] {
+    for (fault, made_ahead) in [Fault::Fail, Fault::FailButPersisted, Fault::Crash]
+        .into_iter()
+        .flat_map(|fault| [(fault, false), (fault, true)])
+    {
         for cut in [Cut::Lost, Cut::Kept, Cut::Torn(1), Cut::Torn(2), Cut::Killed] {
             for operation in 0..6 {
                 let disk = ModelDisk::new();
@@ -298,6 +302,11 @@ fn rolling_survives_a_stop_at_every_operation() {
                 let full = events(0, 1_000, 50);
                 journal.append(&full, &[], &[]).unwrap();
                 journal.sync().unwrap();
+                if made_ahead {
+                    journal.ahead.make().unwrap();
+                }
+                let spares = disk.list(Path::new(FOLDER)).unwrap().len() - 1;
+                assert_eq!(spares, usize::from(made_ahead));
                 disk.fail_at(disk.operations() + operation, fault);
                 let next = events(1_000, 100, 500);
                 let acknowledged = journal.append(&next, &[], &[]).and_then(|_| journal.sync()).is_ok();

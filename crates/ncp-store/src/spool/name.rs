@@ -94,7 +94,7 @@ impl Class {
         }
     }
 
-    pub(super) fn folder(self) -> PathBuf {
+    pub(crate) fn folder(self) -> PathBuf {
         Path::new(FOLDER).join(self.as_str())
     }
 

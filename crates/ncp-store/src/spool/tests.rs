@@ -16,7 +16,7 @@ fn record(kind: RecordKind, id: u8, len: usize) -> Record {
 }
 
 fn open<D: Disk>(disk: &D) -> Spool<D> {
-    Spool::open(disk.clone(), OPTIONS).unwrap()
+    Spool::open(disk.clone(), Ahead::new(disk.clone()), OPTIONS).unwrap()
 }
 
 /// Appends and syncs as one batch.
