@@ -16,7 +16,7 @@ use ncp_protocol::reject::RejectCode;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::craft::{Crafted, Letter};
 use crate::material::Material;
@@ -26,7 +26,7 @@ use crate::wire::Wire;
 
 /// Bytes a second of one who hardly reads.
 pub const TRICKLE: u32 = 500;
-/// How often one of a crowd comes at most, when it was sent away.
+/// How often one of a crowd comes at most, when it was sent away: each in its own moment, as from hosts of their own.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Most envelopes that a flood has in flight.
 const IN_FLIGHT: usize = 128;
@@ -56,16 +56,17 @@ impl Crowd {
         let mut tasks = JoinSet::new();
         for number in 0..count {
             let (standing, ended) = (Arc::clone(&standing), Arc::clone(&ended));
+            let own_moment = AGAIN * u32::from(number) / u32::from(count);
             tasks.spawn(async move {
-                let mut comes = tokio::time::interval(AGAIN);
-                comes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                let mut comes = tokio::time::interval_at(Instant::now() + own_moment, AGAIN);
+                comes.set_missed_tick_behavior(MissedTickBehavior::Skip);
                 loop {
-                    comes.tick().await;
                     say_nothing(number, hub, &standing).await;
                     ended.fetch_add(1, Ordering::Relaxed);
                     if sent_away == SentAway::Stays {
                         return;
                     }
+                    comes.tick().await;
                 }
             });
         }

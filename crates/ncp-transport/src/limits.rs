@@ -31,6 +31,11 @@ pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(3);
 pub const CONNECTIONS_PER_PARTICIPANT_MAX: usize = 4;
 /// Most unfinished handshakes from one network address; of IPv6, from one network of 64 bits.
 pub const UNAUTHENTICATED_PER_ADDRESS_MAX: usize = 32;
+/// How often one more peer is turned away for want of a place: while a crowd comes again and again, a silent one of it keeps
+/// its place for an eighth of a second.
+pub const TURNED_AWAY_INTERVAL: Duration = Duration::from_millis(1);
+/// How many are turned away at once.
+pub const TURNED_AWAY_AT_ONCE: u32 = 16;
 /// Connections that wait in the kernel while a listener is at one of its limits.
 pub const BACKLOG: u32 = 1024;
 

@@ -4,7 +4,9 @@
 //! here. Each handshake has its own task and ends within its time, so that no peer delays another. When too many are
 //! unfinished, the oldest whose peer has said nothing gives way, or one that has taken long: whoever holds places in
 //! silence, from however many addresses, does not keep others out. One network address, and one participant, can hold
-//! but a part. Failed handshakes are reported and never end the listener, nor does a failed `accept`, which is tried again.
+//! but a part. So many a second give way and no more, while the next wait in the kernel: a crowd that comes again and again
+//! leaves whoever came before the time to say something, and takes no more from the links that stand. Failed handshakes are
+//! reported and never end the listener, nor does a failed `accept`, which is tried again.
 
 pub(crate) mod places;
 
@@ -21,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use self::places::{CountedPlace, Counts, HandshakePlace, Handshakes};
+use self::places::{CountedPlace, Counts, HandshakePlace, Handshakes, Others, Turnstile};
 use crate::connection::{Connection, LinkPlace};
 use crate::frame::IdleLimit;
 use crate::handshake::{self, HandshakeError};
@@ -114,7 +116,8 @@ impl Listener {
     /// Accepts until the receiver of `arrivals` is dropped, or this future is. Unfinished handshakes end with it;
     /// links that were handed over live on.
     pub async fn run(self, tls: SharedTls, pins: PinLookup, arrivals: mpsc::Sender<Arrival>) {
-        let gate = Gate::new(&self.limits);
+        let mut gate = Gate::new(&self.limits);
+        let participants = Counts::new(self.limits.per_participant_max);
         let unheard = Arc::new(AtomicU64::new(0));
         let mut handshakes = JoinSet::new();
         loop {
@@ -134,7 +137,7 @@ impl Listener {
                 pins: Arc::clone(&pins),
                 limits: self.limits.clone(),
                 arrivals: arrivals.clone(),
-                participants: gate.participants.clone(),
+                participants: participants.clone(),
                 unheard: Arc::clone(&unheard),
             };
             handshakes.spawn(receive.receive(admitted));
@@ -147,7 +150,7 @@ struct Gate {
     all: Arc<Semaphore>,
     handshakes: Handshakes,
     addresses: Counts<IpAddr>,
-    participants: Counts<(ParticipantId, PinStatus)>,
+    turnstile: Turnstile,
 }
 
 /// An accepted connection and the places that it takes.
@@ -155,9 +158,8 @@ struct Admitted {
     socket: TcpStream,
     peer_addr: SocketAddr,
     place: OwnedSemaphorePermit,
-    handshake_place: HandshakePlace,
     /// `None` if its address has too many unfinished handshakes.
-    address_place: Option<CountedPlace<IpAddr>>,
+    handshake: Option<(HandshakePlace, CountedPlace<IpAddr>)>,
 }
 
 impl Gate {
@@ -166,12 +168,13 @@ impl Gate {
             all: Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS))),
             handshakes: Handshakes::new(limits.unauthenticated_max),
             addresses: Counts::new(limits.unauthenticated_per_address_max),
-            participants: Counts::new(limits.per_participant_max),
+            turnstile: Turnstile::default(),
         }
     }
 
-    async fn admit(&self, socket: &TcpListener) -> Admitted {
+    async fn admit(&mut self, socket: &TcpListener) -> Admitted {
         let place = acquire(&self.all).await;
+        self.turnstile.opens().await;
         let (socket, peer_addr) = loop {
             match socket.accept().await {
                 Ok(accepted) => break accepted,
@@ -181,9 +184,14 @@ impl Gate {
                 }
             }
         };
-        let address_place = self.addresses.take(network_of(peer_addr.ip()));
-        let handshake_place = self.handshakes.take().await;
-        Admitted { socket, peer_addr, place, handshake_place, address_place }
+        let Some(address_place) = self.addresses.take(network_of(peer_addr.ip())) else {
+            return Admitted { socket, peer_addr, place, handshake: None };
+        };
+        let (handshake_place, others) = self.handshakes.take().await;
+        if others == Others::OneGaveWay {
+            self.turnstile.turned_away();
+        }
+        Admitted { socket, peer_addr, place, handshake: Some((handshake_place, address_place)) }
     }
 }
 
@@ -213,16 +221,16 @@ struct Reception {
 
 impl Reception {
     async fn receive(self, admitted: Admitted) {
-        let Admitted { socket, peer_addr, place, handshake_place, address_place } = admitted;
-        let outcome = match &address_place {
-            Some(_) => tokio::select! {
-                outcome = self.shake_hands(socket, &handshake_place) => outcome,
+        let Admitted { socket, peer_addr, place, handshake } = admitted;
+        let outcome = match &handshake {
+            Some((handshake_place, _)) => tokio::select! {
+                outcome = self.shake_hands(socket, handshake_place) => outcome,
                 () = handshake_place.lost() => Err(HandshakeError::Crowded),
             },
             None => Err(HandshakeError::Crowded),
         };
         // The handshake is over, whatever its outcome: a slow consumer of arrivals must not hold up the next ones.
-        drop((handshake_place, address_place));
+        drop(handshake);
         let connected = outcome.and_then(|authenticated| {
             let pin = PinStatus::of(&authenticated.peer.certificate_key, &(self.pins)(authenticated.peer.participant));
             let who = (authenticated.peer.participant, pin);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::limits::HANDSHAKE_PATIENCE;
+use crate::limits::{HANDSHAKE_PATIENCE, TURNED_AWAY_AT_ONCE, TURNED_AWAY_INTERVAL};
 
 /// Places counted by something, as many of each as allowed. Clones share them.
 pub(crate) struct Counts<K> {
@@ -93,12 +93,15 @@ impl Handshakes {
 
     /// Takes a place. If there is none, the oldest silent handshake loses its own, or the oldest of all once it has taken
     /// [`HANDSHAKE_PATIENCE`]; until then this waits.
-    pub(crate) async fn take(&self) -> HandshakePlace {
+    pub(crate) async fn take(&self) -> (HandshakePlace, Others) {
         loop {
             let oldest = {
                 let mut unfinished = lock(&self.shared.unfinished);
-                if unfinished.by_age.len() < self.max || unfinished.evict() {
-                    return self.insert(&mut unfinished);
+                if unfinished.by_age.len() < self.max {
+                    return (self.insert(&mut unfinished), Others::Stay);
+                }
+                if unfinished.evict() {
+                    return (self.insert(&mut unfinished), Others::OneGaveWay);
                 }
                 unfinished.by_age.first_key_value().map(|(_, oldest)| oldest.begun)
             };
@@ -116,6 +119,15 @@ impl Handshakes {
         unfinished.by_age.insert(age, entry);
         HandshakePlace { shared: Arc::clone(&self.shared), age, lost }
     }
+}
+
+/// What became of the others when somebody took a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// They have theirs.
+    Stay,
+    /// One lost its own.
+    OneGaveWay,
 }
 
 impl Unfinished {
@@ -159,6 +171,35 @@ impl Drop for HandshakePlace {
     }
 }
 
+/// What lets peers in: [`TURNED_AWAY_AT_ONCE`] may be turned away in a row, and then one in each [`TURNED_AWAY_INTERVAL`].
+#[derive(Debug)]
+pub(crate) struct Turnstile {
+    // When all that were turned away are made up for.
+    quiet_at: Instant,
+}
+
+impl Default for Turnstile {
+    fn default() -> Self {
+        Self { quiet_at: Instant::now() }
+    }
+}
+
+impl Turnstile {
+    /// Waits until the next peer may come.
+    pub(crate) async fn opens(&self) {
+        let wait = self.quiet_at.saturating_duration_since(Instant::now());
+        let wait = wait.saturating_sub(TURNED_AWAY_INTERVAL * (TURNED_AWAY_AT_ONCE - 1));
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+    }
+
+    /// Somebody was turned away.
+    pub(crate) fn turned_away(&mut self) {
+        self.quiet_at = self.quiet_at.max(Instant::now()) + TURNED_AWAY_INTERVAL;
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each change under these locks leaves whole values, whatever panicked.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -171,14 +212,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_handshake_that_goes_on_gives_way_after_a_while_and_a_silent_one_before_it() {
         let handshakes = Handshakes::new(2);
-        let (first, second) = (handshakes.take().await, handshakes.take().await);
+        let ((first, _), (second, others)) = (handshakes.take().await, handshakes.take().await);
+        assert_eq!(others, Others::Stay);
         first.spoke();
         let begin = Instant::now();
-        let third = handshakes.take().await;
+        let (third, others) = handshakes.take().await;
+        assert_eq!(others, Others::OneGaveWay);
         second.lost().await;
         third.spoke();
         assert_eq!(begin.elapsed().as_secs(), 0);
-        let fourth = handshakes.take().await;
+        let (fourth, _) = handshakes.take().await;
         first.lost().await;
         assert_eq!(begin.elapsed(), HANDSHAKE_PATIENCE);
         // What is dropped frees its place, unless another has it already.
@@ -187,5 +230,29 @@ mod tests {
         let waiting = tokio::time::timeout(HANDSHAKE_PATIENCE / 2, handshakes.take());
         let (fifth, ()) = tokio::join!(waiting, async { drop(fourth) });
         assert!(fifth.is_ok() && begin.elapsed() == HANDSHAKE_PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_are_turned_away_in_a_row_and_then_one_at_a_time() {
+        let mut turnstile = Turnstile::default();
+        let begin = Instant::now();
+        for _ in 0..TURNED_AWAY_AT_ONCE {
+            turnstile.opens().await;
+            turnstile.turned_away();
+        }
+        assert!(begin.elapsed().is_zero());
+        for _ in 0..50 {
+            turnstile.opens().await;
+            turnstile.turned_away();
+        }
+        assert_eq!(begin.elapsed(), TURNED_AWAY_INTERVAL * 50);
+        // Whoever is let in costs nothing: after some rest as many as at first.
+        tokio::time::advance(TURNED_AWAY_INTERVAL * TURNED_AWAY_AT_ONCE).await;
+        let rested = Instant::now();
+        for _ in 0..TURNED_AWAY_AT_ONCE {
+            turnstile.opens().await;
+            turnstile.turned_away();
+        }
+        assert!(rested.elapsed().is_zero());
     }
 }

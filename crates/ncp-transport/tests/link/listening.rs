@@ -1,10 +1,10 @@
 //! The listener's limits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ncp_transport::frame::RawFrame;
 use ncp_transport::handshake::HandshakeError;
-use ncp_transport::limits::HANDSHAKE_TIMEOUT;
+use ncp_transport::limits::{HANDSHAKE_TIMEOUT, TURNED_AWAY_AT_ONCE, TURNED_AWAY_INTERVAL};
 use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -75,6 +75,34 @@ async fn the_oldest_silent_handshake_gives_way_when_too_many_are_unfinished() {
     assert!((3..=4).contains(&refused), "{refused}");
     let mut end = [0; 1];
     assert_eq!(soon(silent[0].read(&mut end)).await.ok(), Some(0), "the oldest went first");
+}
+
+#[tokio::test]
+async fn a_crowd_gives_way_one_by_one_and_leaves_others_their_time() {
+    const CROWD: u32 = 60;
+    let ca = Ca::new("a");
+    let limits = ListenerLimits {
+        unauthenticated_max: 1,
+        unauthenticated_per_address_max: usize::MAX,
+        ..ListenerLimits::default()
+    };
+    let mut listening = Hub::start_with(ca.hub().shared(), limits, no_pins());
+    let begun = Instant::now();
+    let mut silent = Vec::new();
+    for _ in 0..CROWD {
+        silent.push(TcpStream::connect(listening.address).await.unwrap());
+    }
+    let _at_node = soon(dialler(&ca.node("XA"), listening.address).dial()).await.unwrap();
+    let mut gone = 0;
+    loop {
+        match soon(listening.arrivals.recv()).await.unwrap() {
+            Arrival::Refused { unheard, .. } => gone += unheard + 1,
+            Arrival::Connected(connection) => break assert_eq!(connection.peer.participant, id("XA")),
+        }
+    }
+    // Each took the place of the one before.
+    assert!(gone >= u64::from(CROWD) - 1, "{gone}");
+    assert!(begun.elapsed() >= TURNED_AWAY_INTERVAL * (CROWD - TURNED_AWAY_AT_ONCE));
 }
 
 #[tokio::test]
