@@ -5,14 +5,17 @@ use core::fmt::Display;
 use std::path::Path;
 
 use ncp_api::{ErrorCode, Fault};
-use ncp_protocol::directory::{Chain, Entry, Fingerprint, SignedEntry};
-use ncp_protocol::ids::{KeyId, NetworkId, ParticipantId};
+use ncp_protocol::directory::{Chain, Entry, EntryKeys, Fingerprint, SignedEntry};
+use ncp_protocol::ids::{KeyId, NetworkId, ParticipantId, UnixMillis};
+use ncp_protocol::keys::SigningKey;
 use ncp_store::keyfiles;
 
 use super::files::{differs, put_public, read_public};
 
 /// Most versions that are looked for.
 const VERSIONS_MAX: u32 = 65_536;
+/// What an entry is called that is made here.
+pub(crate) const THE_NEW_ENTRY: &str = "the new entry";
 
 /// All versions, one at least. Whether people compared the fingerprint is not asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,24 @@ impl Entries {
         let chain = self.chain.next(signed).map_err(|error| not_following(signed, source, &error))?;
         let before = self.before.iter().chain([self.chain.signed()]).cloned().collect();
         Ok(Self { chain, before })
+    }
+
+    /// Makes the version after the newest, with these keys, signed by the identity key or the recovery key of the newest.
+    ///
+    /// # Errors
+    /// [`ErrorCode::EntryInvalid`] if these keys do not make an entry, or the key may not sign it.
+    pub(crate) fn sign_next(&self, now: UnixMillis, keys: EntryKeys, signer: &SigningKey) -> Result<Self, Fault> {
+        let old = self.newest();
+        let entry = Entry {
+            version: old.version + 1,
+            previous: Some(self.digest()),
+            created: now.max(old.created),
+            keys,
+            ..old.clone()
+        };
+        let signed = SignedEntry::sign(entry, signer)
+            .map_err(|error| invalid(&old.participant, old.version + 1, &THE_NEW_ENTRY, &error))?;
+        self.next(&signed, &THE_NEW_ENTRY)
     }
 
     /// Reads entries that arrived together, oldest first.

@@ -13,7 +13,7 @@ use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyUse, Seed};
 
 use super::authority;
-use super::entries::Entries;
+use super::entries::{Entries, THE_NEW_ENTRY};
 use super::files::{file_fault, fresh, make_folder, make_key, make_signing_key, read_tls};
 use super::held::{OfflineKeys, check_keys, check_offline, entry_gone};
 
@@ -136,7 +136,7 @@ impl Maker<'_> {
             suite_floor: FIRST_SUITE,
         };
         let entry = SignedEntry::sign(entry, &identity).map_err(|error| self.invalid(&error))?;
-        let entries = Entries::first(&entry, &"the new entry")?;
+        let entries = Entries::first(&entry, &THE_NEW_ENTRY)?;
         entries.put(self.data)?;
         Ok(Made { entries, tls, offline: OfflineKeys::Here })
     }

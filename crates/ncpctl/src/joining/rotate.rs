@@ -1,12 +1,13 @@
 //! `keys rotate` on files: the next version of a participant's entry, with the keys that are new in it.
 //!
-//! Order: key files, entry. A crash leaves key files that no entry names, and the next call uses them.
+//! Order: key files, entry. A crash leaves key files that no entry names, and the next call uses them; but not where others
+//! may know the old keys, or in place of the identity key.
 
 use std::path::{Path, PathBuf};
 
 use ncp_api::time::Time;
 use ncp_api::{ErrorCode, Fault};
-use ncp_protocol::directory::{Entry, EntryKeys, SealingEntryKey, SignedEntry, ValidKey};
+use ncp_protocol::directory::{EntryKeys, SealingEntryKey, ValidKey};
 use ncp_protocol::ids::{KeyId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey};
 use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_MAX_MS, SEALING_KEYS_MAX};
@@ -16,7 +17,7 @@ use ncp_store::keyfiles::{KeyFileError, KeyUse, Seed};
 use super::authority;
 use super::entries::Entries;
 use super::entry::{Made, SIGN_PERIOD_MS, make_tls_key, offline_path, sealing_entry_key};
-use super::files::{file_fault, make_key, make_signing_key};
+use super::files::{file_fault, fresh, fresh_seed, make_key, make_signing_key};
 use super::held::{KeyFiles, Series, check_keys, check_offline, entry_gone, fits, newest_certificate};
 
 /// Rest of a signing key's time below which it is replaced unasked.
@@ -152,26 +153,14 @@ impl Rotation<'_> {
     /// Makes the keys and the version after the newest.
     fn next(&self, before: &Entries) -> Result<Entries, Fault> {
         let (signer, identity) = self.signer(before)?;
-        let old = before.newest();
-        let created = self.now.max(old.created);
-        let entry = Entry {
-            version: old.version + 1,
-            previous: Some(before.digest()),
-            created,
-            keys: EntryKeys {
-                identity,
-                signing: self.signing(before)?,
-                sealing: self.sealing(before)?,
-                tls: self.pins(before)?,
-                ..old.keys.clone()
-            },
-            ..old.clone()
+        let keys = EntryKeys {
+            identity,
+            signing: self.signing(before)?,
+            sealing: self.sealing(before)?,
+            tls: self.pins(before)?,
+            ..before.newest().keys.clone()
         };
-        let signed = SignedEntry::sign(entry, &signer).map_err(|error| {
-            let fault = ErrorCode::EntryInvalid.with("participant", old.participant);
-            fault.with("version", old.version + 1).with("reason", error)
-        })?;
-        let entries = before.next(&signed, &"the new entry")?;
+        let entries = before.sign_next(self.now, keys, &signer)?;
         // Before others hear of it: every key that it names is here.
         check_keys(self.data, self.keyring, &entries)?;
         entries.put(self.data)?;
@@ -190,12 +179,19 @@ impl Rotation<'_> {
         let recovery = SigningKey::from_seed(&*carried(&path, KeyUse::Recovery)?);
         fits(&path, KeyUse::Recovery.as_str(), &recovery.verifying_key().id(), &[old.recovery.id()])?;
         let path = offline_path(self.offline, KeyUse::Identity);
-        let identity = make_signing_key(&Keyring::OPEN, &path, KeyUse::Identity)?.verifying_key();
-        if identity == old.identity {
-            let reason = format!("{} is the identity key that is to be replaced", path.display());
-            return Err(usage(&reason, "move it away; without --recovery it signs as before"));
+        let seed = fresh_seed()?;
+        match Keyring::OPEN.create_key(&path, KeyUse::Identity, &seed, fresh()?) {
+            // The old one, one that its thief knows, somebody else's, or what an interrupted call left: no file tells which.
+            Err(KeyFileError::Exists(_)) => {
+                let reason = format!("{} is there, and the identity key is to be made anew", path.display());
+                return Err(usage(
+                    &reason,
+                    "move it away; if it is the one of the newest entry, it signs without --recovery",
+                ));
+            }
+            created => created.map_err(|error| file_fault(KeyUse::Identity.as_str(), &error))?,
         }
-        Ok((recovery, identity))
+        Ok((recovery, SigningKey::from_seed(&seed).verifying_key()))
     }
 
     /// Where the next key lies. What an interrupted call left may be known to whoever has the others.

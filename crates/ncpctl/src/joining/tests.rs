@@ -22,9 +22,9 @@ use super::rotate::{Rotated, Rotation, Wish};
 
 mod admission;
 mod answer;
-mod epoch;
 mod losses;
 mod network;
+mod new_epoch;
 mod renewal;
 mod request;
 mod rotation;

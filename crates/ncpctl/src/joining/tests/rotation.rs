@@ -355,6 +355,11 @@ fn a_lost_identity_key_is_replaced_by_the_word_of_the_recovery_key() {
     let old = judged(&world, "XA", fingerprint).entry().clone();
     assert_eq!(world.rotate("XA", RECOVERY, after(1)).expect_err("it is here").code, ErrorCode::UsageInvalid);
     fs::rename(&identity, world.path("lost")).expect("lost");
+    // Nor does any other key that lies there become the identity key.
+    world.node("XB", world.network(NetworkClass::Test).root.network());
+    fs::copy(world.path("XB/offline/identity.key"), &identity).expect("put there by mistake");
+    assert_eq!(world.rotate("XA", RECOVERY, after(1)).expect_err("not its").code, ErrorCode::UsageInvalid);
+    fs::remove_file(&identity).expect("moved away");
     fs::rename(&recovery, world.path("safe")).expect("carried away");
     assert_eq!(world.rotate("XA", RECOVERY, after(1)).expect_err("not brought").code, ErrorCode::KeyFileMissing);
     fs::rename(world.path("safe"), &recovery).expect("brought");

@@ -7,8 +7,8 @@ use ncp_protocol::ids::{Epoch, LogName};
 use super::*;
 use crate::joining::answer;
 use crate::joining::entries::Entries;
-use crate::joining::epoch::{NewEpoch, epoch};
 use crate::joining::held::check_keys;
+use crate::joining::new_epoch::{NewEpoch, epoch};
 
 /// XA begins again in the folder `new`, two days after it joined.
 fn begin(world: &World, before: &Entries) -> Result<Made, Fault> {

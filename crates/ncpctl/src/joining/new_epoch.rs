@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use ncp_api::{ErrorCode, Fault};
-use ncp_protocol::directory::{Entry, EntryKeys, LogKey, SignedEntry, ValidKey};
+use ncp_protocol::directory::{Entry, EntryKeys, LogKey, ValidKey};
 use ncp_protocol::ids::{Epoch, LogName, UnixMillis};
 use ncp_protocol::limits::LIFETIME_MAX_MS;
 use ncp_store::keyfiles::keyring::Keyring;
@@ -70,20 +70,9 @@ impl NewEpoch<'_> {
             return Err(self.taken(&"of a participant whose daemon ran here"));
         }
         let identity = identity(self.offline, &self.before)?;
-        let old = self.before.newest();
-        let entry = Entry {
-            version: old.version + 1,
-            previous: Some(self.before.digest()),
-            created: self.now.max(old.created),
-            keys: self.keys(old)?,
-            ..old.clone()
-        };
-        self.check_anew(&entry.keys)?;
-        let signed = SignedEntry::sign(entry, &identity).map_err(|error| {
-            let fault = ErrorCode::EntryInvalid.with("participant", old.participant);
-            fault.with("version", old.version + 1).with("reason", error)
-        })?;
-        let entries = self.before.next(&signed, &"the new entry")?;
+        let keys = self.keys(self.before.newest())?;
+        self.check_anew(&keys)?;
+        let entries = self.before.sign_next(self.now, keys, &identity)?;
         entries.put(self.data)?;
         Ok(entries)
     }
