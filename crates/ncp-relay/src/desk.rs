@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ncp_protocol::checkpoint::{Checkpoint, SignedCheckpoint};
 use ncp_protocol::directory::SignedEntry;
 use ncp_protocol::frame::{Entries, EntriesChanged, EntryGet, PublicGet, PublicLog};
-use ncp_protocol::ids::{LogName, LogOrigin, ParticipantId};
+use ncp_protocol::ids::{LogName, LogOrigin, ParticipantId, UnixMillis};
 use ncp_protocol::keys::VerifyingKey;
 use ncp_protocol::limits::{ENTRIES_PER_FRAME_MAX, PUBLIC_EVENTS_PER_FRAME_MAX, ROOTS_PER_FRAME_MAX};
 use ncp_protocol::reject::RejectCode;
@@ -132,14 +132,15 @@ enum Shown {
 /// # Errors
 /// [`RejectCode::CheckpointInconsistent`].
 pub(crate) fn keep_checkpoints(link: &Link, notes: &[String]) -> Result<(), LinkEnd> {
-    let (hub, peer) = (&link.hub, link.peer);
-    for (shown, judged) in judge(hub, peer, notes) {
+    let hub = &link.hub;
+    let Some(log) = log_of(hub, link.peer) else { return Ok(()) };
+    for (shown, judged) in judge(hub, &log, notes) {
         match judged {
             Shown::Newer => hub.held.keep(&shown.checkpoint().origin, shown.note()),
             // Frames of two tasks of the peer may overtake each other: smaller is no fork here.
             Shown::Known | Shown::Behind => {}
             Shown::Forked => {
-                note_fork(hub, peer, shown.checkpoint().size);
+                note_fork(hub, &log.0, shown.checkpoint().size);
                 return Err(LinkEnd::Cut(RejectCode::CheckpointInconsistent));
             }
         }
@@ -150,10 +151,11 @@ pub(crate) fn keep_checkpoints(link: &Link, notes: &[String]) -> Result<(), Link
 /// Looks at the checkpoints in a peer's hello. None of them is kept: the answer shows what was held before, so that a
 /// peer whose log lacks that stops, and the older state stays to convict it at its next start, too.
 pub(crate) fn look_at_hello(link: &Link, notes: &[String]) {
-    for (shown, judged) in judge(&link.hub, link.peer, notes) {
+    let Some(log) = log_of(&link.hub, link.peer) else { return };
+    for (shown, judged) in judge(&link.hub, &log, notes) {
         match judged {
             Shown::Newer | Shown::Known => {}
-            Shown::Forked | Shown::Behind => note_fork(&link.hub, link.peer, shown.checkpoint().size),
+            Shown::Forked | Shown::Behind => note_fork(&link.hub, &log.0, shown.checkpoint().size),
         }
     }
 }
@@ -172,14 +174,20 @@ fn log_of(hub: &Hub, peer: ParticipantId) -> Option<(LogOrigin, VerifyingKey)> {
     Some((origin, named.key))
 }
 
-fn note_fork(hub: &Hub, peer: ParticipantId, size: u64) {
-    tracing::error!(%peer, size, "the peer's log is not the one that it showed before: two copies of its data folder are in use");
-    hub.links.note_fork(peer);
+/// When a peer last showed another history of its log as it is open now.
+pub(crate) fn forked(hub: &Hub, peer: ParticipantId) -> Option<UnixMillis> {
+    let (origin, _) = log_of(hub, peer)?;
+    hub.links.fork(peer, origin.epoch)
 }
 
-fn judge(hub: &Hub, peer: ParticipantId, notes: &[String]) -> Vec<(SignedCheckpoint, Shown)> {
-    let Some((origin, key)) = log_of(hub, peer) else { return Vec::new() };
-    let open = |note: &str| SignedCheckpoint::open(note, &origin, &key).ok();
+fn note_fork(hub: &Hub, log: &LogOrigin, size: u64) {
+    let peer = log.participant;
+    tracing::error!(%peer, size, "the peer's log is not the one that it showed before: two copies of its data folder are in use");
+    hub.links.note_fork(peer, log.epoch);
+}
+
+fn judge(hub: &Hub, (origin, key): &(LogOrigin, VerifyingKey), notes: &[String]) -> Vec<(SignedCheckpoint, Shown)> {
+    let open = |note: &str| SignedCheckpoint::open(note, origin, key).ok();
     let held = hub.held.note(&origin.to_string()).and_then(|note| open(&note));
     let judge = |shown: SignedCheckpoint| {
         let judged = against(held.as_ref().map(SignedCheckpoint::checkpoint), shown.checkpoint());

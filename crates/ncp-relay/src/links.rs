@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ncp_protocol::ids::{KeyId, ParticipantId, UnixMillis};
+use ncp_protocol::ids::{Epoch, KeyId, ParticipantId, UnixMillis};
 use ncp_protocol::reject::RejectCode;
 use ncp_transport::identity::PinStatus;
 use tokio::sync::{Notify, watch};
@@ -74,7 +74,8 @@ struct Slot {
     restricted: Vec<Arc<LinkSignals>>,
     paced: Paced,
     changed: Option<UnixMillis>,
-    fork: Option<UnixMillis>,
+    // In which epoch of its log, and when.
+    fork: Option<(Epoch, UnixMillis)>,
 }
 
 impl Slot {
@@ -168,15 +169,16 @@ impl Links {
         lock(&self.slots).values().filter(|slot| slot.signals.is_some()).count()
     }
 
-    /// Notes that a participant showed a log that excludes what it had shown before.
-    pub fn note_fork(&self, peer: ParticipantId) {
-        lock(&self.slots).entry(peer).or_default().fork = Some(crate::clock::now());
+    /// Notes that a participant showed a log of this epoch that excludes what it had shown before.
+    pub fn note_fork(&self, peer: ParticipantId, epoch: Epoch) {
+        lock(&self.slots).entry(peer).or_default().fork = Some((epoch, crate::clock::now()));
     }
 
-    /// When a participant last showed such a log, in this life of the daemon.
+    /// When a participant last showed such a log of this epoch, in this life of the daemon.
     #[must_use]
-    pub fn fork(&self, peer: ParticipantId) -> Option<UnixMillis> {
-        lock(&self.slots).get(&peer).and_then(|slot| slot.fork)
+    pub fn fork(&self, peer: ParticipantId, epoch: Epoch) -> Option<UnixMillis> {
+        let fork = lock(&self.slots).get(&peer).and_then(|slot| slot.fork);
+        fork.filter(|(forked, _)| *forked == epoch).map(|(_, when)| when)
     }
 
     /// Waits until no link stands.
@@ -239,6 +241,17 @@ mod tests {
         links.drained().await;
         assert!(!links.status(peer).0);
     }
+
+    #[test]
+    fn a_log_that_branched_is_forgiven_when_the_participant_begins_another() {
+        let links = Links::default();
+        let peer: ParticipantId = "XA".parse().unwrap();
+        assert_eq!(links.fork(peer, Epoch(1)), None);
+        links.note_fork(peer, Epoch(1));
+        assert!(links.fork(peer, Epoch(1)).is_some());
+        assert_eq!(links.fork(peer, Epoch(2)), None);
+    }
+
     #[tokio::test]
     async fn a_key_that_is_not_pinned_stands_beside_the_pinned_link_and_only_its_own_kind_gives_way() {
         let links = Links::default();

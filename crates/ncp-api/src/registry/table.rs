@@ -182,6 +182,9 @@ error_codes! {
     2112 KeysPassphraseWrong Config 500 "the passphrase does not open the keys"
         cause "{file} was made with another passphrase" try "put the passphrase that  keys init  or  hub init  was given into the file that LoadCredential= names"
         explain "The passphrase that was given is not the one under which the keys were made. There is no way around a lost passphrase; a backup of the same folder has the same one.";
+    2113 KeyNotYetValid Config 500 "the {what} is not valid yet"
+        cause "it is valid from {from}, and this machine's clock says {now}" try "compare the clock with a third one:  timedatectl;  if it is right, wait until then, or  ncpctl keys rotate --signing --again  makes another"
+        explain "A clock was wrong when the key was made, or is wrong now. What a key signs outside its time is refused by everybody.";
     2201 OfficerKeyMissing Config 400 "your officer key is missing"
         cause "there is no file {file}" try "ncpctl keys init --officer, or name the file with --officer-key"
         explain "What an officer drafts, edits, approves, rejects, holds or withdraws is signed with the officer's own key. The private half never reaches the node; the public half is entered by ncpctl officers add.";

@@ -82,14 +82,13 @@ pub(super) fn sealing_key(node: &Node) -> Found {
 pub(super) fn signing_key(node: &Node) -> Found {
     let signing = node.own_entry().keys.signing;
     let until = signing.map_or(UnixMillis(0), |key| key.until);
-    if let Some(from) = signing.map(|key| key.from).filter(|from| clock::now() < *from) {
-        let title = format!(
-            "envelopes cannot be signed before {}: a clock was wrong when the key was made, or is now",
-            Time(from)
-        );
-        return Found::Fail(title, ErrorCode::KeyExpired.with("what", "signing key").with("until", Time(until)));
+    let now = clock::now();
+    if let Some(from) = signing.map(|key| key.from).filter(|from| now < *from) {
+        let fault = ErrorCode::KeyNotYetValid.with("what", "signing key");
+        let fault = fault.with("from", Time(from)).with("now", Time(now));
+        return Found::Fail(format!("envelopes cannot be signed before {}", Time(from)), fault);
     }
-    ending(format!("envelopes are signed until {}", Time(until)), "signing key", until, clock::now())
+    ending(format!("envelopes are signed until {}", Time(until)), "signing key", until, now)
 }
 
 /// An entry that this participant did not sign means that somebody at the hub tries to take its place.

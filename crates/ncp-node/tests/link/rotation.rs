@@ -1,12 +1,15 @@
 //! The next version of the own entry: its keys serve from when the hub has admitted it, while the node runs.
 
 use ncp_node::core::tables::EnvelopeStage;
-use ncp_protocol::directory::SignedEntry;
+use ncp_node::keys;
+use ncp_protocol::directory::{Entry, SignedEntry};
 use ncp_protocol::frame::Refused;
-use ncp_protocol::ids::{KeyId, SealNumber};
+use ncp_protocol::ids::{KeyId, SealNumber, UnixMillis};
 use ncp_protocol::keys::SigningKey;
+use ncp_protocol::limits::DAY_MS;
 use ncp_protocol::reject::RejectCode;
 use ncp_protocol::wrap::SealingKey;
+use ncp_store::keyfiles::keyring::Keyring;
 use ncp_store::keyfiles::{self, KeyUse};
 
 use crate::craft::{Letter, send};
@@ -134,4 +137,39 @@ async fn mail_that_is_sealed_to_a_key_made_while_the_node_runs_opens() {
     give_body(&world, &mut link, &letter).await;
     assert_eq!(stated(&world, &mut link, &envelope).await, CONSIGNED);
     world.stop().await;
+}
+
+#[tokio::test]
+async fn a_sealing_key_is_destroyed_when_it_has_ended_and_is_named_no_more() {
+    let world = World::new();
+    let (folder, keyring) = (world.data(), Keyring::OPEN);
+    let fresh: [[u8; 32]; 2] = [ncp_node::clock::random(), ncp_node::clock::random()];
+    // The third was made by a `keys rotate` that was interrupted: no entry names it yet.
+    for (number, seed) in (2..).zip(&fresh) {
+        keyfiles::create_key(&folder.join(keyfiles::sealing_key_path(number)), KeyUse::Sealing, seed).unwrap();
+    }
+    let old = world.xa.entry.unverified().clone();
+    let next = world.xa.next_entry(|entry| {
+        let key = &mut entry.keys.sealing[0];
+        key.public = SealingKey::from_seed(&fresh[0]).public();
+        key.seal_until = key.seal_until.plus_millis(DAY_MS);
+        key.open_until = key.open_until.plus_millis(DAY_MS);
+    });
+    let ends = [&old, next.unverified()].map(|entry| entry.keys.sealing[0].open_until);
+    keyfiles::create_public(&folder.join(keyfiles::entry_path(1)), &next.encode()).unwrap();
+    let own = keys::load_own(&folder, &keyring, old.network, old.participant).unwrap();
+    let destroyed = |in_force: &Entry, now| keys::destroy_ended(&folder, &keyring, &own, in_force, now).unwrap();
+    let gone = |number| keyfiles::is_destroyed(&folder.join(keyfiles::sealing_key_path(number))).unwrap();
+
+    let before = UnixMillis(ends[0].0 - 1);
+    assert_eq!(destroyed(&old, ends[0]), 0, "the entry in force names it");
+    assert_eq!(destroyed(next.unverified(), before), 0, "somebody may have sealed to it");
+    assert_eq!((destroyed(next.unverified(), ends[0]), gone(1)), (1, true));
+    assert_eq!(destroyed(next.unverified(), ends[0]), 0, "once");
+    let later = ends[1].plus_millis(DAY_MS);
+    assert_eq!(destroyed(&old, later), 0, "the newest entry names the second");
+    assert_eq!((gone(2), gone(3)), (false, false));
+    let own = keys::load_own(&folder, &keyring, old.network, old.participant).unwrap();
+    let opens = |seed| own.keys.sealing(&SealingKey::from_seed(seed).public().id()).is_some();
+    assert_eq!((opens(&world.xa.sealing_seed), opens(&fresh[0]), opens(&fresh[1])), (false, true, true));
 }

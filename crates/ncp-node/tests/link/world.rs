@@ -128,29 +128,32 @@ impl Party {
         LogOrigin { network: self.entry.unverified().network, participant: self.id, log, epoch: Epoch(1) }
     }
 
-    /// The next version of the entry with another signing key.
-    pub(crate) fn with_new_signing_key(&self) -> (SignedEntry, SigningKey) {
-        let (old, fresh) = (self.entry.unverified(), key());
-        let mut entry = old.clone();
-        entry.version += 1;
-        entry.previous = Some(self.entry.digest());
-        entry.created = now();
-        let until = entry.created.plus_millis(365 * DAY_MS);
-        entry.keys.signing = Some(ValidKey { key: fresh.verifying_key(), from: old.created, until });
-        (SignedEntry::sign(entry, &self.identity).unwrap(), fresh)
-    }
-}
-
-impl Party {
-    /// The next version of the hub's entry, which names the key of a later epoch of `traffic`.
-    pub(crate) fn with_log_epoch(&self, epoch: u32, key: &SigningKey) -> SignedEntry {
+    /// The next version of the entry.
+    pub(crate) fn next_entry(&self, change: impl FnOnce(&mut Entry)) -> SignedEntry {
         let mut entry = self.entry.unverified().clone();
         entry.version += 1;
         entry.previous = Some(self.entry.digest());
         entry.created = now();
-        entry.keys.logs.push(LogKey { log: LogName::Traffic, epoch: Epoch(epoch), key: key.verifying_key() });
-        entry.keys.logs.sort_by_key(|named| (named.log, named.epoch));
+        change(&mut entry);
         SignedEntry::sign(entry, &self.identity).unwrap()
+    }
+
+    /// The next version of the entry with another signing key.
+    pub(crate) fn with_new_signing_key(&self) -> (SignedEntry, SigningKey) {
+        let (from, fresh) = (self.entry.unverified().created, key());
+        let entry = self.next_entry(|entry| {
+            let until = entry.created.plus_millis(365 * DAY_MS);
+            entry.keys.signing = Some(ValidKey { key: fresh.verifying_key(), from, until });
+        });
+        (entry, fresh)
+    }
+
+    /// The next version of the hub's entry, which names the key of a later epoch of `traffic`.
+    pub(crate) fn with_log_epoch(&self, epoch: u32, key: &SigningKey) -> SignedEntry {
+        self.next_entry(|entry| {
+            entry.keys.logs.push(LogKey { log: LogName::Traffic, epoch: Epoch(epoch), key: key.verifying_key() });
+            entry.keys.logs.sort_by_key(|named| (named.log, named.epoch));
+        })
     }
 }
 

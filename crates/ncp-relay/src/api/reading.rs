@@ -17,6 +17,7 @@ use ncp_store::disk::{CORRUPT, Disk as _};
 
 use super::{Answer, answer, json};
 use crate::core::query;
+use crate::desk;
 use crate::hub::{Hub, Stopping};
 use crate::intake::free_space;
 use crate::metrics;
@@ -110,7 +111,7 @@ fn peer(
         entry_version: chain.entry().version,
         fingerprint: chain.fingerprint(),
         suspended,
-        forked: hub.links.fork(participant),
+        forked: desk::forked(hub, participant),
     })
 }
 
@@ -224,7 +225,7 @@ fn membership(hub: &Hub) -> Check {
 /// Whether a participant's log went two ways. The hub serves on: the others are no worse for it.
 fn forks(hub: &Hub) -> Check {
     let directory = hub.directory.load();
-    let forked = directory.chains.keys().filter(|peer| hub.links.fork(**peer).is_some());
+    let forked = directory.chains.keys().filter(|peer| desk::forked(hub, **peer).is_some());
     let forked: Vec<String> = forked.map(ToString::to_string).collect();
     let cause = format!("{} showed a log that excludes what it had shown before", forked.join(", "));
     let code = (!forked.is_empty()).then_some(ErrorCode::PeerForked);
