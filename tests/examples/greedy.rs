@@ -2,7 +2,8 @@
 //! and with each kind of greed. The two are measured in turn, a few messages each, and the quantiles are those of all turns
 //! together: what else becomes of the machine for a second or two meets both alike. The first row compares nothing with
 //! nothing, and beside each change stands how much of it is chance. The greedy peers' threads give way to all others, as if
-//! they ran elsewhere: what is measured is what they make the hub do.
+//! they ran elsewhere: what is measured is what they make the hub do. How a greed begins, which it does once and here again and
+//! again, has a row of its own.
 //!
 //! `cargo run --release -p e2e --example greedy [-- SAMPLES [QUEUE [PACE]]]`; a table on standard output. SAMPLES messages are
 //! measured, one after the other, in each column; QUEUE envelopes wait for a participant that does not come. PACE is how many
@@ -24,10 +25,14 @@ use tokio::task::JoinHandle;
 
 /// Messages in each column unless the command line names another number.
 const SAMPLES: usize = 3_000;
-/// Messages of one turn, where turns are cheap to begin.
+/// Messages of one turn.
 const TURN: usize = 25;
-/// Turns where each gathers a crowd first.
-const CROWDS: usize = 10;
+/// Messages that pass while a flood begins, or a link: a window comes or goes at once, and then it has its pace.
+const BEHIND_A_WINDOW: usize = 5;
+/// Messages that pass while a crowd gathers, or is gone and its places are cleared: a second.
+const CROWD_PASSES: usize = 100;
+/// Turns in a crowd for each with another greed: a crowd takes its time to gather.
+const CROWDS: usize = 2;
 /// Envelopes that wait unless the command line names another number.
 const QUEUE: u64 = 20_000;
 /// Draws that say how much of a change is chance.
@@ -73,28 +78,30 @@ async fn compare(elsewhere: &Runtime) {
         table.without(&network, TURN).await;
         table.with(&network, TURN).await;
     }
-    table.row("none in either column");
+    table.rows("none in either column");
 
     for (sent_away, what) in [(SentAway::Stays, "stay away"), (SentAway::Comes, "come again")] {
         let address = network.relay().address();
         let mut table = Table::default();
         let mut standing = 0;
-        let turn = samples.div_ceil(CROWDS);
-        for _ in 0..CROWDS {
-            table.without(&network, turn).await;
+        for _ in 0..turns.div_ceil(CROWDS) {
+            table.without(&network, TURN * CROWDS).await;
             let gathering = elsewhere.spawn(async move { Crowd::gather(CROWD, address, sent_away) });
             let crowd = gathering.await.expect("a crowd");
-            table.with(&network, turn).await;
+            table.begins(&network, CROWD_PASSES).await;
+            table.with(&network, TURN * CROWDS).await;
             standing = crowd.standing();
+            drop(crowd);
+            measure(&network, CROWD_PASSES).await;
         }
-        table.row(&format!("{CROWD} silent connections; those sent away {what}, {standing} stand"));
+        table.rows(&format!("{CROWD} silent connections; those sent away {what}, {standing} stand"));
     }
 
     let mut flood = elsewhere.spawn(async move { Flood::begin(&xa, &xd).await }).await.expect("a link");
     let (table, back) = Flooding::compare(elsewhere, &network, flood, turns).await;
     flood = back;
     let full = if flood.tally.refused.is_empty() { "" } else { ", and then beyond it" };
-    table.row(&format!("flood within its quota{full}: {} accepted", flood.tally.accepted));
+    table.rows(&format!("flood within its quota{full}: {} accepted", flood.tally.accepted));
 
     let rest = queue.saturating_sub(flood.tally.accepted);
     let filling = elsewhere.spawn(async move {
@@ -107,10 +114,10 @@ async fn compare(elsewhere: &Runtime) {
         table.without(&quiet, TURN).await;
         table.with(&network, TURN).await;
     }
-    table.row(&format!("{} envelopes wait for one", flood.tally.accepted));
+    table.rows(&format!("{} envelopes wait for one", flood.tally.accepted));
 
     let (table, flood) = Flooding::compare(elsewhere, &network, flood, turns).await;
-    table.row(&format!("flood beyond its quota: {} refused", flood.tally.refused.values().sum::<u64>()));
+    table.rows(&format!("flood beyond its quota: {} refused", flood.tally.refused.values().sum::<u64>()));
 
     let xd = Material::of(&network, "XD");
     let mut table = Table::default();
@@ -118,10 +125,11 @@ async fn compare(elsewhere: &Runtime) {
         table.without(&network, TURN).await;
         let slow = xd.clone();
         let trickle = elsewhere.spawn(async move { Trickle::begin(&slow).await }).await.expect("a link");
+        table.begins(&network, BEHIND_A_WINDOW).await;
         table.with(&network, TURN).await;
         drop(trickle);
     }
-    table.row("their recipient reads at 500 B/s");
+    table.rows("their recipient reads at 500 B/s");
 }
 
 /// A network with these quotas, on which XC writes to XB. XA and XD are greedy.
@@ -149,6 +157,7 @@ impl Flooding {
         for _ in 0..turns {
             table.without(network, TURN).await;
             let flooding = Self::begin(elsewhere, flood);
+            table.begins(network, BEHIND_A_WINDOW).await;
             table.with(network, TURN).await;
             flood = flooding.end().await;
         }
@@ -196,6 +205,8 @@ impl Column {
 #[derive(Default)]
 struct Table {
     without: Column,
+    // How a greed begins, which it does once, and here again and again: apart from the column of it.
+    begins: Column,
     with: Column,
 }
 
@@ -204,41 +215,51 @@ impl Table {
         self.without.turn(network, samples).await;
     }
 
+    async fn begins(&mut self, network: &Network, samples: usize) {
+        self.begins.turn(network, samples).await;
+    }
+
     async fn with(&mut self, network: &Network, samples: usize) {
         self.with.turn(network, samples).await;
     }
 
-    /// By how many percent p99 differs, over these turns.
-    fn change(&self, turns: &[usize]) -> f64 {
-        (self.with.quantile(99, turns) / self.without.quantile(99, turns) - 1.0) * 100.0
+    fn rows(&self, greed: &str) {
+        row(greed, &self.without, &self.with);
+        if !self.begins.turns.is_empty() {
+            row(&format!("{greed}: while it begins"), &self.without, &self.begins);
+        }
     }
+}
 
-    /// Between what nine of ten changes lie when turns are drawn at random from those that there are, with repetition: how
-    /// much of a change is chance.
-    fn chance(&self) -> (f64, f64) {
-        let count = self.without.turns.len();
-        let draw = |_| usize::from_le_bytes(random()) % count;
-        let mut changes: Vec<f64> =
-            (0..DRAWS).map(|_| self.change(&(0..count).map(draw).collect::<Vec<_>>())).collect();
-        changes.sort_by(f64::total_cmp);
-        (changes[DRAWS / 20], changes[DRAWS - 1 - DRAWS / 20])
-    }
+/// By how many percent p99 differs, over these turns.
+fn change(without: &Column, with: &Column, turns: &[usize]) -> f64 {
+    (with.quantile(99, turns) / without.quantile(99, turns) - 1.0) * 100.0
+}
 
-    fn row(&self, greed: &str) {
-        let Self { without, with } = self;
-        let all: Vec<usize> = (0..without.turns.len()).collect();
-        let (low, high) = self.chance();
-        println!(
-            "| {greed} | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} ms | {:+.0} % | {low:+.0} to {high:+.0} % | {} MiB | {} MiB |",
-            without.quantile(50, &all),
-            with.quantile(50, &all),
-            without.quantile(99, &all),
-            with.quantile(99, &all),
-            self.change(&all),
-            without.resident_kib >> 10,
-            with.resident_kib >> 10,
-        );
-    }
+/// Between what nine of ten changes lie when turns are drawn at random from those that there are, with repetition: how
+/// much of a change is chance.
+fn chance(without: &Column, with: &Column) -> (f64, f64) {
+    let count = without.turns.len();
+    let draw = |_| usize::from_le_bytes(random()) % count;
+    let mut changes: Vec<f64> =
+        (0..DRAWS).map(|_| change(without, with, &(0..count).map(draw).collect::<Vec<_>>())).collect();
+    changes.sort_by(f64::total_cmp);
+    (changes[DRAWS / 20], changes[DRAWS - 1 - DRAWS / 20])
+}
+
+fn row(greed: &str, without: &Column, with: &Column) {
+    let all: Vec<usize> = (0..without.turns.len()).collect();
+    let (low, high) = chance(without, with);
+    println!(
+        "| {greed} | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} ms | {:+.0} % | {low:+.0} to {high:+.0} % | {} MiB | {} MiB |",
+        without.quantile(50, &all),
+        with.quantile(50, &all),
+        without.quantile(99, &all),
+        with.quantile(99, &all),
+        change(without, with, &all),
+        without.resident_kib >> 10,
+        with.resident_kib >> 10,
+    );
 }
 
 async fn measure(network: &Network, samples: usize) -> Vec<Duration> {
