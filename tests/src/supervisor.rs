@@ -30,10 +30,19 @@ impl Supervised {
     /// If it cannot be started.
     #[must_use]
     pub fn start(program: Program, config: &Path, environment: &[(&str, OsString)]) -> Self {
+        Self::start_by(&[], program, config, environment)
+    }
+
+    /// The same, by a command that becomes the daemon.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start_by(launcher: &[OsString], program: Program, config: &Path, environment: &[(&str, OsString)]) -> Self {
         static STARTS: AtomicU32 = AtomicU32::new(0);
         let path = config.with_extension(format!("notify{}", STARTS.fetch_add(1, Ordering::Relaxed)));
         let socket = UnixDatagram::bind(&path).expect("the folder takes a socket");
-        Self { daemon: Daemon::spawn(&[], program, config, path, environment), socket }
+        Self { daemon: Daemon::spawn(launcher, program, config, path, environment), socket }
     }
 
     /// The next datagram.

@@ -157,16 +157,24 @@ fn supervised_again(program: Program, config: &Path) -> bool {
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_does_not_keep_the_daemon() {
+async fn who_never_ends_what_it_began_does_not_keep_a_daemon() {
     let network = stopped().await;
-    let (program, config, socket) = daemons(&network)[1].clone();
-    let supervised = Supervised::start(program, &config, &[]);
-    supervised.until("READY=1");
-    let mut endless = UnixStream::connect(&socket).expect("it listens");
-    endless.write_all(b"POST /v1/blobs HTTP/1.1\r\nHost: ncp\r\nContent-Length: 9\r\n").expect("half a request");
-    let ended = supervised.stop();
-    assert!(ended.status.success(), "{}", ended.log);
-    drop(endless);
+    let xa = Material::of(&network, "XA");
+    for (program, config, socket) in daemons(&network) {
+        let supervised = Supervised::start(program, &config, &[]);
+        supervised.until("READY=1");
+        let mut endless = UnixStream::connect(&socket).expect("it listens");
+        endless.write_all(b"POST /v1/blobs HTTP/1.1\r\nHost: ncp\r\nContent-Length: 9\r\n").expect("half a request");
+        let silent = std::net::TcpStream::connect(xa.hub);
+        let idle = dial(&xa.tls, xa.network, xa.hub).await;
+        assert_eq!(
+            (silent.is_ok(), idle.is_ok()),
+            [(true, true), (false, false)][usize::from(program != Program::Relay)]
+        );
+        let ended = supervised.stop();
+        assert!(ended.status.success(), "{}", ended.log);
+        drop((endless, silent, idle));
+    }
 }
 
 #[tokio::test]

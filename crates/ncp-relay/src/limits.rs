@@ -16,7 +16,8 @@ use ncp_transport::limits::KEPT_FOR_URGENT_MAX;
 pub const WAITING_MAX: u64 = 1_000_000;
 /// Most envelopes of one originator that wait at the hub, unless configured.
 pub const ORIGINATOR_ENVELOPES: u64 = 100_000;
-/// Envelopes of one originator that are taken in a second, unless configured: a twentieth of what two processors take.
+/// Envelopes of one originator that are taken in a second, unless configured: so few that the others hardly notice a flood on two
+/// processors (docs/RELIABILITY.md, greedy peers).
 pub const ENVELOPES_PER_SECOND: u64 = 100;
 /// A window of an originator's envelopes is what the pace brings in this part of a second.
 pub const WINDOWS_PER_SECOND: u32 = 5;

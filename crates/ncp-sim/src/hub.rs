@@ -321,7 +321,7 @@ impl Hub {
             },
             Asked::Recall { place, message, recipient } => match reply {
                 Reply::Recalled => Ok(()),
-                Reply::RecalledBefore(receipt) => self.repeat(place, receipt, out),
+                Reply::EndedBefore(receipt) => self.repeat(place, receipt, out),
                 Reply::Refused(code) => {
                     let originator = self.cast_of(place)?;
                     let seal = query::newest_seal(&self.reader()?.view(), originator, message, recipient)?;

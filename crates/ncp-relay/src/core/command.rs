@@ -185,8 +185,8 @@ pub enum Reply {
     Kept(EvidenceCursor),
     /// Everything that waited is deleted; the evidence stands in the originator's stream.
     Recalled,
-    /// It was recalled before: this is the evidence.
-    RecalledBefore(ReceiptPlace),
+    /// It ended before: this is the hub's negative evidence, or its R1.
+    EndedBefore(ReceiptPlace),
     /// This many envelopes expired.
     Expired(usize),
     /// The entry, statement or checkpoint is in force or recorded, now or before.

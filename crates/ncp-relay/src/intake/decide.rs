@@ -31,7 +31,7 @@ pub(super) enum Settled {
     Known(ReceiptPlace),
     /// The core replied.
     Decided(Arc<Verified>, Reply),
-    /// A recall is done: with evidence of an earlier one, or with new evidence in the stream; or nothing waits.
+    /// A recall is done: with evidence of what ended before, or with new evidence in the stream; or nothing waits.
     Recalled(Result<Option<ReceiptPlace>, Refused>),
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn recall(link: Arc<Link>, wish: Recall) -> Result<Settled, Lin
     let (originator, stamp) = (link.peer, clock::stamp());
     let command = Command::Recall(command::Recall { originator, message, recipient, stamp });
     let committed = link.hub.submit(Asked::by(originator, Urgency::Urgent, 0), command).await?;
-    if let Reply::RecalledBefore(place) = committed.reply {
+    if let Reply::EndedBefore(place) = committed.reply {
         return Ok(Settled::Recalled(Ok(Some(place))));
     }
     let Reply::Refused(code) = committed.reply else { return Ok(Settled::Recalled(Ok(None))) };

@@ -10,7 +10,7 @@ use super::ending::Endings;
 use super::{Decided, Scribe};
 use crate::core::Relay;
 use crate::core::command::{Effect, OfferEnvelopes, Offered, Recall, Reply, Stamp};
-use crate::core::tables::{DUE, ENVELOPES, Ending, EnvelopeRow, EnvelopeState, SUSPENDED, envelope_key, envelope_of};
+use crate::core::tables::{DUE, ENVELOPES, EnvelopeRow, EnvelopeState, SUSPENDED, envelope_key, envelope_of};
 use crate::limits::{EXPIRE_BATCH_MAX, OFFER_BATCH_MAX};
 
 /// Offers what still waits. What was offered before and has not ended is offered again without an event.
@@ -40,20 +40,21 @@ pub(super) fn offer(view: &dyn View, offer: OfferEnvelopes) -> Decided {
     Ok(scribe.done(Reply::Offered(offered)))
 }
 
-/// Deletes what waits of a message for one recipient. What was recalled before has its evidence already.
+/// Deletes what waits of a message for one recipient. What ended before has its evidence already: its originator, who may
+/// not have that yet, must not take it for something that the hub never had.
 pub(super) fn recall(relay: &Relay, view: &dyn View, recall: Recall) -> Decided {
     let (mut open, mut before) = (Vec::new(), None);
     ENVELOPES.scan(view, &(recall.originator, recall.message, recall.recipient), |key, row| {
         if row.is_open() {
             open.push((envelope_of(&key), row));
-        } else if row.state == EnvelopeState::Ended(Ending::Recalled) {
-            before = row.failure;
+        } else {
+            before = row.failure.or(row.acceptance);
         }
         ControlFlow::Continue(())
     })?;
     if open.is_empty() {
         let not_waiting = Reply::Refused(RejectCode::NotWaiting);
-        return Ok(Decision::reply(before.map_or(not_waiting, Reply::RecalledBefore)));
+        return Ok(Decision::reply(before.map_or(not_waiting, Reply::EndedBefore)));
     }
     let scribe = Scribe::new(recall.stamp, Actor::Peer(recall.originator));
     fail(relay, view, scribe, open, |row| match row.state {

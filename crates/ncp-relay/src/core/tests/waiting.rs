@@ -53,13 +53,25 @@ fn a_recall_before_the_offer_is_final_after_it_provisional() {
         assert_eq!(done.changes, [negative, body_dropped(&header)]);
         assert_eq!(done.effects, [Effect::SendReceipts(id("XA"))]);
         assert!(world.records.iter().all(|name| name.kind == RecordKind::Entry), "something is left");
-        let Reply::RecalledBefore(place) = world.recall(&header).reply else { panic!("recalled twice") };
+        let Reply::EndedBefore(place) = world.recall(&header).reply else { panic!("recalled twice") };
         assert_eq!(Some(place), world.row(&header).unwrap().failure);
         // The recipient's outcome outranks the hub's, and is passed on; the header ended before.
         let done = world.consign(&header, 3);
         assert_eq!(done.changes.len(), 1);
         assert_eq!(world.row(&header).unwrap().state, EnvelopeState::Ended(Ending::Recalled));
     }
+}
+
+#[test]
+fn a_recall_of_what_was_consigned_is_answered_with_its_acceptance() {
+    let mut world = world();
+    let header = header("XA", 1, "XB");
+    world.submit(&header);
+    world.offer("XB", &[key(&header)]);
+    world.consign(&header, 3);
+    let done = world.recall(&header);
+    let acceptance = world.row(&header).unwrap().acceptance.expect("R1 is kept");
+    assert_eq!((done.reply, done.changes), (Reply::EndedBefore(acceptance), vec![]));
 }
 
 #[test]
