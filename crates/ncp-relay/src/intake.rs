@@ -78,10 +78,14 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
             break Err(end);
         }
     };
-    // A recall on the next link must meet what was begun on this one.
-    while intake.deciding.join_next().await.is_some() {}
     for (_, pending) in intake.uploads {
         pending.pause(&intake.link.hub).await?;
+    }
+    // A recall on the next link must meet what was begun on this one.
+    while let Some(settled) = intake.deciding.join_next().await {
+        if let Err(panic) = settled {
+            return Err(intake.link.hub.fail(&panic).into());
+        }
     }
     end
 }

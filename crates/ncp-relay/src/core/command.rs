@@ -185,7 +185,7 @@ pub enum Reply {
     Kept(EvidenceCursor),
     /// Everything that waited is deleted; the evidence stands in the originator's stream.
     Recalled,
-    /// It ended before: this is the hub's negative evidence, or its R1.
+    /// It was recalled before: this is the evidence; or it was consigned: this is its R1.
     EndedBefore(ReceiptPlace),
     /// This many envelopes expired.
     Expired(usize),

@@ -10,7 +10,7 @@ use super::ending::Endings;
 use super::{Decided, Scribe};
 use crate::core::Relay;
 use crate::core::command::{Effect, OfferEnvelopes, Offered, Recall, Reply, Stamp};
-use crate::core::tables::{DUE, ENVELOPES, EnvelopeRow, EnvelopeState, SUSPENDED, envelope_key, envelope_of};
+use crate::core::tables::{DUE, ENVELOPES, Ending, EnvelopeRow, EnvelopeState, SUSPENDED, envelope_key, envelope_of};
 use crate::limits::{EXPIRE_BATCH_MAX, OFFER_BATCH_MAX};
 
 /// Offers what still waits. What was offered before and has not ended is offered again without an event.
@@ -40,15 +40,22 @@ pub(super) fn offer(view: &dyn View, offer: OfferEnvelopes) -> Decided {
     Ok(scribe.done(Reply::Offered(offered)))
 }
 
-/// Deletes what waits of a message for one recipient. What ended before has its evidence already: its originator, who may
-/// not have that yet, must not take it for something that the hub never had.
+/// Deletes what waits of a message for one recipient. What was recalled before has its evidence already, and so has what was
+/// consigned: its originator, who may not have that yet, must not take it for something that the hub never had.
 pub(super) fn recall(relay: &Relay, view: &dyn View, recall: Recall) -> Decided {
     let (mut open, mut before) = (Vec::new(), None);
     ENVELOPES.scan(view, &(recall.originator, recall.message, recall.recipient), |key, row| {
         if row.is_open() {
             open.push((envelope_of(&key), row));
         } else {
-            before = row.failure.or(row.acceptance);
+            before = match row.state {
+                EnvelopeState::Ended(Ending::Recalled) => row.failure,
+                EnvelopeState::Ended(Ending::Consigned) => row.acceptance,
+                // A later seal of it may be on its way.
+                EnvelopeState::Ended(Ending::Rejected | Ending::Expired | Ending::Superseded)
+                | EnvelopeState::Waiting
+                | EnvelopeState::Offered => before,
+            };
         }
         ControlFlow::Continue(())
     })?;

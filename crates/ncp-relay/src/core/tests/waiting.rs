@@ -75,6 +75,17 @@ fn a_recall_of_what_was_consigned_is_answered_with_its_acceptance() {
 }
 
 #[test]
+fn a_recall_of_what_asked_for_another_seal_says_that_none_waits() {
+    let mut world = world();
+    let header = header("XA", 1, "XB");
+    world.submit(&header);
+    world.offer("XB", &[key(&header)]);
+    let rejected = Outcome::Rejected(RejectCode::RecipientKeyUnknown);
+    world.evidence(&header, EvidenceKind::ContentConsignmentFailure, rejected, 3);
+    assert_eq!(world.recall(&header).reply, Reply::Refused(RejectCode::NotWaiting), "the later seal may be on its way");
+}
+
+#[test]
 fn a_recall_takes_every_open_seal_and_nothing_else() {
     let mut world = world();
     let first = header("XA", 1, "XB");
