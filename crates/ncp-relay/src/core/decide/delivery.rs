@@ -45,17 +45,12 @@ pub(super) fn offer(view: &dyn View, offer: OfferEnvelopes) -> Decided {
 pub(super) fn recall(relay: &Relay, view: &dyn View, recall: Recall) -> Decided {
     let (mut open, mut before) = (Vec::new(), None);
     ENVELOPES.scan(view, &(recall.originator, recall.message, recall.recipient), |key, row| {
-        if row.is_open() {
-            open.push((envelope_of(&key), row));
-        } else {
-            before = match row.state {
-                EnvelopeState::Ended(Ending::Recalled) => row.failure,
-                EnvelopeState::Ended(Ending::Consigned) => row.acceptance,
-                // A later seal of it may be on its way.
-                EnvelopeState::Ended(Ending::Rejected | Ending::Expired | Ending::Superseded)
-                | EnvelopeState::Waiting
-                | EnvelopeState::Offered => before,
-            };
+        match row.state {
+            EnvelopeState::Waiting | EnvelopeState::Offered => open.push((envelope_of(&key), row)),
+            EnvelopeState::Ended(Ending::Recalled) => before = row.failure,
+            EnvelopeState::Ended(Ending::Consigned) => before = row.acceptance,
+            // A later seal of it may be on its way.
+            EnvelopeState::Ended(Ending::Rejected | Ending::Expired | Ending::Superseded) => {}
         }
         ControlFlow::Continue(())
     })?;
