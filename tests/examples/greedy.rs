@@ -33,6 +33,8 @@ const BEHIND_A_WINDOW: usize = 5;
 const CROWD_PASSES: usize = 100;
 /// Turns in a crowd for each with another greed: a crowd takes its time to gather.
 const CROWDS: usize = 2;
+/// Turns in one of a flood that comes in pulses: it meets some, each of which comes about once a second.
+const PULSES: usize = 12;
 /// Envelopes that wait unless the command line names another number.
 const QUEUE: u64 = 20_000;
 /// Draws that say how much of a change is chance.
@@ -98,10 +100,18 @@ async fn compare(elsewhere: &Runtime) {
     }
 
     let mut flood = elsewhere.spawn(async move { Flood::begin(&xa, &xd).await }).await.expect("a link");
-    let (table, back) = Flooding::compare(elsewhere, &network, flood, turns).await;
+    let (table, back) = Flooding::compare(elsewhere, &network, flood, turns, Manner::Steady).await;
     flood = back;
     let full = if flood.tally.refused.is_empty() { "" } else { ", and then against a full mailbox" };
     table.rows(&format!("flood within its quota{full}: {} accepted", flood.tally.accepted));
+
+    let before = flood.tally.accepted;
+    let (table, back) = Flooding::compare(elsewhere, &network, flood, turns, Manner::Pulses).await;
+    flood = back;
+    table.rows(&format!(
+        "flood that rests and sends its whole window at once: {} accepted",
+        flood.tally.accepted - before
+    ));
 
     let rest = queue.saturating_sub(flood.tally.accepted);
     let filling = elsewhere.spawn(async move {
@@ -116,7 +126,7 @@ async fn compare(elsewhere: &Runtime) {
     }
     table.rows(&format!("{} envelopes wait for one", flood.tally.accepted));
 
-    let (table, flood) = Flooding::compare(elsewhere, &network, flood, turns).await;
+    let (table, flood) = Flooding::compare(elsewhere, &network, flood, turns, Manner::Steady).await;
     table.rows(&format!("flood against a full mailbox: {} refused", flood.tally.refused.values().sum::<u64>()));
 
     let xd = Material::of(&network, "XD");
@@ -145,6 +155,15 @@ async fn network(quotas: &str) -> Network {
     network
 }
 
+/// How a flood sends.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// Each envelope as soon as there is credit for it.
+    Steady,
+    /// All that there can be credit for at once.
+    Pulses,
+}
+
 /// A flood during its turn.
 struct Flooding {
     is_over: Arc<AtomicBool>,
@@ -152,23 +171,37 @@ struct Flooding {
 }
 
 impl Flooding {
-    async fn compare(elsewhere: &Runtime, network: &Network, mut flood: Flood, turns: usize) -> (Table, Flood) {
+    async fn compare(
+        elsewhere: &Runtime,
+        network: &Network,
+        mut flood: Flood,
+        turns: usize,
+        manner: Manner,
+    ) -> (Table, Flood) {
         let mut table = Table::default();
-        for _ in 0..turns {
-            table.without(network, TURN).await;
-            let flooding = Self::begin(elsewhere, flood);
+        let longer = match manner {
+            Manner::Steady => 1,
+            Manner::Pulses => PULSES,
+        };
+        for _ in 0..turns.div_ceil(longer) {
+            table.without(network, TURN * longer).await;
+            let flooding = Self::begin(elsewhere, flood, manner);
             table.begins(network, BEHIND_A_WINDOW).await;
-            table.with(network, TURN).await;
+            table.with(network, TURN * longer).await;
             flood = flooding.end().await;
         }
         (table, flood)
     }
 
-    fn begin(elsewhere: &Runtime, mut flood: Flood) -> Self {
+    fn begin(elsewhere: &Runtime, mut flood: Flood, manner: Manner) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&is_over);
         let task = elsewhere.spawn(async move {
-            flood.send_while(|| !told.load(Ordering::Relaxed)).await;
+            let more = || !told.load(Ordering::Relaxed);
+            match manner {
+                Manner::Steady => flood.send_while(more).await,
+                Manner::Pulses => flood.pulse_while(more).await,
+            }
             flood
         });
         Self { is_over, task }

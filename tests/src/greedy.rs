@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::EvidenceKind;
 use ncp_protocol::evidence::unverified_claim;
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Credit, Deliver, Frame, Refused, Submit};
@@ -114,7 +115,8 @@ pub struct Flood {
     model: Crafted,
     signing: SigningKey,
     in_flight: usize,
-    // Envelopes that the hub still takes.
+    // Envelopes that the hub takes at once, and that it still takes.
+    window: u32,
     credit: u32,
     /// What became of it.
     pub tally: Tally,
@@ -125,8 +127,9 @@ impl Flood {
     pub async fn begin(from: &Material, to: &Material) -> Self {
         let model = Letter::new(from, to.entry(), b"one of very many").seal();
         let peer = Peer::connect(from).await;
-        let credit = peer.hello.as_ref().map_or(0, |hello| hello.credit.envelopes);
-        Self { peer, model, signing: from.signing.clone(), in_flight: 0, credit, tally: Tally::default() }
+        let window = peer.hello.as_ref().map_or(0, |hello| hello.credit.envelopes);
+        let signing = from.signing.clone();
+        Self { peer, model, signing, in_flight: 0, window, credit: window, tally: Tally::default() }
     }
 
     /// Sends so many envelopes and waits for the last answer.
@@ -147,15 +150,48 @@ impl Flood {
             while self.in_flight >= IN_FLIGHT || self.credit == 0 {
                 self.answer().await;
             }
-            let message = MessageId::from_random(random());
-            let next = self.model.with_header(&self.signing, |header| header.message = message);
-            self.peer.send(Submit { envelope: next.envelope }).await;
-            self.in_flight += 1;
-            self.credit -= 1;
+            let envelope = self.next();
+            self.submit(envelope).await;
         }
         while self.in_flight > 0 {
             self.answer().await;
         }
+    }
+
+    /// Waits until all credit is back and sends all that it allows at once, as long as it is told to; then waits for the last
+    /// answer. The envelopes are made while it waits, so that nothing but what the hub does comes in a burst.
+    ///
+    /// # Panics
+    /// If the hub ends the link.
+    pub async fn pulse_while(&mut self, mut more: impl FnMut() -> bool) {
+        let window = self.window as usize;
+        let mut made = Vec::with_capacity(window);
+        while more() {
+            while self.credit < self.window {
+                self.answer().await;
+                if made.len() < window {
+                    made.push(self.next());
+                }
+            }
+            made.resize_with(window, || self.next());
+            for envelope in made.drain(..) {
+                self.submit(envelope).await;
+            }
+        }
+        while self.in_flight > 0 {
+            self.answer().await;
+        }
+    }
+
+    fn next(&self) -> SealedEnvelope {
+        let message = MessageId::from_random(random());
+        self.model.with_header(&self.signing, |header| header.message = message).envelope
+    }
+
+    async fn submit(&mut self, envelope: SealedEnvelope) {
+        self.peer.send(Submit { envelope }).await;
+        self.in_flight += 1;
+        self.credit -= 1;
     }
 
     async fn answer(&mut self) {

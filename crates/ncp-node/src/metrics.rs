@@ -216,7 +216,9 @@ fn walk(node: &Node, now: UnixMillis) -> Result<Queues, Unreadable> {
     ENVELOPE.scan(&view, &(), |(message, recipient), row| {
         let since = released.get(&message).copied().unwrap_or(now);
         match row.stage {
-            EnvelopeStage::Released | EnvelopeStage::Sealed => found.add("outbox", recipient, since),
+            EnvelopeStage::Released | EnvelopeStage::Sealed | EnvelopeStage::GivenUp => {
+                found.add("outbox", recipient, since);
+            }
             EnvelopeStage::Accepted => found.add("hub", recipient, since),
             EnvelopeStage::Delivered
             | EnvelopeStage::HandedOver

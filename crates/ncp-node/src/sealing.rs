@@ -189,7 +189,7 @@ pub fn make<D: Disk, I: Index>(means: &Means<'_, D, I>, job: (MessageId, Partici
         (OUT.row(&view, &message)?, ENVELOPE.row(&view, &job)?)
     };
     let (Some(out), Some(row)) = rows else { return Ok(Made::Nothing) };
-    if out.state != OutState::Released || !is_due(means, job, &row)? {
+    if out.state != OutState::Released || out.recall_requested.is_some() || !is_due(means, job, &row)? {
         return Ok(Made::Nothing);
     }
     let now = means.now;
@@ -227,6 +227,7 @@ fn is_due<D: Disk, I: Index>(
         EnvelopeStage::Delivered
         | EnvelopeStage::HandedOver
         | EnvelopeStage::Failed(_)
+        | EnvelopeStage::GivenUp
         | EnvelopeStage::Expired
         | EnvelopeStage::Recalled { .. } => Ok(false),
     }

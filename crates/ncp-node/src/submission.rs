@@ -73,8 +73,6 @@ pub(crate) enum Note {
 struct InFlight {
     place: QueueKey,
     kind: Kind,
-    /// The hub did not have it when it was asked to delete it: it is asked again once it has.
-    recall_again: bool,
 }
 
 /// How far the queue of the index was read on this link.
@@ -178,8 +176,8 @@ impl Outbox {
             return Err(ncp_api::ErrorCode::PeerViolation.with("peer", ParticipantId::HUB).with("reason", error));
         }
         self.read_recalls().await?;
-        if let Some((message, recipient)) = self.recalls.pop_front() {
-            return Ok(vec![Recall { message, recipient }.into()]);
+        if let Some(recall) = self.recall() {
+            return Ok(vec![recall.into()]);
         }
         self.due();
         while self.credit.left().envelopes > 0 {
@@ -193,7 +191,7 @@ impl Outbox {
                     let bytes = body.as_ref().map_or(0, |chunk| chunk.bytes.len() as u64);
                     let spend = self.credit.spend(Amount { envelopes: 1, bytes });
                     debug_assert_eq!(spend, Spend::Spent, "there is credit for one");
-                    self.in_flight.insert(key, InFlight { place, kind, recall_again: false });
+                    self.in_flight.insert(key, InFlight { place, kind });
                     let submit = Frame::from(Submit { envelope: *envelope });
                     return Ok(body.map(Frame::from).into_iter().chain([submit]).collect());
                 }
@@ -203,6 +201,17 @@ impl Outbox {
         }
         self.begin_flows().await?;
         Ok(self.chunk().await?.into_iter().collect())
+    }
+
+    /// The next message that the hub is to delete. While an envelope is on its way there, nobody can say what the answer
+    /// would be about: it waits until the hub has answered that.
+    fn recall(&mut self) -> Option<Recall> {
+        let may_go = |(message, recipient): &(MessageId, ParticipantId)| {
+            !self.in_flight.keys().any(|key| (key.message, key.recipient) == (*message, *recipient))
+        };
+        let place = self.recalls.iter().position(may_go)?;
+        let (message, recipient) = self.recalls.remove(place)?;
+        Some(Recall { message, recipient })
     }
 
     async fn candidate(&mut self) -> Result<Option<QueueKey>, Fault> {
@@ -252,9 +261,6 @@ impl Outbox {
         self.desk.node.hub_refusals.clear((envelope.message, envelope.recipient));
         if let Some(flight) = self.in_flight.remove(envelope) {
             self.refusals.remove(&flight.place);
-            if flight.recall_again {
-                self.recalls.push_back((envelope.message, envelope.recipient));
-            }
         }
         self.end_flows(envelope.message);
     }
@@ -284,9 +290,6 @@ impl Outbox {
         let error = ncp_api::ErrorCode::EnvelopeRefused;
         let EnvelopeKey { message, recipient, .. } = envelope;
         tracing::warn!(%error, %message, %recipient, %code, "the hub refused an envelope");
-        if flight.recall_again {
-            return self.tell_core(envelope, RejectCode::NotWaiting);
-        }
         if code.permanence() == Permanence::Transient {
             return self.defer(flight.place, code);
         }
@@ -301,16 +304,8 @@ impl Outbox {
         }
     }
 
-    /// The hub has nothing to delete. If an envelope is on its way there, it may have it in a moment.
-    fn not_waiting(&mut self, envelope: EnvelopeKey) {
-        let on_its_way = self
-            .in_flight
-            .iter_mut()
-            .find(|(key, _)| (key.message, key.recipient) == (envelope.message, envelope.recipient));
-        if let Some((_, flight)) = on_its_way {
-            flight.recall_again = true;
-            return;
-        }
+    /// The hub has nothing to delete, and nothing is on its way there.
+    fn not_waiting(&self, envelope: EnvelopeKey) {
         let node = &self.desk.node;
         match ENVELOPE.row(&node.reader().view(), &(envelope.message, envelope.recipient)) {
             Ok(Some(row)) => {

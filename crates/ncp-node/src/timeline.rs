@@ -91,7 +91,12 @@ fn of_sent(
         if stage == Some(EnvelopeStage::Recalled { provisional: true }) {
             notes.push(format!("recalled after it was offered: {recipient} may have taken it all the same"));
         }
-        if stage == Some(EnvelopeStage::Sealed) {
+        if stage == Some(EnvelopeStage::GivenUp) {
+            notes.push(format!(
+                "expired by this machine's clock: the hub has not said yet whether it had it for {recipient}"
+            ));
+        }
+        if matches!(stage, Some(EnvelopeStage::Sealed | EnvelopeStage::GivenUp)) {
             let refused = node.hub_refusals.of((draft.message, *recipient));
             refusals.extend(refused.map(|refused| refused.shown(*recipient)));
         }

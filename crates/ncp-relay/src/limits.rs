@@ -58,6 +58,10 @@ pub const WINDOW_MIN: u32 = 96;
 pub const WINDOW_MAX: u32 = 256;
 /// Of a burst of envelopes that are not urgent, so many are begun at once, and the others at the pace.
 pub const BEGUN_AT_ONCE: u32 = 16;
+/// Envelopes that a link reads at once …
+pub const READ_AT_ONCE: u32 = 4;
+/// … before it reads so many times as fast as the pace.
+pub const READ_FASTER: u32 = 8;
 /// Bytes of body chunks that a node may have in flight to the hub.
 pub const CREDIT_BYTES: u64 = 4 << 20;
 /// Largest body that is kept in memory until its envelope is decided: one chunk.

@@ -12,7 +12,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::limits::{BEGUN_AT_ONCE, PACED_HELLO_MAX, WINDOW_MAX, WINDOW_MIN, WINDOWS_PER_SECOND};
+use crate::limits::{
+    BEGUN_AT_ONCE, PACED_HELLO_MAX, READ_AT_ONCE, READ_FASTER, WINDOW_MAX, WINDOW_MIN, WINDOWS_PER_SECOND,
+};
 
 /// When all that a participant sent has drained. Clones are one measure.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +98,27 @@ impl Pace {
     }
 }
 
+/// How fast a link reads the envelopes of a burst: to take a window from the wire at once is a burst of work, too. It reads
+/// several times faster than the pace, so that what is urgent is not held up behind much that is not.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    interval: Duration,
+    even_at: Option<Instant>,
+}
+
+impl Reading {
+    pub(crate) fn new(per_second: u32) -> Self {
+        Self { interval: Duration::from_secs(1) / per_second.saturating_mul(READ_FASTER).max(1), even_at: None }
+    }
+
+    /// An envelope was read: how long the link waits until it reads on.
+    pub(crate) fn read(&mut self, now: Instant) -> Duration {
+        let even_at = self.even_at.unwrap_or(now).max(now) + self.interval;
+        self.even_at = Some(even_at);
+        even_at.saturating_duration_since(now).saturating_sub(self.interval * READ_AT_ONCE)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +185,27 @@ mod tests {
             parked -= 1;
         }
         assert_eq!(now - begun, INTERVAL * (WINDOW - BEGUN_AT_ONCE - 1));
+    }
+
+    #[test]
+    fn a_burst_is_read_evenly_behind_its_first_envelopes() {
+        let begun = Instant::now();
+        let mut reading = Reading::new(100);
+        let step = INTERVAL / READ_FASTER;
+        for _ in 0..READ_AT_ONCE {
+            assert_eq!(reading.read(begun), Duration::ZERO);
+        }
+        let mut now = begun;
+        for _ in READ_AT_ONCE..WINDOW {
+            let wait = reading.read(now);
+            assert_eq!(wait, step);
+            now += wait;
+        }
+        // What comes late catches up, and after a rest all is as at first.
+        assert_eq!(reading.read(now + step), Duration::ZERO);
+        let rested = now + Duration::from_secs(1);
+        assert!((0..READ_AT_ONCE).all(|_| reading.read(rested).is_zero()));
+        assert_eq!(reading.read(rested), step);
     }
 
     #[test]

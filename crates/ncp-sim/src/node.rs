@@ -35,7 +35,6 @@ use zeroize::Zeroizing;
 use self::commit::Asked;
 use self::incoming::Inflow;
 pub use self::install::{DRAFTER, RELEASER, SUPERVISOR};
-use self::outgoing::InFlight;
 use crate::cast::{Cast, Party};
 use crate::chance::Chance;
 use crate::disk::SimDisk;
@@ -80,8 +79,9 @@ struct Link {
     held: BTreeSet<QueueKey>,
     deferred: BTreeSet<(u64, QueueKey)>,
     refusals: BTreeMap<QueueKey, u32>,
-    in_flight: BTreeMap<EnvelopeKey, InFlight>,
-    recalls_again: BTreeSet<(MessageId, ParticipantId)>,
+    in_flight: BTreeMap<EnvelopeKey, QueueKey>,
+    /// What the hub is still to be asked to delete.
+    recalls: BTreeSet<(MessageId, ParticipantId)>,
     inflows: BTreeMap<MessageOf, Inflow>,
     /// A chunk that nobody asked for: the body of the delivery behind it.
     ahead: Option<BodyChunk>,
@@ -185,7 +185,7 @@ impl Node {
         {
             out.cuts.push(self.place);
         }
-        self.recall_again(out)?;
+        self.recall(out)?;
         self.seal(moment, chance, out)?;
         self.submit(moment, out)?;
         if chance.below(4) == 0

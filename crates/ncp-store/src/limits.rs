@@ -25,9 +25,11 @@ pub const SNAPSHOT_SHARE: u64 = 4;
 /// Snapshots that are kept.
 pub const SNAPSHOTS_KEPT: usize = 2;
 /// Bytes of rows that a copy takes at once, while the index waits.
-pub const SNAPSHOT_STRETCH_BYTES: usize = 256 << 10;
+pub const SNAPSHOT_STRETCH_BYTES: usize = 64 << 10;
+/// So many times as long as a stretch took rests the thread that takes a snapshot, so that it takes a fifth of a processor.
+pub const SNAPSHOT_RESTS: u32 = 4;
 /// Bytes of a snapshot between two syncs.
-pub const SNAPSHOT_SYNC_BYTES: u64 = 4 << 20;
+pub const SNAPSHOT_SYNC_BYTES: u64 = 1 << 20;
 /// Bytes of rows written behind a copy after which it is given up. With a stretch and two buffers the memory it needs.
 pub const SNAPSHOT_LATE_BYTES_MAX: usize = 16 << 20;
 /// Bytes that a snapshot leaves free on the disk, beside twice its own length.

@@ -188,6 +188,9 @@ pub enum EnvelopeStage {
         /// Whether the recipient may yet have taken it.
         provisional: bool,
     },
+    /// Not-after passed by this node's clock while its bytes stood here: whether the hub had them is not known, and it is
+    /// still submitted to hear that.
+    GivenUp,
 }
 
 impl EnvelopeStage {
@@ -195,7 +198,7 @@ impl EnvelopeStage {
     #[must_use]
     pub fn has_ended(self) -> bool {
         match self {
-            Self::Released | Self::Sealed | Self::Accepted => false,
+            Self::Released | Self::Sealed | Self::Accepted | Self::GivenUp => false,
             Self::Delivered | Self::HandedOver | Self::Failed(_) | Self::Expired | Self::Recalled { .. } => true,
         }
     }

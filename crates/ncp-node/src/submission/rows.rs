@@ -82,8 +82,8 @@ pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey, room: u
             _ => return Ok(Look::Gone),
         }
     };
-    let leaves =
-        out.state == OutState::Released && out.recall_requested.is_none() && row.stage == EnvelopeStage::Sealed;
+    let has_bytes = matches!(row.stage, EnvelopeStage::Sealed | EnvelopeStage::GivenUp);
+    let leaves = out.state == OutState::Released && out.recall_requested.is_none() && has_bytes;
     let Some(header) = row.header.filter(|_| leaves) else { return Ok(Look::Gone) };
     let bytes = unless_lost(means.reader.record(&envelope_record(header)))?;
     let Some(envelope) = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()) else {

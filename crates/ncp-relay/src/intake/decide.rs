@@ -97,16 +97,23 @@ pub(super) async fn decide(link: Arc<Link>, verified: Arc<Verified>, body: BodyS
     }
 }
 
+/// Recalls what waits. What the participant submitted before, on an earlier link even, may wait in either lane of the
+/// committer, so that nothing waits counts only when both have said it.
 pub(super) async fn recall(link: Arc<Link>, wish: Recall) -> Result<Settled, LinkEnd> {
     let Recall { message, recipient } = wish;
-    let (originator, stamp) = (link.peer, clock::stamp());
-    let command = Command::Recall(command::Recall { originator, message, recipient, stamp });
-    let committed = link.hub.submit(Asked::by(originator, Urgency::Urgent, 0), command).await?;
-    if let Reply::EndedBefore(place) = committed.reply {
-        return Ok(Settled::Recalled(Ok(Some(place))));
+    let originator = link.peer;
+    for urgency in [Urgency::Urgent, Urgency::Routine] {
+        let command = Command::Recall(command::Recall { originator, message, recipient, stamp: clock::stamp() });
+        let reply = link.hub.submit(Asked::by(originator, urgency, 0), command).await?.reply;
+        if let Reply::EndedBefore(place) = reply {
+            return Ok(Settled::Recalled(Ok(Some(place))));
+        }
+        if reply != Reply::Refused(RejectCode::NotWaiting) {
+            assert_eq!(reply, Reply::Recalled, "no other reply settles a recall");
+            return Ok(Settled::Recalled(Ok(None)));
+        }
     }
-    let Reply::Refused(code) = committed.reply else { return Ok(Settled::Recalled(Ok(None))) };
     let seal = link.hub.look(|view| query::newest_seal(view, originator, message, recipient))?;
     let envelope = EnvelopeKey { originator, message, recipient, seal: seal.unwrap_or(SealNumber(1)) };
-    Ok(Settled::Recalled(Err(Refused { envelope, code })))
+    Ok(Settled::Recalled(Err(Refused { envelope, code: RejectCode::NotWaiting })))
 }

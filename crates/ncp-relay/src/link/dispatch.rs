@@ -1,15 +1,19 @@
 //! Reading frames and handing each to the task whose duty it is. Nothing here waits for anything but the peer: a channel
 //! that is full means that the peer sent more than the protocol lets it have open.
 
+use std::time::{Duration, Instant};
+
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::frame::{self, BodyChunk, BodyWanted, EntryGet, Frame, PublicGet, Recall, Receipts, Refused};
 use ncp_protocol::reject::RejectCode;
 use ncp_transport::connection::LinkReader;
 use ncp_transport::credit::{Credit, CreditViolation};
 use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
+use tokio::time::sleep;
 
 use super::{Link, LinkEnd};
 use crate::limits::{ASKED_MAX, INTAKE_MAX, RECEIPT_FRAMES_OPEN_MAX, REFUSALS_OPEN_MAX};
+use crate::pace::Reading;
 
 /// What the intake is given.
 #[derive(Debug)]
@@ -69,13 +73,18 @@ pub(super) fn restricted() -> (Sender<Asked>, Receiver<Asked>) {
 }
 
 pub(super) async fn run(link: &Link, reader: &mut LinkReader, inlets: &Inlets) -> LinkEnd {
+    let mut reading = Reading::new(link.hub.config.envelopes_per_second);
     loop {
-        let handed = match next(reader).await {
-            Ok(frame) => take(link, inlets, frame),
+        let frame = match next(reader).await {
+            Ok(frame) => frame,
             Err(end) => return end,
         };
-        if let Err(end) = settle(handed).await {
+        let wait = if matches!(frame, Frame::Submit(_)) { reading.read(Instant::now()) } else { Duration::ZERO };
+        if let Err(end) = settle(take(link, inlets, frame)).await {
             return end;
+        }
+        if !wait.is_zero() {
+            sleep(wait).await;
         }
     }
 }

@@ -3,14 +3,14 @@
 use ncp_node::core::command::{Ask, Command, Done, Effect, Refusal};
 use ncp_node::submission::QueueKey;
 use ncp_protocol::event::{Actor, EnvelopeKey};
-use ncp_protocol::frame::{Cursor, Recall};
+use ncp_protocol::frame::Cursor;
 use ncp_protocol::ids::{Digest, MessageId, OfficerNumber, ParticipantId};
 use ncp_protocol::keys::Signature;
 
 use super::Node;
 use crate::chance::Chance;
 use crate::hub::{Moment, stamp};
-use crate::shell::{Chore, HUB, Halt, Out};
+use crate::shell::{Chore, Halt, Out};
 
 /// How long commands gather, at most.
 const GATHER_MS: u64 = 8;
@@ -125,10 +125,10 @@ impl Node {
             }
             Effect::SendReceipts => self.state(out),
             Effect::SendRecall { message, recipient } => {
-                if self.is_greeted() {
-                    out.frames.push((HUB, Recall { message, recipient }.into()));
+                if let Some(link) = &mut self.mind()?.link {
+                    link.recalls.insert((message, recipient));
                 }
-                Ok(())
+                self.recall(out)
             }
             Effect::HoldsChanged => {
                 if let Some(link) = &mut self.mind()?.link {

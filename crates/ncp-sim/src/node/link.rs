@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ncp_node::core::tables::RECEIPT_LAST;
 use ncp_node::submission;
-use ncp_protocol::frame::{Credit, Hello, Recall};
+use ncp_protocol::frame::{Credit, Hello};
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{LogName, ParticipantId, UnixMillis};
 use ncp_protocol::limits::PROTOCOL_VERSION;
@@ -54,7 +54,7 @@ impl Node {
             deferred: BTreeSet::new(),
             refusals: BTreeMap::new(),
             in_flight: BTreeMap::new(),
-            recalls_again: BTreeSet::new(),
+            recalls: BTreeSet::new(),
             inflows: BTreeMap::new(),
             ahead: None,
             seen: BTreeSet::new(),
@@ -112,9 +112,8 @@ impl Node {
         link.greeted = true;
         (link.begun_at, link.next, link.acknowledged) = (stored, stored + 1, stored);
         link.candidates = queue(&reader)?.into_iter().collect();
-        for (message, recipient) in recalls {
-            out.frames.push((HUB, Recall { message, recipient }.into()));
-        }
+        link.recalls.extend(recalls);
+        self.recall(out)?;
         self.state(out)?;
         self.seal(moment, chance, out)?;
         self.submit(moment, out)

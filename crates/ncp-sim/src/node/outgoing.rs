@@ -4,14 +4,14 @@ use ncp_node::core::command::Ask;
 use ncp_node::core::tables::ENVELOPE;
 use ncp_node::receipts::{numbered, proofs};
 use ncp_node::sealing::{self, Made};
-use ncp_node::submission::{self, Look, QueueKey};
+use ncp_node::submission::{self, Look};
 use ncp_protocol::event::{Actor, EnvelopeKey};
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Recall, Receipts, Refused, Submit};
 use ncp_protocol::ids::{LogName, ParticipantId};
 use ncp_protocol::reject::{Permanence, RejectCode};
 use ncp_store::spool::BodyName;
 
-use super::{Asked, Node};
+use super::{Asked, Link, Node};
 use crate::chance::Chance;
 use crate::hub::Moment;
 use crate::shell::{HUB, Halt, Out};
@@ -20,13 +20,6 @@ use crate::shell::{HUB, Halt, Out};
 const WINDOW: usize = 64;
 /// Receipts ahead of their acknowledgement.
 const AHEAD: u64 = 64;
-
-/// An envelope that was submitted on this link and not answered.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct InFlight {
-    place: QueueKey,
-    recall_again: bool,
-}
 
 impl Node {
     /// Seals what is released.
@@ -72,7 +65,7 @@ impl Node {
                     if link.in_flight.contains_key(&key) {
                         continue;
                     }
-                    link.in_flight.insert(key, InFlight { place, recall_again: false });
+                    link.in_flight.insert(key, place);
                     out.frames.extend(body.map(|chunk| (HUB, chunk.into())));
                     out.frames.push((HUB, Submit { envelope: *envelope }.into()));
                 }
@@ -118,19 +111,15 @@ impl Node {
         if code == RejectCode::NotWaiting {
             return self.not_waiting(envelope, (moment, chance, out));
         }
-        let Some(flight) = self.link()?.in_flight.remove(&envelope) else { return Ok(()) };
-        if flight.recall_again {
-            self.tell_core(envelope, RejectCode::NotWaiting, (moment, chance, out));
-            return Ok(());
-        }
+        let Some(place) = self.link()?.in_flight.remove(&envelope) else { return Ok(()) };
         let reader = self.reader()?;
         let credible = submission::is_credible(&self.means(&reader, moment, chance)?, &envelope, code)?;
         if code.permanence() == Permanence::Transient || !credible {
             let link = self.link()?;
-            let refusals = link.refusals.entry(flight.place).or_default();
+            let refusals = link.refusals.entry(place).or_default();
             let delay = chance.between(1, 1_000 << (*refusals).min(6));
             *refusals += 1;
-            link.deferred.insert((moment.true_ms + delay, flight.place));
+            link.deferred.insert((moment.true_ms + delay, place));
             return Ok(());
         }
         self.tell_core(envelope, code, (moment, chance, out));
@@ -138,12 +127,6 @@ impl Node {
     }
 
     fn not_waiting(&mut self, envelope: EnvelopeKey, context: (Moment, &mut Chance, &mut Out)) -> Result<(), Halt> {
-        let link = self.link()?;
-        let same = |key: &EnvelopeKey| (key.message, key.recipient) == (envelope.message, envelope.recipient);
-        if let Some((_, flight)) = link.in_flight.iter_mut().find(|(key, _)| same(key)) {
-            flight.recall_again = true;
-            return Ok(());
-        }
         let row = ENVELOPE.row(&self.reader()?.view(), &(envelope.message, envelope.recipient))?;
         if let Some(row) = row {
             let key = row.key(envelope.originator, envelope.message, envelope.recipient);
@@ -160,24 +143,25 @@ impl Node {
     /// Evidence about an envelope is stored.
     pub(super) fn settled(&mut self, envelope: &EnvelopeKey) -> Result<(), Halt> {
         let Some(link) = &mut self.mind()?.link else { return Ok(()) };
-        if let Some(flight) = link.in_flight.remove(envelope) {
-            link.refusals.remove(&flight.place);
-            if flight.recall_again {
-                // Asked again with the queue: the tick sends what is still to be recalled.
-                link.recalls_again.insert((envelope.message, envelope.recipient));
-            }
+        if let Some(place) = link.in_flight.remove(envelope) {
+            link.refusals.remove(&place);
         }
         Ok(())
     }
 
-    /// Asks again for what the hub did not have when it was asked to delete it.
-    pub(super) fn recall_again(&mut self, out: &mut Out) -> Result<(), Halt> {
+    /// Asks the hub to delete what no envelope is on its way of.
+    pub(super) fn recall(&mut self, out: &mut Out) -> Result<(), Halt> {
         if !self.is_greeted() {
             return Ok(());
         }
-        for (message, recipient) in core::mem::take(&mut self.link()?.recalls_again) {
-            out.frames.push((HUB, Recall { message, recipient }.into()));
-        }
+        let Link { recalls, in_flight, .. } = self.link()?;
+        recalls.retain(|(message, recipient)| {
+            let waits = in_flight.keys().any(|key| (key.message, key.recipient) == (*message, *recipient));
+            if !waits {
+                out.frames.push((HUB, Recall { message: *message, recipient: *recipient }.into()));
+            }
+            waits
+        });
         Ok(())
     }
 

@@ -1,17 +1,22 @@
 //! The thread that takes snapshots of the index when segments of the journal have closed.
 //!
 //! It looks once at the start, for what earlier lives left, and then whenever the journal has gone on to another segment.
+//! It rests after each stretch, so that whoever waits for a commit hardly meets it: a snapshot of a long queue takes seconds
+//! of a processor and of the disk. A snapshot that was overtaken for that is taken without rest the next time.
 //! A snapshot on its way when the committer ends is given up. Any failure but those that cost the snapshot alone is
 //! fatal: the desk is abandoned.
 
+use std::cell::Cell;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::OnDrop;
 use super::desk::Desk;
 use crate::disk::Disk;
 use crate::engine::Fatal;
 use crate::index::Index;
-use crate::snapshot::Taker;
+use crate::limits::SNAPSHOT_RESTS;
+use crate::snapshot::{Taken, Taker};
 use crate::state::Core;
 
 /// Tells when the journal has gone on to another segment.
@@ -47,8 +52,10 @@ impl SegmentWatch {
         self.changed.notify_all();
     }
 
-    fn is_open(&self) -> bool {
-        !self.state().closed
+    /// Waits for so long, or until it is closed; false once closed.
+    fn rest(&self, duration: Duration) -> bool {
+        let rested = self.changed.wait_timeout_while(self.state(), duration, |state| !state.closed);
+        !rested.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
     /// Waits for another segment; false once closed.
@@ -69,10 +76,17 @@ pub(super) fn run_taker<C: Core, D: Disk, I: Index>(
 ) -> Result<(), Fatal> {
     // However this fails, also by a panic: nobody waits for the answer of a store that has failed.
     let failed = OnDrop(|| desk.abandon());
+    let mut rests = SNAPSHOT_RESTS;
     // The first look is for what earlier lives left.
     loop {
         if taker.is_due()? {
-            taker.take(&|| watch.is_open())?;
+            let begun = Cell::new(Instant::now());
+            let taken = taker.take(&|| {
+                let goes_on = watch.rest(begun.get().elapsed() * rests);
+                begun.set(Instant::now());
+                goes_on
+            })?;
+            rests = if taken == Taken::Overtaken { 0 } else { SNAPSHOT_RESTS };
         }
         if !watch.wait() {
             failed.disarm();

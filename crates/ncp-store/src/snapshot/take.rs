@@ -103,7 +103,8 @@ impl<D: Disk, I: Index> Taker<D, I> {
         Ok(closed >= due && self.projection.trust().applied > from)
     }
 
-    /// Takes a snapshot of what the index holds, unless `go_on` says meanwhile that the daemon stops.
+    /// Takes a snapshot of what the index holds. After each stretch `go_on` is called, which may rest, and gives the copy up
+    /// if it says no; what is copied is written to its end all the same.
     ///
     /// Order: folder, synced; rows to `rows.new`; the snapshot to `snapshot.new`, synced; renamed; the folder synced; older
     /// ones unlinked. A crash leaves a `.new`, which is never read and which the next start removes, or the snapshot under
@@ -139,7 +140,7 @@ impl<D: Disk, I: Index> Taker<D, I> {
         let rows = create_afresh(&self.disk, &unfinished(ROWS)).map_err(TakeError::disk("writing a snapshot"))?;
         let (late, trust) = self.copy(&rows, go_on)?;
         let summary = self.summary(&trust)?;
-        self.merge(&rows, &late, &summary)?;
+        self.merge(&rows, &late, &summary, go_on)?;
         self.publish(trust.applied).map_err(TakeError::disk("writing a snapshot"))?;
         tracing::info!(applied = trust.applied, rows = trust.tally.rows, "a snapshot of the index was taken");
         Ok(Taken::New(trust.applied))
@@ -211,14 +212,19 @@ impl<D: Disk, I: Index> Taker<D, I> {
     }
 
     /// Writes the snapshot: `rows` with `late` over them.
-    fn merge(&self, rows: &D::File, late: &Rows, summary: &Summary) -> Result<(), TakeError> {
+    fn merge(&self, rows: &D::File, late: &Rows, summary: &Summary, go_on: &dyn Fn() -> bool) -> Result<(), TakeError> {
         let file = create_afresh(&self.disk, &unfinished(UNFINISHED)).map_err(TakeError::disk("writing a snapshot"))?;
         let mut writer = Writer::new(&file);
         writer.summary(summary).map_err(TakeError::disk("writing a snapshot"))?;
-        let mut tally = Tally::default();
+        let (mut tally, mut stretch) = (Tally::default(), 0);
         let mut put = |key: &[u8], value: Option<&[u8]>| {
             let Some(value) = value else { return Ok(()) };
             tally.add(key, value);
+            stretch += key.len() + value.len();
+            if stretch >= SNAPSHOT_STRETCH_BYTES {
+                stretch = 0;
+                let _ = go_on();
+            }
             writer.row(key, value)
         };
         let mut late = late.iter().peekable();

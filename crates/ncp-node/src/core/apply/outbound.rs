@@ -1,6 +1,6 @@
 //! Rows of an envelope of this node on its way.
 
-use ncp_protocol::event::{Claim, EnvelopeKey, EvidenceKind, Lane, Outcome};
+use ncp_protocol::event::{Actor, Claim, EnvelopeKey, EvidenceKind, Lane, Outcome};
 use ncp_protocol::ids::{Digest, MessageId, ParticipantId, UnixMillis};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::state::Unreadable;
@@ -26,6 +26,17 @@ impl Applying<'_> {
     }
 
     pub(super) fn failed(&mut self, envelope: &EnvelopeKey, code: RejectCode) -> Result<(), Unreadable> {
+        let (message, recipient) = (envelope.message, envelope.recipient);
+        self.remember_own(message);
+        let row = introduced(self.read(&ENVELOPE, &(message, recipient))?, "envelope")?;
+        if code == RejectCode::Expired && row.stage == EnvelopeStage::Sealed && self.event.event.actor == Actor::Daemon
+        {
+            // Only this node's clock says so: it stays in the queue, and its number open, until the hub says more.
+            let out = self.own(message)?;
+            self.expires(&out, recipient, false);
+            ENVELOPE.put(self.rows, &(message, recipient), &EnvelopeRow { stage: EnvelopeStage::GivenUp, ..row });
+            return Ok(());
+        }
         let stage = if code == RejectCode::Expired {
             EnvelopeStage::Expired
         } else if code == RejectCode::Recalled {
@@ -33,9 +44,7 @@ impl Applying<'_> {
         } else {
             EnvelopeStage::Failed(code)
         };
-        self.end(envelope.message, envelope.recipient, stage)?;
-        self.remember_own(envelope.message);
-        Ok(())
+        self.end(message, recipient, stage)
     }
 
     pub(super) fn evidence_received(
@@ -67,7 +76,7 @@ impl Applying<'_> {
         let recipient_spoke = matches!(row.stage, EnvelopeStage::Delivered | EnvelopeStage::HandedOver);
         match claim.kind {
             EvidenceKind::RelayAcceptance => {
-                if matches!(row.stage, EnvelopeStage::Released | EnvelopeStage::Sealed) {
+                if matches!(row.stage, EnvelopeStage::Released | EnvelopeStage::Sealed | EnvelopeStage::GivenUp) {
                     let out = self.own(message)?;
                     self.queue(&out, recipient, false);
                     ENVELOPE.put(
@@ -87,6 +96,10 @@ impl Applying<'_> {
             EvidenceKind::ContentConsignmentFailure if asks_for_another_seal(claim) => {
                 if row.header == Some(claim.header) && !row.stage.has_ended() {
                     let out = self.own(message)?;
+                    if out.recall_requested.is_some() {
+                        // The recipient has refused it, and there will be no other seal.
+                        return self.end(message, recipient, EnvelopeStage::Recalled { provisional: false });
+                    }
                     self.queue(&out, recipient, true);
                     ENVELOPE.put(
                         self.rows,
@@ -137,6 +150,7 @@ impl Applying<'_> {
             | EnvelopeStage::Accepted
             | EnvelopeStage::Delivered
             | EnvelopeStage::HandedOver
+            | EnvelopeStage::GivenUp
             | EnvelopeStage::Recalled { provisional: true } => PAIR_VOIDED.remove(self.rows, &number),
         }
         ENVELOPE.put(self.rows, &(message, recipient), &EnvelopeRow { stage, ..row });
@@ -148,12 +162,20 @@ impl Applying<'_> {
         let draft = &out.draft;
         let released = out.released.unwrap_or(out.created);
         let key = queue_key(draft.precedence, released, draft.message, recipient);
-        let expiry = (expiry(draft.not_after).0, Clock::Expiry.byte(), recipient, draft.message);
         if waits {
             QUEUE.put(self.rows, &key, &());
-            DUE.put(self.rows, &expiry, &());
         } else {
             QUEUE.remove(self.rows, &key);
+        }
+        self.expires(out, recipient, waits);
+    }
+
+    /// Whether this node's clock gives the envelope up.
+    fn expires(&mut self, OutRow { draft, .. }: &OutRow, recipient: ParticipantId, does: bool) {
+        let expiry = (expiry(draft.not_after).0, Clock::Expiry.byte(), recipient, draft.message);
+        if does {
+            DUE.put(self.rows, &expiry, &());
+        } else {
             DUE.remove(self.rows, &expiry);
         }
     }

@@ -21,12 +21,15 @@ impl Deciding<'_> {
             EnvelopeStage::Delivered
             | EnvelopeStage::HandedOver
             | EnvelopeStage::Failed(_)
+            | EnvelopeStage::GivenUp
             | EnvelopeStage::Expired
             | EnvelopeStage::Recalled { .. } => false,
         };
-        let released = OUT.row(self.view, &message)?.is_some_and(|row| row.state == OutState::Released);
+        let leaves = OUT
+            .row(self.view, &message)?
+            .is_some_and(|row| row.state == OutState::Released && row.recall_requested.is_none());
         if !sealable
-            || !released
+            || !leaves
             || sealed.envelope.seal.0 != next
             || next > SEALS_MAX
             || sealed.sequence != row.sequence
@@ -77,15 +80,18 @@ impl Deciding<'_> {
             return Ok(Done::Noted);
         }
         let recalled = OUT.row(self.view, &message)?.is_some_and(|row| row.recall_requested.is_some());
-        if names_a_key(code) && seal.0 < SEALS_MAX {
+        let given_up = row.stage == EnvelopeStage::GivenUp;
+        if names_a_key(code) && seal.0 < SEALS_MAX && !given_up {
             // A key changed under way: the same message, sealed again.
             self.effects.push(Effect::SealEnvelope { message, recipient });
         } else if code == RejectCode::NotWaiting {
             // The hub answers a recall. What it never had is nowhere but here; what it had has ended there, with evidence.
-            if recalled && row.stage == EnvelopeStage::Sealed {
+            if recalled && (given_up || row.stage == EnvelopeStage::Sealed) {
                 self.push(Change::EnvelopeFailed { envelope, code: RejectCode::Recalled });
             }
         } else if code.permanence() == Permanence::Permanent {
+            // Whatever else the hub says of it, it never had it, and its time is over.
+            let code = if given_up { RejectCode::Expired } else { code };
             self.push(Change::EnvelopeFailed { envelope, code });
         }
         self.effects.push(Effect::Announce);

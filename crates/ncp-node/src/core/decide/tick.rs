@@ -46,7 +46,8 @@ impl Deciding<'_> {
         self.effects.push(Effect::Announce);
     }
 
-    /// What the hub never accepted ends here; what it accepted ends with its or the recipient's evidence.
+    /// What never left ends here. What has bytes may have left: it is given up, and the hub says whether it had it. What the
+    /// hub accepted ends with its or the recipient's evidence.
     fn expire(&mut self, message: MessageId, recipient: ParticipantId) -> Result<(), Stop> {
         if let Some(row) = ENVELOPE.row(self.view, &(message, recipient))? {
             let envelope = row.key(self.this_node(), message, recipient);

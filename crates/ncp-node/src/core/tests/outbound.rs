@@ -1,7 +1,7 @@
 //! An envelope on its way: each stage rests on evidence, and none goes back.
 
 use ncp_protocol::codes::Kind;
-use ncp_protocol::event::{Actor, Alert, Change, Claim, Draft, EvidenceKind, Outcome};
+use ncp_protocol::event::{Actor, Alert, Change, Claim, Draft, EnvelopeKey, EvidenceKind, Outcome};
 use ncp_protocol::ids::{LogName, MessageId, PairSequence, ParticipantId};
 use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_DEFAULT_MS, LIFETIME_MAX_MS};
 use ncp_protocol::reject::RejectCode;
@@ -22,6 +22,29 @@ fn queued(world: &World) -> usize {
         })
         .unwrap();
     count
+}
+
+/// The hub takes no envelope, or has nothing to delete.
+fn refuse(world: &mut World, envelope: EnvelopeKey, code: RejectCode) {
+    world.ask(Actor::Peer(ParticipantId::HUB), Ask::NoteRefusal { envelope, code }).unwrap();
+}
+
+/// What stands of a number towards XB.
+#[derive(Debug, PartialEq)]
+enum Number {
+    Open,
+    Voided,
+    Filled,
+}
+
+fn number(world: &World, number: u64) -> Number {
+    let key = (id("XB"), 0u8, number);
+    match (PAIR_OPEN.row(&world.rows, &key).unwrap(), PAIR_VOIDED.row(&world.rows, &key).unwrap()) {
+        (Some(()), None) => Number::Open,
+        (None, Some(())) => Number::Voided,
+        (None, None) => Number::Filled,
+        (Some(()), Some(())) => panic!("{number} is open and voided"),
+    }
 }
 
 fn sent(seed: u8, kind: Kind, to: &[&str]) -> (World, MessageId) {
@@ -118,30 +141,80 @@ fn numbers_of_a_pair_are_filled_or_voided() {
     world.put_up(second.clone()).unwrap();
     assert_eq!(world.envelope(first, "XB").sequence, PairSequence(1));
     assert_eq!(world.envelope(second.message, "XB").sequence, PairSequence(2));
-    let has = |world: &World, table: &ncp_store::state::Table<_, ()>, number: u64| {
-        table.row(&world.rows, &(id("XB"), 0u8, number)).unwrap().is_some()
-    };
-    assert!(has(&world, &PAIR_OPEN, 1) && has(&world, &PAIR_OPEN, 2));
+    assert_eq!((number(&world, 1), number(&world, 2)), (Number::Open, Number::Open));
     world.ask(officer(DRAFTER), Ask::Withdraw { message: second.message }).unwrap();
-    assert!(!has(&world, &PAIR_OPEN, 2) && has(&world, &PAIR_VOIDED, 2));
+    assert_eq!(number(&world, 2), Number::Voided);
     world.hear("XB", EvidenceKind::ContentConsignment, first, "XB", Outcome::Done).unwrap();
-    assert!(!has(&world, &PAIR_OPEN, 1) && !has(&world, &PAIR_VOIDED, 1));
+    assert_eq!(number(&world, 1), Number::Filled);
 }
 
 #[test]
-fn what_the_hub_never_accepted_expires_here() {
+fn what_never_left_expires_here_and_what_may_have_left_is_given_up() {
     let (mut world, message) = sent(1, Kind::Notice, &["XB", "XC"]);
+    let unsealed = draft(2, Kind::Notice, &["XB"]);
+    world.put_up(unsealed.clone()).unwrap();
     world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XC", Outcome::Done).unwrap();
     world.now = START.plus_millis(LIFETIME_DEFAULT_MS + CLOCK_SKEW_MAX_MS - 1);
     world.ask(Actor::Daemon, Ask::Tick).unwrap();
     assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Sealed);
     world.now = world.now.plus_millis(1);
     world.ask(Actor::Daemon, Ask::Tick).unwrap();
-    assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Expired);
+    assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::GivenUp);
     assert_eq!(world.envelope(message, "XC").stage, EnvelopeStage::Accepted, "the hub's to say");
+    assert_eq!(world.envelope(unsealed.message, "XB").stage, EnvelopeStage::Expired);
+    assert_eq!((number(&world, 1), number(&world, 2)), (Number::Open, Number::Voided));
     let events = world.journal.len();
     world.ask(Actor::Daemon, Ask::Tick).unwrap();
     assert_eq!(world.journal.len(), events);
+}
+
+/// One envelope whose time has passed without a word of the hub, which may have had it.
+fn given_up() -> (World, MessageId) {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    world.now = START.plus_millis(LIFETIME_DEFAULT_MS + CLOCK_SKEW_MAX_MS);
+    world.ask(Actor::Daemon, Ask::Tick).unwrap();
+    assert_eq!((world.envelope(message, "XB").stage, queued(&world)), (EnvelopeStage::GivenUp, 1));
+    (world, message)
+}
+
+#[test]
+fn of_what_was_given_up_the_hub_says_whether_it_had_it() {
+    let (mut world, message) = given_up();
+    world.hear("XB", EvidenceKind::ContentConsignment, message, "XB", Outcome::Done).unwrap();
+    let stands = |world: &World| (world.envelope(message, "XB").stage, number(world, 1), queued(world));
+    assert_eq!(stands(&world), (EnvelopeStage::Delivered, Number::Filled, 0));
+
+    let (mut world, message) = given_up();
+    world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
+    assert_eq!(stands(&world), (EnvelopeStage::Accepted, Number::Open, 0));
+    world.hear("HUB", EvidenceKind::RelayFailure, message, "XB", Outcome::Expired).unwrap();
+    assert_eq!(stands(&world), (EnvelopeStage::Expired, Number::Voided, 0));
+
+    // It never had it, whatever it says first.
+    for code in [RejectCode::Expired, RejectCode::RecipientKeyUnknown, RejectCode::WrapMismatch] {
+        let (mut world, message) = given_up();
+        let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
+        refuse(&mut world, envelope, RejectCode::MailboxFull);
+        assert_eq!(stands(&world), (EnvelopeStage::GivenUp, Number::Open, 1));
+        refuse(&mut world, envelope, code);
+        assert_eq!(stands(&world), (EnvelopeStage::Expired, Number::Voided, 0), "{code}");
+    }
+
+    let (mut world, message) = given_up();
+    let recalling = Ok(Done::Withdrawal(WithdrawalOutcome::Recalling(vec![id("XB")])));
+    assert_eq!(world.ask(officer(DRAFTER), Ask::Withdraw { message }), recalling);
+    let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
+    refuse(&mut world, envelope, RejectCode::NotWaiting);
+    assert_eq!(stands(&world), (EnvelopeStage::Recalled { provisional: false }, Number::Voided, 0));
+}
+
+#[test]
+fn the_hubs_word_that_it_is_too_late_ends_an_envelope_at_once() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
+    refuse(&mut world, envelope, RejectCode::Expired);
+    assert_eq!((world.envelope(message, "XB").stage, queued(&world)), (EnvelopeStage::Expired, 0));
+    assert_eq!(number(&world, 1), Number::Voided);
 }
 
 /// An officer takes a message whose lifetime is the longest; the hub is away for five days and for one hour of the sixth.
@@ -159,8 +232,10 @@ fn what_outlives_an_outage_waits_for_its_end() {
         world.now = world.now.plus_millis(HOUR_MS);
         world.ask(Actor::Daemon, Ask::Tick).unwrap();
     }
-    assert_eq!(world.envelope(passing.message, "XB").stage, EnvelopeStage::Expired);
-    assert_eq!((world.envelope(lasting.message, "XB").stage, queued(&world)), (EnvelopeStage::Sealed, 1));
+    assert_eq!(world.envelope(passing.message, "XB").stage, EnvelopeStage::GivenUp);
+    assert_eq!((world.envelope(lasting.message, "XB").stage, queued(&world)), (EnvelopeStage::Sealed, 2));
+    let envelope = world.envelope(passing.message, "XB").key(id("XA"), passing.message, id("XB"));
+    refuse(&mut world, envelope, RejectCode::Expired);
     world.hear("HUB", EvidenceKind::RelayAcceptance, lasting.message, "XB", Outcome::Done).unwrap();
     world.hear("XB", EvidenceKind::ContentConsignment, lasting.message, "XB", Outcome::Done).unwrap();
     assert_eq!((world.envelope(lasting.message, "XB").stage, queued(&world)), (EnvelopeStage::Delivered, 0));
@@ -191,6 +266,18 @@ fn what_waits_for_another_seal_has_been_out_already() {
     assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Released);
     let recalling = Ok(Done::Withdrawal(WithdrawalOutcome::Recalling(vec![id("XB")])));
     assert_eq!(world.ask(officer(DRAFTER), Ask::Withdraw { message }), recalling);
+}
+
+#[test]
+fn what_is_being_recalled_is_not_sealed_again() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
+    world.ask(officer(DRAFTER), Ask::Withdraw { message }).unwrap();
+    assert_eq!(world.seal(message, "XB"), Err(Refusal::Stale));
+    let unknown = Outcome::Rejected(RejectCode::RecipientKeyUnknown);
+    world.hear("XB", EvidenceKind::ContentConsignmentFailure, message, "XB", unknown).unwrap();
+    let stands = (world.envelope(message, "XB").stage, number(&world, 1), queued(&world));
+    assert_eq!(stands, (EnvelopeStage::Recalled { provisional: false }, Number::Voided, 0));
 }
 
 #[test]
