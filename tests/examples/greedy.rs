@@ -100,18 +100,15 @@ async fn compare(elsewhere: &Runtime) {
     }
 
     let mut flood = elsewhere.spawn(async move { Flood::begin(&xa, &xd).await }).await.expect("a link");
+    let (table, back) = Flooding::compare(elsewhere, &network, flood, turns, Manner::Pulses).await;
+    flood = back;
+    let pulsed = flood.tally.accepted;
+    table.rows(&format!("flood that rests and sends its whole window at once: {pulsed} accepted"));
+
     let (table, back) = Flooding::compare(elsewhere, &network, flood, turns, Manner::Steady).await;
     flood = back;
     let full = if flood.tally.refused.is_empty() { "" } else { ", and then against a full mailbox" };
-    table.rows(&format!("flood within its quota{full}: {} accepted", flood.tally.accepted));
-
-    let before = flood.tally.accepted;
-    let (table, back) = Flooding::compare(elsewhere, &network, flood, turns, Manner::Pulses).await;
-    flood = back;
-    table.rows(&format!(
-        "flood that rests and sends its whole window at once: {} accepted",
-        flood.tally.accepted - before
-    ));
+    table.rows(&format!("flood within its quota{full}: {} accepted", flood.tally.accepted - pulsed));
 
     let rest = queue.saturating_sub(flood.tally.accepted);
     let filling = elsewhere.spawn(async move {

@@ -7,7 +7,7 @@ mod apply;
 pub mod command;
 mod decide;
 pub mod limits;
-mod meaning;
+pub(crate) mod meaning;
 pub mod tables;
 
 pub(crate) use decide::taken;

@@ -167,7 +167,9 @@ fn evidence(claim: &Claim) -> Option<Told> {
         (EvidenceKind::ContentConsignment, _) => FeedType::MessageDelivered,
         (EvidenceKind::ContentHandover, _) => FeedType::MessageHandedOver,
         (_, Outcome::Recalled | Outcome::RecalledAfterOffer) => FeedType::MessageWithdrawn,
-        (_, Outcome::Expired | Outcome::Rejected(RejectCode::Expired)) => FeedType::MessageExpired,
+        (_, Outcome::Expired | Outcome::ExpiredAfterOffer | Outcome::Rejected(RejectCode::Expired)) => {
+            FeedType::MessageExpired
+        }
         (_, Outcome::Rejected(RejectCode::Duplicate)) => return None,
         (EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure, _) => FeedType::MessageFailed,
     };
@@ -179,6 +181,7 @@ fn evidence(claim: &Claim) -> Option<Told> {
         | Outcome::Confirmed
         | Outcome::Blind
         | Outcome::Expired
+        | Outcome::ExpiredAfterOffer
         | Outcome::Recalled
         | Outcome::RecalledAfterOffer => None,
     };

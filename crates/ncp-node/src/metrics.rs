@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ncp_protocol::codes::Kind;
-use ncp_protocol::event::{Change, Claim, EvidenceKind, Outcome};
+use ncp_protocol::event::{Change, Claim, EnvelopeKey, EvidenceKind, Outcome};
 use ncp_protocol::ids::{LogName, MessageId, ParticipantId, UnixMillis};
 use ncp_service::gauges::{Labels, clock_offset, gauge, gauges, owned, set, signed};
 use ncp_store::reader::ReadError;
@@ -110,8 +110,13 @@ fn count_one(node: &Node, change: &Change) -> Result<(), Unreadable> {
         counted("in", received.kind, "received");
     }
     let ours = |message: &MessageId| OUT.row(&node.reader().view(), message);
+    let given_up = |envelope: &EnvelopeKey| {
+        let row = ENVELOPE.row(&node.reader().view(), &(envelope.message, envelope.recipient))?;
+        Ok(row.is_some_and(|row| row.stage == EnvelopeStage::GivenUp))
+    };
     if let Change::EnvelopeFailed { envelope, .. } = change
         && let Some(row) = ours(&envelope.message)?
+        && !given_up(envelope)?
     {
         counted("out", row.draft.kind, "failed");
     }
@@ -134,7 +139,10 @@ fn outcome(claim: &Claim) -> &'static str {
         (EvidenceKind::RelayAcceptance, _) => "accepted",
         (EvidenceKind::ContentConsignment, _) => "delivered",
         (EvidenceKind::ContentHandover, _) => "handed-over",
-        (EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure, Outcome::Expired) => "expired",
+        (
+            EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure,
+            Outcome::Expired | Outcome::ExpiredAfterOffer,
+        ) => "expired",
         (
             EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure,
             Outcome::Recalled | Outcome::RecalledAfterOffer,
@@ -223,7 +231,7 @@ fn walk(node: &Node, now: UnixMillis) -> Result<Queues, Unreadable> {
             EnvelopeStage::Delivered
             | EnvelopeStage::HandedOver
             | EnvelopeStage::Failed(_)
-            | EnvelopeStage::Expired
+            | EnvelopeStage::Expired { .. }
             | EnvelopeStage::Recalled { .. } => {}
         }
         if let Some((_, due)) = row.answer_clock.filter(|_| row.answer.is_none()) {

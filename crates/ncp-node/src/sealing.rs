@@ -228,7 +228,7 @@ fn is_due<D: Disk, I: Index>(
         | EnvelopeStage::HandedOver
         | EnvelopeStage::Failed(_)
         | EnvelopeStage::GivenUp
-        | EnvelopeStage::Expired
+        | EnvelopeStage::Expired { .. }
         | EnvelopeStage::Recalled { .. } => Ok(false),
     }
 }

@@ -35,6 +35,7 @@ pub use self::rows::{Look, is_credible, is_held, look, pending_recalls, read_que
 use crate::bodies_out::Sent;
 use crate::clock;
 use crate::core::command::Ask;
+use crate::core::meaning::names_a_key;
 use crate::core::tables::ENVELOPE;
 use crate::link::Desk;
 use crate::link::limits::QUEUE_PAGE;
@@ -107,6 +108,8 @@ pub(crate) struct Outbox {
     flows: VecDeque<Flow>,
     wanted: VecDeque<BodyWanted>,
     recalls: VecDeque<(MessageId, ParticipantId)>,
+    // Asked while an envelope of it was on its way.
+    recalls_again: BTreeSet<(MessageId, ParticipantId)>,
     recalls_read: bool,
     chunks: u64,
     violation: Option<CreditViolation>,
@@ -131,6 +134,7 @@ impl Outbox {
             flows: VecDeque::new(),
             wanted: VecDeque::new(),
             recalls: VecDeque::new(),
+            recalls_again: BTreeSet::new(),
             recalls_read: false,
             chunks: 0,
             violation: None,
@@ -203,15 +207,25 @@ impl Outbox {
         Ok(self.chunk().await?.into_iter().collect())
     }
 
-    /// The next message that the hub is to delete. While an envelope is on its way there, nobody can say what the answer
-    /// would be about: it waits until the hub has answered that.
+    /// The next message that the hub is to delete. While an envelope is on its way there, nobody can say on which side of it
+    /// the answer was given: the hub is asked, and once more when it has answered that.
     fn recall(&mut self) -> Option<Recall> {
-        let may_go = |(message, recipient): &(MessageId, ParticipantId)| {
-            !self.in_flight.keys().any(|key| (key.message, key.recipient) == (*message, *recipient))
-        };
-        let place = self.recalls.iter().position(may_go)?;
-        let (message, recipient) = self.recalls.remove(place)?;
+        let (message, recipient) = self.recalls.pop_front()?;
+        if self.is_on_its_way(message, recipient) {
+            self.recalls_again.insert((message, recipient));
+        }
         Some(Recall { message, recipient })
+    }
+
+    /// The hub has answered one of a message's envelopes: what was asked while it was on its way is asked again.
+    fn recall_again(&mut self, EnvelopeKey { message, recipient, .. }: EnvelopeKey) {
+        if !self.is_on_its_way(message, recipient) && self.recalls_again.remove(&(message, recipient)) {
+            self.recalls.push_back((message, recipient));
+        }
+    }
+
+    fn is_on_its_way(&self, message: MessageId, recipient: ParticipantId) -> bool {
+        self.in_flight.keys().any(|key| (key.message, key.recipient) == (message, recipient))
     }
 
     async fn candidate(&mut self) -> Result<Option<QueueKey>, Fault> {
@@ -261,6 +275,7 @@ impl Outbox {
         self.desk.node.hub_refusals.clear((envelope.message, envelope.recipient));
         if let Some(flight) = self.in_flight.remove(envelope) {
             self.refusals.remove(&flight.place);
+            self.recall_again(*envelope);
         }
         self.end_flows(envelope.message);
     }
@@ -287,6 +302,7 @@ impl Outbox {
             return;
         };
         self.end_flows(envelope.message);
+        self.recall_again(envelope);
         let error = ncp_api::ErrorCode::EnvelopeRefused;
         let EnvelopeKey { message, recipient, .. } = envelope;
         tracing::warn!(%error, %message, %recipient, %code, "the hub refused an envelope");
@@ -295,7 +311,13 @@ impl Outbox {
         }
         let node = &self.desk.node;
         match is_credible(&node.means(), &envelope, code) {
-            Ok(true) => self.tell_core(envelope, code),
+            Ok(true) => {
+                self.tell_core(envelope, code);
+                if names_a_key(code) {
+                    // It is sealed again, perhaps much later: until then the hub may change its mind.
+                    self.defer(flight.place, code);
+                }
+            }
             Ok(false) => {
                 self.desk.refresh.notify_one();
                 self.defer(flight.place, code);
@@ -304,8 +326,11 @@ impl Outbox {
         }
     }
 
-    /// The hub has nothing to delete, and nothing is on its way there.
+    /// The hub has nothing to delete, which counts if nothing is on its way there.
     fn not_waiting(&self, envelope: EnvelopeKey) {
+        if self.is_on_its_way(envelope.message, envelope.recipient) {
+            return;
+        }
         let node = &self.desk.node;
         match ENVELOPE.row(&node.reader().view(), &(envelope.message, envelope.recipient)) {
             Ok(Some(row)) => {

@@ -83,13 +83,16 @@ fn of_sent(
         let envelope = ENVELOPE.row(&view, &(draft.message, *recipient))?;
         let stage = envelope.as_ref().map(|envelope| envelope.stage);
         delivered &= stage.is_some_and(EnvelopeStage::has_ended);
-        if matches!(stage, Some(EnvelopeStage::Released | EnvelopeStage::Sealed))
+        if matches!(stage, Some(EnvelopeStage::Released | EnvelopeStage::Sealed | EnvelopeStage::GivenUp))
             && let Some(hold) = holds::stopping(&view, *recipient, draft.kind)?
         {
             entries.push(held(*recipient, hold.since, hold.officer.map(|officer| officer.0)));
         }
         if stage == Some(EnvelopeStage::Recalled { provisional: true }) {
             notes.push(format!("recalled after it was offered: {recipient} may have taken it all the same"));
+        }
+        if stage == Some(EnvelopeStage::Expired { provisional: true }) {
+            notes.push(format!("expired after it was offered: {recipient} may have taken it all the same"));
         }
         if stage == Some(EnvelopeStage::GivenUp) {
             notes.push(format!(

@@ -153,7 +153,9 @@ fn outcome_fits(kind: EvidenceKind, outcome: Outcome) -> bool {
     match outcome {
         Outcome::Done => matches!(kind, EvidenceKind::RelayAcceptance | EvidenceKind::ContentConsignment),
         Outcome::Confirmed | Outcome::Blind => kind == EvidenceKind::ContentHandover,
-        Outcome::Expired | Outcome::Recalled | Outcome::RecalledAfterOffer => kind == EvidenceKind::RelayFailure,
+        Outcome::Expired | Outcome::ExpiredAfterOffer | Outcome::Recalled | Outcome::RecalledAfterOffer => {
+            kind == EvidenceKind::RelayFailure
+        }
         Outcome::Rejected(_) => {
             matches!(kind, EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure)
         }
@@ -201,7 +203,10 @@ impl VerifiedEvidence {
         if self.claim.header != *header {
             return Err(EvidenceMismatch::Header);
         }
-        let expired = matches!(self.claim.outcome, Outcome::Expired | Outcome::Rejected(RejectCode::Expired));
+        let expired = matches!(
+            self.claim.outcome,
+            Outcome::Expired | Outcome::ExpiredAfterOffer | Outcome::Rejected(RejectCode::Expired)
+        );
         if expired && self.time < not_after { Err(EvidenceMismatch::EarlyExpiry) } else { Ok(()) }
     }
 

@@ -24,7 +24,7 @@ use ncp_store::queue::Urgency;
 use ncp_store::reader::unless_lost;
 use ncp_transport::credit::Credit;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
 use self::decide::{Settled, decide, recall, verify_and_decide};
@@ -64,11 +64,7 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
                 Some(arrived) => intake.take(arrived).await,
                 None => break Ok(()),
             },
-            Some(settled) = intake.deciding.join_next() => match settled {
-                Ok(Ok(settled)) => intake.settle(settled).await,
-                Ok(Err(end)) => Err(end),
-                Err(panic) => Err(intake.link.hub.fail(&panic).into()),
-            },
+            Some(settled) = intake.deciding.join_next() => intake.settled(settled).await,
         };
         let step = match step {
             Ok(()) => intake.return_due().await,
@@ -110,7 +106,7 @@ impl Intake {
         match submitted {
             Submitted::Chunk(chunk) => self.take_chunk(chunk).await,
             Submitted::Envelope(envelope) => self.take_envelope(*envelope).await,
-            Submitted::Recall(wish) => self.take_recall(wish),
+            Submitted::Recall(wish) => self.take_recall(wish).await,
         }
     }
 
@@ -160,18 +156,30 @@ impl Intake {
         Ok(Some(body))
     }
 
-    fn take_recall(&mut self, wish: Recall) -> Result<(), LinkEnd> {
-        self.check_room()?;
+    /// Recalls have no credit: a few are open at once, and those behind them wait.
+    async fn take_recall(&mut self, wish: Recall) -> Result<(), LinkEnd> {
+        while self.deciding.len() >= DECISIONS_MAX / 2
+            && let Some(settled) = self.deciding.join_next().await
+        {
+            self.settled(settled).await?;
+        }
         self.deciding.spawn(recall(Arc::clone(&self.link), wish));
         Ok(())
     }
 
-    /// Envelopes are bounded by their credit; recalls have none.
+    /// Envelopes are bounded by their credit.
     fn check_room(&self) -> Result<(), LinkEnd> {
         if self.deciding.len() + self.parked.len() < DECISIONS_MAX {
             Ok(())
         } else {
             Err(LinkEnd::Cut(RejectCode::RateExceeded))
+        }
+    }
+
+    async fn settled(&mut self, settled: Result<Result<Settled, LinkEnd>, JoinError>) -> Result<(), LinkEnd> {
+        match settled {
+            Ok(settled) => self.settle(settled?).await,
+            Err(panic) => Err(self.link.hub.fail(&panic).into()),
         }
     }
 

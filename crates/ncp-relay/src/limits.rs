@@ -60,8 +60,10 @@ pub const WINDOW_MAX: u32 = 256;
 pub const BEGUN_AT_ONCE: u32 = 16;
 /// Envelopes that a link reads at once …
 pub const READ_AT_ONCE: u32 = 4;
-/// … before it reads so many times as fast as the pace.
+/// … before it reads so many times as fast as the pace …
 pub const READ_FASTER: u32 = 8;
+/// … or as this one, if that is slower: what else the peer says, and its evidence for others, stands behind them.
+pub const READ_PACE_MIN: u32 = 100;
 /// Bytes of body chunks that a node may have in flight to the hub.
 pub const CREDIT_BYTES: u64 = 4 << 20;
 /// Largest body that is kept in memory until its envelope is decided: one chunk.

@@ -115,7 +115,7 @@ fn counted_as(change: &Change) -> Option<(&'static str, &'static str)> {
     }
     if let Change::Evidence(Claim { kind: EvidenceKind::RelayFailure, outcome, .. }) = change {
         return Some(match outcome {
-            Outcome::Expired => ("out", "expired"),
+            Outcome::Expired | Outcome::ExpiredAfterOffer => ("out", "expired"),
             Outcome::Recalled | Outcome::RecalledAfterOffer => ("out", "recalled"),
             Outcome::Rejected(_) | Outcome::Done | Outcome::Confirmed | Outcome::Blind => ("in", "rejected"),
         });

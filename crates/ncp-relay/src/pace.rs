@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::limits::{
-    BEGUN_AT_ONCE, PACED_HELLO_MAX, READ_AT_ONCE, READ_FASTER, WINDOW_MAX, WINDOW_MIN, WINDOWS_PER_SECOND,
+    BEGUN_AT_ONCE, PACED_HELLO_MAX, READ_AT_ONCE, READ_FASTER, READ_PACE_MIN, WINDOW_MAX, WINDOW_MIN,
+    WINDOWS_PER_SECOND,
 };
 
 /// When all that a participant sent has drained. Clones are one measure.
@@ -108,7 +109,8 @@ pub(crate) struct Reading {
 
 impl Reading {
     pub(crate) fn new(per_second: u32) -> Self {
-        Self { interval: Duration::from_secs(1) / per_second.saturating_mul(READ_FASTER).max(1), even_at: None }
+        let per_second = per_second.max(READ_PACE_MIN).saturating_mul(READ_FASTER);
+        Self { interval: Duration::from_secs(1) / per_second, even_at: None }
     }
 
     /// An envelope was read: how long the link waits until it reads on.
@@ -190,7 +192,7 @@ mod tests {
     #[test]
     fn a_burst_is_read_evenly_behind_its_first_envelopes() {
         let begun = Instant::now();
-        let mut reading = Reading::new(100);
+        let mut reading = Reading::new(READ_PACE_MIN);
         let step = INTERVAL / READ_FASTER;
         for _ in 0..READ_AT_ONCE {
             assert_eq!(reading.read(begun), Duration::ZERO);
@@ -206,6 +208,7 @@ mod tests {
         let rested = now + Duration::from_secs(1);
         assert!((0..READ_AT_ONCE).all(|_| reading.read(rested).is_zero()));
         assert_eq!(reading.read(rested), step);
+        assert_eq!(Reading::new(1).interval, step, "however slow the pace is");
     }
 
     #[test]

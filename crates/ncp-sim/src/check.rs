@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ncp_protocol::codes::Precedence;
-use ncp_protocol::event::{Change, Claim, EnvelopeKey, Event, EvidenceKind, Lane, Outcome};
+use ncp_protocol::event::{Change, Claim, EnvelopeKey, Event, EvidenceKind, Lane, Outcome, Received};
 use ncp_protocol::ids::{Digest, LogName, MessageId, ParticipantId};
 use ncp_protocol::keys::sha256;
 use ncp_protocol::merkle::{Frontier, leaf_hash};
@@ -137,6 +137,8 @@ pub struct Ledger {
     numbers: BTreeMap<(ParticipantId, Lane), u64>,
     numbered: BTreeMap<(ParticipantId, Lane, u64), MessageId>,
     gaps: BTreeSet<(ParticipantId, Lane, u64)>,
+    filled: BTreeSet<(ParticipantId, Lane, u64)>,
+    voided: BTreeSet<(ParticipantId, Lane, u64)>,
 }
 
 /// A claim, ordered: kind, envelope, header, outcome's name.
@@ -165,6 +167,7 @@ impl Ledger {
                 let before = self.received.insert((originator, message), received.commitment);
                 let envelope = named(&received.envelope);
                 once(before, format_args!("{envelope} was received twice"))?;
+                self.number(received);
             }
             Change::Evidence(claim) => self.claim(claim, leaf)?,
             Change::EvidenceReceived { claim, index, .. } => {
@@ -202,6 +205,13 @@ impl Ledger {
             _ => {}
         }
         Ok(())
+    }
+
+    fn number(&mut self, received: &Received) {
+        let (originator, lane) = (received.envelope.originator, Lane::of(received.precedence));
+        self.filled.insert((originator, lane, received.sequence.0));
+        let ranges = received.voided.iter().flat_map(|(first, last)| first.0..=last.0);
+        self.voided.extend(ranges.map(|number| (originator, lane, number)));
     }
 
     fn claim(&mut self, claim: &Claim, leaf: u64) -> Result<(), Halt> {
@@ -274,21 +284,31 @@ fn invented(
     Ok(())
 }
 
-/// I6: nobody drops anything here, so no number is missing but one that was recalled when the recipient might have had it.
+/// I6: nobody drops anything here, so no number is missing but one that was recalled, or expired, when the recipient might have had it;
+/// and none is filled that its originator called void.
 fn missed(name: ParticipantId, ledger: &Ledger, of: &BTreeMap<ParticipantId, &Ledger>) -> Result<(), Halt> {
-    for (originator, lane, number) in &ledger.gaps {
-        let Some(other) = of.get(originator) else { continue };
+    let fate = |(originator, lane, number): &(ParticipantId, Lane, u64)| {
+        let other = of.get(originator)?;
         let message = other.numbered.get(&(name, *lane, *number));
-        let fate: Vec<&ClaimKey> = other
-            .evidence
-            .iter()
-            .filter(|claim| Some(&claim.1.message) == message && claim.1.recipient == name)
-            .collect();
-        if !fate.iter().any(|claim| claim.3 == "RecalledAfterOffer") {
+        let about = |claim: &&ClaimKey| Some(&claim.1.message) == message && claim.1.recipient == name;
+        Some((message, other.evidence.iter().filter(about).collect::<Vec<_>>()))
+    };
+    for (gap, message, fate) in
+        ledger.gaps.iter().filter_map(|gap| fate(gap).map(|(message, fate)| (gap, message, fate)))
+    {
+        if !fate.iter().any(|claim| matches!(claim.3.as_str(), "RecalledAfterOffer" | "ExpiredAfterOffer")) {
+            let (originator, _, number) = gap;
             return Err(Halt::wrong(format_args!(
                 "I6: {name} misses number {number} of {originator}, {message:?}: {fate:?}"
             )));
         }
+    }
+    if let Some(both) = ledger.filled.intersection(&ledger.voided).next() {
+        let (originator, lane, number) = both;
+        return Err(Halt::wrong(format_args!(
+            "I6: {name} has {lane:?} number {number} of {originator}, which that called void: {:?}",
+            fate(both)
+        )));
     }
     Ok(())
 }

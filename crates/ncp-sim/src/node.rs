@@ -80,8 +80,8 @@ struct Link {
     deferred: BTreeSet<(u64, QueueKey)>,
     refusals: BTreeMap<QueueKey, u32>,
     in_flight: BTreeMap<EnvelopeKey, QueueKey>,
-    /// What the hub is still to be asked to delete.
-    recalls: BTreeSet<(MessageId, ParticipantId)>,
+    /// Asked to be deleted while an envelope of it was on its way.
+    recalls_again: BTreeSet<(MessageId, ParticipantId)>,
     inflows: BTreeMap<MessageOf, Inflow>,
     /// A chunk that nobody asked for: the body of the delivery behind it.
     ahead: Option<BodyChunk>,
@@ -185,7 +185,7 @@ impl Node {
         {
             out.cuts.push(self.place);
         }
-        self.recall(out)?;
+        self.recall_again(out)?;
         self.seal(moment, chance, out)?;
         self.submit(moment, out)?;
         if chance.below(4) == 0

@@ -26,8 +26,8 @@ pub const SNAPSHOT_SHARE: u64 = 4;
 pub const SNAPSHOTS_KEPT: usize = 2;
 /// Bytes of rows that a copy takes at once, while the index waits.
 pub const SNAPSHOT_STRETCH_BYTES: usize = 64 << 10;
-/// So many times as long as a stretch took rests the thread that takes a snapshot, so that it takes a fifth of a processor.
-pub const SNAPSHOT_RESTS: u32 = 4;
+/// At most so many times as long as a stretch took rests the thread that takes a snapshot: then it takes a fifth of a processor.
+pub const SNAPSHOT_RESTS_MAX: u32 = 4;
 /// Bytes of a snapshot between two syncs.
 pub const SNAPSHOT_SYNC_BYTES: u64 = 1 << 20;
 /// Bytes of rows written behind a copy after which it is given up. With a stretch and two buffers the memory it needs.

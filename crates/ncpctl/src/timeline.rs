@@ -180,6 +180,9 @@ fn outcome_words(outcome: Outcome) -> Option<String> {
         Outcome::Confirmed => Some("confirmed".to_owned()),
         Outcome::Blind => Some("blind: taken by an application that never confirms".to_owned()),
         Outcome::Expired => Some("its last date passed".to_owned()),
+        Outcome::ExpiredAfterOffer => {
+            Some("its last date passed after it was offered: the recipient may have it".to_owned())
+        }
         Outcome::Recalled => Some("before it was offered to the recipient".to_owned()),
         Outcome::RecalledAfterOffer => Some("after it was offered: the recipient may have it".to_owned()),
         Outcome::Rejected(code) => Some(code.text().to_owned()),

@@ -121,7 +121,7 @@ fn far(node: &Node, message: MessageId, to: ParticipantId) -> Result<Far, Failed
         Some(EnvelopeStage::Delivered) => Ok(Far(2)),
         Some(EnvelopeStage::HandedOver) => Ok(Far(3)),
         Some(EnvelopeStage::Failed(code)) => Err(unanswered(crate::views::state::reject_words(code)).into()),
-        Some(EnvelopeStage::Expired | EnvelopeStage::GivenUp) => Err(unanswered("it expired".to_owned()).into()),
+        Some(EnvelopeStage::Expired { .. } | EnvelopeStage::GivenUp) => Err(unanswered("it expired".to_owned()).into()),
         Some(EnvelopeStage::Recalled { .. }) => Err(unanswered("it was recalled".to_owned()).into()),
     }
 }

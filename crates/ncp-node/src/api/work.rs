@@ -340,7 +340,7 @@ mod tests {
         let before = [
             (a, Some(EnvelopeStage::Accepted)),
             (b, Some(EnvelopeStage::Delivered)),
-            (c, Some(EnvelopeStage::Expired)),
+            (c, Some(EnvelopeStage::Expired { provisional: false })),
         ];
         let done = Done::Withdrawal(WithdrawalOutcome::Recalling(vec![a]));
         let effects: Vec<_> = steps(&done, &before).into_iter().map(|step| step.effect).collect();

@@ -35,7 +35,7 @@ pub(super) fn asks_for_another_seal(claim: &Claim) -> bool {
 }
 
 /// Whether a refusal is about one of the keys of an envelope.
-pub(super) fn names_a_key(code: RejectCode) -> bool {
+pub(crate) fn names_a_key(code: RejectCode) -> bool {
     code == RejectCode::RecipientKeyUnknown || code == RejectCode::OriginatorKeyUnknown
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::meaning::quarters;
 
 /// Version of this layout.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// Messages of this node, by id.
 pub const OUT: Table<MessageId, OutRow> = Table::new(32);
@@ -181,8 +181,11 @@ pub enum EnvelopeStage {
     HandedOver,
     /// Ended without the recipient's evidence.
     Failed(RejectCode),
-    /// Not-after passed.
-    Expired,
+    /// Not-after passed; `provisional` if it had been offered to the recipient.
+    Expired {
+        /// Whether the recipient may yet have taken it.
+        provisional: bool,
+    },
     /// Deleted at the hub; `provisional` if it had been offered to the recipient.
     Recalled {
         /// Whether the recipient may yet have taken it.
@@ -199,7 +202,7 @@ impl EnvelopeStage {
     pub fn has_ended(self) -> bool {
         match self {
             Self::Released | Self::Sealed | Self::Accepted | Self::GivenUp => false,
-            Self::Delivered | Self::HandedOver | Self::Failed(_) | Self::Expired | Self::Recalled { .. } => true,
+            Self::Delivered | Self::HandedOver | Self::Failed(_) | Self::Expired { .. } | Self::Recalled { .. } => true,
         }
     }
 }

@@ -122,7 +122,7 @@ pub(super) fn open_body(node: &Node, name: BodyName) -> Result<Option<BodyReader
 }
 
 /// Whether what the hub says can be true as far as this node can tell: a hub whose directory or clock is ahead or behind
-/// must not kill a message.
+/// must not kill a message. One that is given up waits for nothing but to hear that the hub never had it.
 ///
 /// # Errors
 /// [`ReadError`].
@@ -132,6 +132,11 @@ pub fn is_credible<D: Disk, I: Index>(
     code: RejectCode,
 ) -> Result<bool, ReadError> {
     let (message, recipient) = (envelope.message, envelope.recipient);
+    let row = ENVELOPE.row(&means.reader.view(), &(message, recipient))?;
+    if row.is_some_and(|row| row.stage == EnvelopeStage::GivenUp) {
+        // This machine's clock may be the one that is wrong.
+        return Ok(code != RejectCode::CreatedInFuture);
+    }
     if code == RejectCode::Expired {
         let out = OUT.row(&means.reader.view(), &message)?;
         return Ok(out.is_none_or(|out| means.now >= out.draft.not_after));

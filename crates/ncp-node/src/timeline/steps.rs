@@ -307,7 +307,7 @@ fn evidence_step(claim: &Claim) -> Step {
         (EvidenceKind::ContentConsignment, _) => Step::Delivered,
         (EvidenceKind::ContentHandover, _) => Step::HandedOver,
         (_, Outcome::Recalled | Outcome::RecalledAfterOffer) => Step::Recalled,
-        (_, Outcome::Expired | Outcome::Rejected(RejectCode::Expired)) => Step::Expired,
+        (_, Outcome::Expired | Outcome::ExpiredAfterOffer | Outcome::Rejected(RejectCode::Expired)) => Step::Expired,
         (EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure, _) => Step::Failed,
     }
 }
@@ -329,7 +329,7 @@ fn evidence_detail(claim: &Claim, index: Option<u64>) -> String {
         (EvidenceKind::ContentHandover, _) => "R3, confirmed".to_owned(),
         (_, Outcome::Rejected(code)) => views::state::reject_words(code),
         (_, Outcome::Recalled) => "final".to_owned(),
-        (_, Outcome::RecalledAfterOffer) => "provisional".to_owned(),
+        (_, Outcome::RecalledAfterOffer | Outcome::ExpiredAfterOffer) => "provisional".to_owned(),
         (EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure, _) => "not delivered".to_owned(),
     };
     match index {

@@ -71,7 +71,7 @@ fn of_envelope(row: &OutRow, participant: ParticipantId, envelope: Option<&Envel
         EnvelopeStage::Failed(code) => {
             RecipientState { participant, state: MessageState::Failed, reject: Some(reject(code)) }
         }
-        EnvelopeStage::Expired | EnvelopeStage::GivenUp => plain(MessageState::Expired),
+        EnvelopeStage::Expired { .. } | EnvelopeStage::GivenUp => plain(MessageState::Expired),
         EnvelopeStage::Recalled { .. } => plain(MessageState::Withdrawn),
     }
 }

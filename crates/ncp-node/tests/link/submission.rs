@@ -299,12 +299,15 @@ async fn recall_waits_for_what_is_on_its_way() {
     let envelope = link.submit(&world.hub).await;
     world.ask_as(supervisor(), Ask::Withdraw { message }).await.unwrap();
     let recall = Frame::Recall(Recall { message, recipient: id("XB") });
-    assert_eq!(link.until_pong(&world.hub).await, [], "the hub may have it in a moment");
+    assert_eq!(link.next(&world.hub).await, recall);
+    link.send(Refused { envelope: key_of(&envelope), code: RejectCode::NotWaiting }).await;
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    assert_eq!(world.envelope(message).stage, EnvelopeStage::Sealed, "the hub may have it in a moment");
     let accepted = world.hub.accept(&envelope);
     link.send(receipt(1, accepted)).await;
     let mut frames = vec![link.next(&world.hub).await, link.next(&world.hub).await];
     frames.retain(|frame| !matches!(frame, Frame::ReceiptsStored(_)));
-    assert_eq!(frames, [recall], "it has it now, and is asked");
+    assert_eq!(frames, [recall], "it has it now, and is asked again");
     let (key, header) = (key_of(&envelope), envelope.header_digest());
     let recalled = world.hub.claim(EvidenceKind::RelayFailure, key, header, Outcome::Recalled);
     link.send(receipt(2, recalled)).await;
@@ -313,14 +316,15 @@ async fn recall_waits_for_what_is_on_its_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn recall_of_what_the_hub_refused_for_now_is_asked_and_the_envelope_not_offered_again() {
+async fn recall_that_the_answer_to_its_envelope_overtook_is_asked_again() {
     let (mut world, mut link) = World::linked().await;
     let (message, _) = send(&world, b"text").await;
     let envelope = link.submit(&world.hub).await;
+    let recall = Frame::Recall(Recall { message, recipient: id("XB") });
     world.ask_as(supervisor(), Ask::Withdraw { message }).await.unwrap();
-    assert_eq!(link.until_pong(&world.hub).await, []);
+    assert_eq!(link.next(&world.hub).await, recall);
     link.send(Refused { envelope: key_of(&envelope), code: RejectCode::MailboxFull }).await;
-    assert_eq!(link.next(&world.hub).await, Frame::Recall(Recall { message, recipient: id("XB") }));
+    assert_eq!(link.next(&world.hub).await, recall, "and the envelope is not offered again");
     assert_eq!(world.envelope(message).stage, EnvelopeStage::Sealed, "an earlier link may have brought it");
     link.send(Refused { envelope: key_of(&envelope), code: RejectCode::NotWaiting }).await;
     settled(&world, &mut link, message, EnvelopeStage::Recalled { provisional: false }).await;

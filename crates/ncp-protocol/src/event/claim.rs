@@ -81,7 +81,7 @@ pub enum Outcome {
     Confirmed,
     /// Handover: the taker takes files and never confirms.
     Blind,
-    /// Not-after passed while the envelope waited.
+    /// Not-after passed while the envelope waited and had not been offered to the recipient.
     Expired,
     /// Deleted on the originator's wish before it was offered to the recipient.
     Recalled,
@@ -89,4 +89,6 @@ pub enum Outcome {
     RecalledAfterOffer,
     /// Refused, for this reason.
     Rejected(RejectCode),
+    /// Not-after passed after it was offered: the recipient's evidence, if it comes, outranks this.
+    ExpiredAfterOffer,
 }

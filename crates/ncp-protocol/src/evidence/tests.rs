@@ -103,13 +103,14 @@ fn only_the_hub_in_traffic_and_the_recipient_in_its_own_log_may_claim() {
 #[test]
 fn outcome_belongs_to_its_kind() {
     let rejected = Outcome::Rejected(RejectCode::SignatureInvalid);
-    let table: [(Outcome, &[EvidenceKind]); 7] = [
+    let table: [(Outcome, &[EvidenceKind]); 8] = [
         (Outcome::Done, &[EvidenceKind::RelayAcceptance, EvidenceKind::ContentConsignment]),
         (Outcome::Confirmed, &[EvidenceKind::ContentHandover]),
         (Outcome::Blind, &[EvidenceKind::ContentHandover]),
         (Outcome::Expired, &[EvidenceKind::RelayFailure]),
         (Outcome::Recalled, &[EvidenceKind::RelayFailure]),
         (Outcome::RecalledAfterOffer, &[EvidenceKind::RelayFailure]),
+        (Outcome::ExpiredAfterOffer, &[EvidenceKind::RelayFailure]),
         (rejected, &[EvidenceKind::RelayFailure, EvidenceKind::ContentConsignmentFailure]),
     ];
     for (outcome, kinds) in table {
@@ -206,7 +207,7 @@ fn evidence_matches_one_envelope_and_header() {
 #[test]
 fn expiry_before_not_after_is_invalid() {
     let traffic = origin("HUB", LogName::Traffic);
-    for outcome in [Outcome::Expired, Outcome::Rejected(RejectCode::Expired)] {
+    for outcome in [Outcome::Expired, Outcome::ExpiredAfterOffer, Outcome::Rejected(RejectCode::Expired)] {
         let evidence = verified(traffic, EvidenceKind::RelayFailure, outcome);
         assert_eq!(evidence.matches(&envelope(), &HEADER, TIME), Ok(()));
         let early = Err(EvidenceMismatch::EarlyExpiry);

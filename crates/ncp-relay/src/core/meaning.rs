@@ -14,7 +14,7 @@ pub const FORGET_PER_EVENT_MAX: usize = 4;
 pub(super) fn ending(outcome: Outcome) -> Ending {
     match outcome {
         Outcome::Recalled | Outcome::RecalledAfterOffer => Ending::Recalled,
-        Outcome::Expired => Ending::Expired,
+        Outcome::Expired | Outcome::ExpiredAfterOffer => Ending::Expired,
         Outcome::Done | Outcome::Confirmed | Outcome::Blind | Outcome::Rejected(_) => Ending::Rejected,
     }
 }

@@ -1,5 +1,5 @@
-//! Reading frames and handing each to the task whose duty it is. Nothing here waits for anything but the peer: a channel
-//! that is full means that the peer sent more than the protocol lets it have open.
+//! Reading frames and handing each to the task whose duty it is. A burst of envelopes is read evenly; else nothing here waits
+//! for anything but the peer: a channel that is full means that the peer sent more than the protocol lets it have open.
 
 use std::time::{Duration, Instant};
 

@@ -124,12 +124,7 @@ impl Node {
                 Ok(())
             }
             Effect::SendReceipts => self.state(out),
-            Effect::SendRecall { message, recipient } => {
-                if let Some(link) = &mut self.mind()?.link {
-                    link.recalls.insert((message, recipient));
-                }
-                self.recall(out)
-            }
+            Effect::SendRecall { message, recipient } => self.recall(message, recipient, out),
             Effect::HoldsChanged => {
                 if let Some(link) = &mut self.mind()?.link {
                     link.candidates.append(&mut link.held);

@@ -8,7 +8,7 @@ use ncp_node::core::tables::RECEIPT_LAST;
 use ncp_node::submission;
 use ncp_protocol::frame::{Credit, Hello};
 use ncp_protocol::header::SUITE;
-use ncp_protocol::ids::{LogName, ParticipantId, UnixMillis};
+use ncp_protocol::ids::{LogName, MessageId, ParticipantId, UnixMillis};
 use ncp_protocol::limits::PROTOCOL_VERSION;
 use ncp_store::clock::Reading;
 
@@ -54,7 +54,7 @@ impl Node {
             deferred: BTreeSet::new(),
             refusals: BTreeMap::new(),
             in_flight: BTreeMap::new(),
-            recalls: BTreeSet::new(),
+            recalls_again: BTreeSet::new(),
             inflows: BTreeMap::new(),
             ahead: None,
             seen: BTreeSet::new(),
@@ -112,8 +112,9 @@ impl Node {
         link.greeted = true;
         (link.begun_at, link.next, link.acknowledged) = (stored, stored + 1, stored);
         link.candidates = queue(&reader)?.into_iter().collect();
-        link.recalls.extend(recalls);
-        self.recall(out)?;
+        for (message, recipient) in recalls {
+            self.recall(message, recipient, out)?;
+        }
         self.state(out)?;
         self.seal(moment, chance, out)?;
         self.submit(moment, out)
@@ -131,5 +132,11 @@ impl Node {
 
     pub(super) fn link(&mut self) -> Result<&mut Link, Halt> {
         self.mind()?.link.as_mut().ok_or_else(|| Halt::wrong("no link"))
+    }
+}
+
+impl Link {
+    pub(super) fn is_on_its_way(&self, message: MessageId, recipient: ParticipantId) -> bool {
+        self.in_flight.keys().any(|key| (key.message, key.recipient) == (message, recipient))
     }
 }

@@ -7,11 +7,11 @@ use ncp_node::sealing::{self, Made};
 use ncp_node::submission::{self, Look};
 use ncp_protocol::event::{Actor, EnvelopeKey};
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Recall, Receipts, Refused, Submit};
-use ncp_protocol::ids::{LogName, ParticipantId};
+use ncp_protocol::ids::{LogName, MessageId, ParticipantId};
 use ncp_protocol::reject::{Permanence, RejectCode};
 use ncp_store::spool::BodyName;
 
-use super::{Asked, Link, Node};
+use super::{Asked, Node};
 use crate::chance::Chance;
 use crate::hub::Moment;
 use crate::shell::{HUB, Halt, Out};
@@ -127,6 +127,9 @@ impl Node {
     }
 
     fn not_waiting(&mut self, envelope: EnvelopeKey, context: (Moment, &mut Chance, &mut Out)) -> Result<(), Halt> {
+        if self.link()?.is_on_its_way(envelope.message, envelope.recipient) {
+            return Ok(());
+        }
         let row = ENVELOPE.row(&self.reader()?.view(), &(envelope.message, envelope.recipient))?;
         if let Some(row) = row {
             let key = row.key(envelope.originator, envelope.message, envelope.recipient);
@@ -149,19 +152,30 @@ impl Node {
         Ok(())
     }
 
-    /// Asks the hub to delete what no envelope is on its way of.
-    pub(super) fn recall(&mut self, out: &mut Out) -> Result<(), Halt> {
+    /// Asks the hub to delete what waits of a message, and again when it has answered what is on its way of it.
+    pub(super) fn recall(&mut self, message: MessageId, recipient: ParticipantId, out: &mut Out) -> Result<(), Halt> {
         if !self.is_greeted() {
             return Ok(());
         }
-        let Link { recalls, in_flight, .. } = self.link()?;
-        recalls.retain(|(message, recipient)| {
-            let waits = in_flight.keys().any(|key| (key.message, key.recipient) == (*message, *recipient));
-            if !waits {
-                out.frames.push((HUB, Recall { message: *message, recipient: *recipient }.into()));
-            }
-            waits
-        });
+        let link = self.link()?;
+        if link.is_on_its_way(message, recipient) {
+            link.recalls_again.insert((message, recipient));
+        }
+        out.frames.push((HUB, Recall { message, recipient }.into()));
+        Ok(())
+    }
+
+    pub(super) fn recall_again(&mut self, out: &mut Out) -> Result<(), Halt> {
+        if !self.is_greeted() {
+            return Ok(());
+        }
+        let link = self.link()?;
+        let answered = |(message, recipient): &(MessageId, ParticipantId)| !link.is_on_its_way(*message, *recipient);
+        let answered: Vec<_> = link.recalls_again.iter().copied().filter(answered).collect();
+        for (message, recipient) in answered {
+            link.recalls_again.remove(&(message, recipient));
+            out.frames.push((HUB, Recall { message, recipient }.into()));
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! It looks once at the start, for what earlier lives left, and then whenever the journal has gone on to another segment.
 //! It rests after each stretch, so that whoever waits for a commit hardly meets it: a snapshot of a long queue takes seconds
-//! of a processor and of the disk. A snapshot that was overtaken for that is taken without rest the next time.
+//! of a processor and of the disk. After one that was overtaken it rests half as long.
 //! A snapshot on its way when the committer ends is given up. Any failure but those that cost the snapshot alone is
 //! fatal: the desk is abandoned.
 
@@ -15,7 +15,7 @@ use super::desk::Desk;
 use crate::disk::Disk;
 use crate::engine::Fatal;
 use crate::index::Index;
-use crate::limits::SNAPSHOT_RESTS;
+use crate::limits::SNAPSHOT_RESTS_MAX;
 use crate::snapshot::{Taken, Taker};
 use crate::state::Core;
 
@@ -76,7 +76,7 @@ pub(super) fn run_taker<C: Core, D: Disk, I: Index>(
 ) -> Result<(), Fatal> {
     // However this fails, also by a panic: nobody waits for the answer of a store that has failed.
     let failed = OnDrop(|| desk.abandon());
-    let mut rests = SNAPSHOT_RESTS;
+    let mut rests = SNAPSHOT_RESTS_MAX;
     // The first look is for what earlier lives left.
     loop {
         if taker.is_due()? {
@@ -86,7 +86,7 @@ pub(super) fn run_taker<C: Core, D: Disk, I: Index>(
                 begun.set(Instant::now());
                 goes_on
             })?;
-            rests = if taken == Taken::Overtaken { 0 } else { SNAPSHOT_RESTS };
+            rests = if taken == Taken::Overtaken { rests / 2 } else { SNAPSHOT_RESTS_MAX.min(rests + 1) };
         }
         if !watch.wait() {
             failed.disarm();

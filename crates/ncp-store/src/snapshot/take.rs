@@ -5,6 +5,7 @@
 //! Memory: a stretch, two buffers, and `SNAPSHOT_LATE_BYTES_MAX` of late writes. If more was written meanwhile, or the
 //! disk has no room, this snapshot is given up and the next closed segment tries again.
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -103,8 +104,8 @@ impl<D: Disk, I: Index> Taker<D, I> {
         Ok(closed >= due && self.projection.trust().applied > from)
     }
 
-    /// Takes a snapshot of what the index holds. After each stretch `go_on` is called, which may rest, and gives the copy up
-    /// if it says no; what is copied is written to its end all the same.
+    /// Takes a snapshot of what the index holds. After each stretch `go_on` is called, which may rest; the snapshot is given
+    /// up if it says no.
     ///
     /// Order: folder, synced; rows to `rows.new`; the snapshot to `snapshot.new`, synced; renamed; the folder synced; older
     /// ones unlinked. A crash leaves a `.new`, which is never read and which the next start removes, or the snapshot under
@@ -216,14 +217,17 @@ impl<D: Disk, I: Index> Taker<D, I> {
         let file = create_afresh(&self.disk, &unfinished(UNFINISHED)).map_err(TakeError::disk("writing a snapshot"))?;
         let mut writer = Writer::new(&file);
         writer.summary(summary).map_err(TakeError::disk("writing a snapshot"))?;
-        let (mut tally, mut stretch) = (Tally::default(), 0);
+        let (mut tally, mut stretch, stopped) = (Tally::default(), 0, Cell::new(false));
         let mut put = |key: &[u8], value: Option<&[u8]>| {
             let Some(value) = value else { return Ok(()) };
             tally.add(key, value);
             stretch += key.len() + value.len();
             if stretch >= SNAPSHOT_STRETCH_BYTES {
                 stretch = 0;
-                let _ = go_on();
+                stopped.set(!go_on());
+            }
+            if stopped.get() {
+                return Err(io::ErrorKind::Interrupted.into());
             }
             writer.row(key, value)
         };
@@ -236,6 +240,9 @@ impl<D: Disk, I: Index> Taker<D, I> {
             Ok(put(key, new.map_or(Some(value), |(_, new)| new))?)
         });
         let merged = merged.and_then(|()| late.try_for_each(|(key, value)| Ok(put(key, value)?)));
+        if stopped.get() {
+            return Err(TakeError::GivenUp(Taken::Stopped));
+        }
         merged.map_err(|error| match error {
             LoadError::Io(cause) => TakeError::disk("writing a snapshot")(cause),
             error @ (LoadError::Damaged(_) | LoadError::Taker(_)) => {

@@ -134,6 +134,7 @@ pub(crate) fn claim_words(claim: &Claim) -> String {
         Outcome::Blind => ", blind".to_owned(),
         Outcome::Expired => ", expired".to_owned(),
         Outcome::Recalled => ", recalled".to_owned(),
+        Outcome::ExpiredAfterOffer => ", expired after it was offered".to_owned(),
         Outcome::RecalledAfterOffer => ", recalled after it was offered".to_owned(),
         Outcome::Rejected(code) => format!(", rejected: {code}"),
     };

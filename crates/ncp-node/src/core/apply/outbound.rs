@@ -38,7 +38,7 @@ impl Applying<'_> {
             return Ok(());
         }
         let stage = if code == RejectCode::Expired {
-            EnvelopeStage::Expired
+            EnvelopeStage::Expired { provisional: false }
         } else if code == RejectCode::Recalled {
             EnvelopeStage::Recalled { provisional: false }
         } else {
@@ -113,7 +113,8 @@ impl Applying<'_> {
                 let stage = match claim.outcome {
                     Outcome::Rejected(RejectCode::Duplicate) => return Ok(()),
                     Outcome::Rejected(code) => EnvelopeStage::Failed(code),
-                    Outcome::Expired => EnvelopeStage::Expired,
+                    Outcome::Expired => EnvelopeStage::Expired { provisional: false },
+                    Outcome::ExpiredAfterOffer => EnvelopeStage::Expired { provisional: true },
                     Outcome::Recalled => EnvelopeStage::Recalled { provisional: false },
                     Outcome::RecalledAfterOffer => EnvelopeStage::Recalled { provisional: true },
                     Outcome::Done | Outcome::Confirmed | Outcome::Blind => return Ok(()),
@@ -142,7 +143,9 @@ impl Applying<'_> {
         PAIR_OPEN.remove(self.rows, &number);
         // Whether the recipient holds it decides: a number that may yet be filled is not called void.
         match stage {
-            EnvelopeStage::Failed(_) | EnvelopeStage::Expired | EnvelopeStage::Recalled { provisional: false } => {
+            EnvelopeStage::Failed(_)
+            | EnvelopeStage::Expired { provisional: false }
+            | EnvelopeStage::Recalled { provisional: false } => {
                 PAIR_VOIDED.put(self.rows, &number, &());
             }
             EnvelopeStage::Released
@@ -151,6 +154,7 @@ impl Applying<'_> {
             | EnvelopeStage::Delivered
             | EnvelopeStage::HandedOver
             | EnvelopeStage::GivenUp
+            | EnvelopeStage::Expired { provisional: true }
             | EnvelopeStage::Recalled { provisional: true } => PAIR_VOIDED.remove(self.rows, &number),
         }
         ENVELOPE.put(self.rows, &(message, recipient), &EnvelopeRow { stage, ..row });

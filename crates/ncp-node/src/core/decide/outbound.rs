@@ -22,7 +22,7 @@ impl Deciding<'_> {
             | EnvelopeStage::HandedOver
             | EnvelopeStage::Failed(_)
             | EnvelopeStage::GivenUp
-            | EnvelopeStage::Expired
+            | EnvelopeStage::Expired { .. }
             | EnvelopeStage::Recalled { .. } => false,
         };
         let leaves = OUT

@@ -14,7 +14,7 @@ use ncp_protocol::event::{Actor, Change, Event, EvidenceKind, HoldScope, Outcome
 use ncp_protocol::frame::Cursor;
 use ncp_protocol::ids::{Epoch, LogName, MessageId, PairSequence, ParticipantId};
 use ncp_protocol::keys::sha256;
-use ncp_protocol::limits::{DAY_MS, SEALS_MAX};
+use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_DEFAULT_MS, SEALS_MAX};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::spool::RecordKind;
 
@@ -24,7 +24,7 @@ use crate::core::tables::{OUT, SCHEMA};
 
 const JOURNAL: &str = include_str!("journal.txt");
 /// SHA-256 over all rows, with the layout that they have.
-const ROWS: (u32, &str) = (3, "1ef070e18f913345dae181250e4793359e9050838c7e47bebb44b35c94866370");
+const ROWS: (u32, &str) = (4, "3861b158b7ae43b80cedb1ecab6d769a95680920bc33df1ff6a5d9b15e3e961e");
 
 /// A node's life in which every event happens that a node writes.
 fn life() -> World {
@@ -43,7 +43,22 @@ fn life() -> World {
     let erased = Change::ContentErased { originator: id("XB"), message: message(60) };
     let time = world.now;
     world.apply(Event { log: LogName::Node, time, actor: Actor::Application(service()), salt, change: erased });
+    given_up(&mut world);
     world
+}
+
+/// Three whose time passes: one that was offered, and two without a word of the hub, which says of one that it never had it.
+fn given_up(world: &mut World) {
+    for seed in [35, 36, 37] {
+        world.put_up(draft(seed, Kind::Notice, &["XB"])).unwrap();
+        world.seal(message(seed), "XB").unwrap();
+    }
+    world.hear("HUB", EvidenceKind::RelayFailure, message(37), "XB", Outcome::ExpiredAfterOffer).unwrap();
+    world.now = world.now.plus_millis(LIFETIME_DEFAULT_MS + CLOCK_SKEW_MAX_MS);
+    world.ask(Actor::Daemon, Ask::Tick).unwrap();
+    let envelope = world.envelope(message(36), "XB").key(id("XA"), message(36), id("XB"));
+    let refused = Ask::NoteRefusal { envelope, code: RejectCode::Expired };
+    world.ask(Actor::Peer(ParticipantId::HUB), refused).unwrap();
 }
 
 fn service() -> ncp_protocol::codes::Code {

@@ -34,6 +34,7 @@ fn refuse(world: &mut World, envelope: EnvelopeKey, code: RejectCode) {
 enum Number {
     Open,
     Voided,
+    /// Or it may be.
     Filled,
 }
 
@@ -161,7 +162,7 @@ fn what_never_left_expires_here_and_what_may_have_left_is_given_up() {
     world.ask(Actor::Daemon, Ask::Tick).unwrap();
     assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::GivenUp);
     assert_eq!(world.envelope(message, "XC").stage, EnvelopeStage::Accepted, "the hub's to say");
-    assert_eq!(world.envelope(unsealed.message, "XB").stage, EnvelopeStage::Expired);
+    assert_eq!(world.envelope(unsealed.message, "XB").stage, EnvelopeStage::Expired { provisional: false });
     assert_eq!((number(&world, 1), number(&world, 2)), (Number::Open, Number::Voided));
     let events = world.journal.len();
     world.ask(Actor::Daemon, Ask::Tick).unwrap();
@@ -188,7 +189,7 @@ fn of_what_was_given_up_the_hub_says_whether_it_had_it() {
     world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
     assert_eq!(stands(&world), (EnvelopeStage::Accepted, Number::Open, 0));
     world.hear("HUB", EvidenceKind::RelayFailure, message, "XB", Outcome::Expired).unwrap();
-    assert_eq!(stands(&world), (EnvelopeStage::Expired, Number::Voided, 0));
+    assert_eq!(stands(&world), (EnvelopeStage::Expired { provisional: false }, Number::Voided, 0));
 
     // It never had it, whatever it says first.
     for code in [RejectCode::Expired, RejectCode::RecipientKeyUnknown, RejectCode::WrapMismatch] {
@@ -197,7 +198,7 @@ fn of_what_was_given_up_the_hub_says_whether_it_had_it() {
         refuse(&mut world, envelope, RejectCode::MailboxFull);
         assert_eq!(stands(&world), (EnvelopeStage::GivenUp, Number::Open, 1));
         refuse(&mut world, envelope, code);
-        assert_eq!(stands(&world), (EnvelopeStage::Expired, Number::Voided, 0), "{code}");
+        assert_eq!(stands(&world), (EnvelopeStage::Expired { provisional: false }, Number::Voided, 0), "{code}");
     }
 
     let (mut world, message) = given_up();
@@ -213,7 +214,10 @@ fn the_hubs_word_that_it_is_too_late_ends_an_envelope_at_once() {
     let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
     let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
     refuse(&mut world, envelope, RejectCode::Expired);
-    assert_eq!((world.envelope(message, "XB").stage, queued(&world)), (EnvelopeStage::Expired, 0));
+    assert_eq!(
+        (world.envelope(message, "XB").stage, queued(&world)),
+        (EnvelopeStage::Expired { provisional: false }, 0)
+    );
     assert_eq!(number(&world, 1), Number::Voided);
 }
 
@@ -266,6 +270,18 @@ fn what_waits_for_another_seal_has_been_out_already() {
     assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Released);
     let recalling = Ok(Done::Withdrawal(WithdrawalOutcome::Recalling(vec![id("XB")])));
     assert_eq!(world.ask(officer(DRAFTER), Ask::Withdraw { message }), recalling);
+}
+
+#[test]
+fn a_number_is_not_void_as_long_as_the_recipient_may_have_taken_it() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
+    world.hear("HUB", EvidenceKind::RelayFailure, message, "XB", Outcome::ExpiredAfterOffer).unwrap();
+    assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Expired { provisional: true });
+    assert_eq!(number(&world, 1), Number::Filled);
+    let refused = Outcome::Rejected(RejectCode::Expired);
+    world.hear("XB", EvidenceKind::ContentConsignmentFailure, message, "XB", refused).unwrap();
+    assert_eq!(number(&world, 1), Number::Voided, "the recipient says that it has not");
 }
 
 #[test]

@@ -81,7 +81,10 @@ pub(super) fn expire(relay: &Relay, view: &dyn View, stamp: Stamp) -> Decided {
         open.extend(ENVELOPES.row(view, &envelope_key(&envelope))?.map(|row| (envelope, row)));
     }
     let expired = open.len();
-    let scribe = fail(relay, view, Scribe::new(stamp, Actor::Daemon), open, |_| Outcome::Expired)?;
+    let scribe = fail(relay, view, Scribe::new(stamp, Actor::Daemon), open, |row| match row.state {
+        EnvelopeState::Waiting => Outcome::Expired,
+        EnvelopeState::Offered | EnvelopeState::Ended(_) => Outcome::ExpiredAfterOffer,
+    })?;
     Ok(scribe.done(Reply::Expired(expired)))
 }
 

@@ -116,10 +116,14 @@ fn what_is_due_expires_offered_or_not() {
     assert_eq!(world.expire().changes, []);
     world.now = early.not_after;
     let done = world.expire();
-    let negative = hub_claim(&world, EvidenceKind::RelayFailure, &early, Outcome::Expired);
+    let negative = hub_claim(&world, EvidenceKind::RelayFailure, &early, Outcome::ExpiredAfterOffer);
     assert_eq!((done.changes, done.reply), (vec![negative, body_dropped(&early)], Reply::Expired(1)));
     assert_eq!(world.expire().reply, Reply::Expired(0));
     assert_eq!(query::next_due(&world.rows), Ok(Some(late.not_after)));
+    world.now = late.not_after;
+    let done = world.expire();
+    let negative = hub_claim(&world, EvidenceKind::RelayFailure, &late, Outcome::Expired);
+    assert_eq!((done.changes, done.reply), (vec![negative, body_dropped(&late)], Reply::Expired(1)));
 }
 
 #[test]
