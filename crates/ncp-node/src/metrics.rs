@@ -11,8 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ncp_protocol::codes::Kind;
-use ncp_protocol::event::{Change, Claim, EnvelopeKey, EvidenceKind, Outcome};
+use ncp_protocol::event::{Actor, Change, Claim, Event, EvidenceKind, Outcome};
 use ncp_protocol::ids::{LogName, MessageId, ParticipantId, UnixMillis};
+use ncp_protocol::reject::RejectCode;
 use ncp_service::gauges::{Labels, clock_offset, gauge, gauges, owned, set, signed};
 use ncp_store::reader::ReadError;
 use ncp_store::state::Unreadable;
@@ -92,7 +93,7 @@ fn count(node: &Node) -> Result<(), ReadError> {
     loop {
         let recorded = history::from(node, *counted, EVENTS_AT_ONCE)?;
         for Recorded { event, .. } in &recorded {
-            count_one(node, &event.change)?;
+            count_one(node, event)?;
         }
         match recorded.last() {
             Some(last) => *counted = last.sequence.saturating_add(1),
@@ -101,7 +102,7 @@ fn count(node: &Node) -> Result<(), ReadError> {
     }
 }
 
-fn count_one(node: &Node, change: &Change) -> Result<(), Unreadable> {
+fn count_one(node: &Node, Event { change, actor, .. }: &Event) -> Result<(), Unreadable> {
     let counted = |direction: &str, kind: Kind, outcome: &str| {
         let labels = [("direction", direction), ("kind", kind.as_str()), ("outcome", outcome)];
         node.metrics.messages.get_or_create(&owned(&labels)).inc();
@@ -110,13 +111,10 @@ fn count_one(node: &Node, change: &Change) -> Result<(), Unreadable> {
         counted("in", received.kind, "received");
     }
     let ours = |message: &MessageId| OUT.row(&node.reader().view(), message);
-    let given_up = |envelope: &EnvelopeKey| {
-        let row = ENVELOPE.row(&node.reader().view(), &(envelope.message, envelope.recipient))?;
-        Ok(row.is_some_and(|row| row.stage == EnvelopeStage::GivenUp))
-    };
-    if let Change::EnvelopeFailed { envelope, .. } = change
+    // What is given up by this node's clock has not ended: the hub says how it did.
+    if let Change::EnvelopeFailed { envelope, code } = change
+        && !(*code == RejectCode::Expired && *actor == Actor::Daemon && envelope.seal.0 > 0)
         && let Some(row) = ours(&envelope.message)?
-        && !given_up(envelope)?
     {
         counted("out", row.draft.kind, "failed");
     }

@@ -20,6 +20,7 @@ use ncp_protocol::codes::{Kind, Precedence};
 use ncp_protocol::event::{Actor, EnvelopeKey};
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Credit, Frame, Recall, Refused, Submit};
 use ncp_protocol::ids::{MessageId, ParticipantId};
+use ncp_protocol::limits::SEALS_MAX;
 use ncp_protocol::reject::{Permanence, RejectCode};
 use ncp_store::bodies::BodyReader;
 use ncp_store::disk::RealDisk;
@@ -313,7 +314,7 @@ impl Outbox {
         match is_credible(&node.means(), &envelope, code) {
             Ok(true) => {
                 self.tell_core(envelope, code);
-                if names_a_key(code) {
+                if names_a_key(code) && envelope.seal.0 < SEALS_MAX {
                     // It is sealed again, perhaps much later: until then the hub may change its mind.
                     self.defer(flight.place, code);
                 }

@@ -197,6 +197,23 @@ pub enum EnvelopeStage {
 }
 
 impl EnvelopeStage {
+    /// A provisional end when the recipient has said that it did not take it.
+    pub(super) fn without_doubt(self) -> Option<Self> {
+        match self {
+            Self::Expired { provisional: true } => Some(Self::Expired { provisional: false }),
+            Self::Recalled { provisional: true } => Some(Self::Recalled { provisional: false }),
+            Self::Released
+            | Self::Sealed
+            | Self::Accepted
+            | Self::Delivered
+            | Self::HandedOver
+            | Self::Failed(_)
+            | Self::Expired { provisional: false }
+            | Self::Recalled { provisional: false }
+            | Self::GivenUp => None,
+        }
+    }
+
     /// Whether nothing more is owed to this envelope.
     #[must_use]
     pub fn has_ended(self) -> bool {

@@ -73,59 +73,85 @@ impl Applying<'_> {
     fn advance(&mut self, claim: &Claim, stated: UnixMillis) -> Result<(), Unreadable> {
         let EnvelopeKey { message, recipient, .. } = claim.envelope;
         let Some(row) = self.read(&ENVELOPE, &(message, recipient))? else { return Ok(()) };
-        let recipient_spoke = matches!(row.stage, EnvelopeStage::Delivered | EnvelopeStage::HandedOver);
         match claim.kind {
             EvidenceKind::RelayAcceptance => {
-                if matches!(row.stage, EnvelopeStage::Released | EnvelopeStage::Sealed | EnvelopeStage::GivenUp) {
+                // R1 of an earlier seal says nothing about this one, and what the recipient has refused stays so.
+                let waits = matches!(row.stage, EnvelopeStage::Sealed | EnvelopeStage::GivenUp);
+                if waits && row.header == Some(claim.header) {
                     let out = self.own(message)?;
                     self.queue(&out, recipient, false);
-                    ENVELOPE.put(
-                        self.rows,
-                        &(message, recipient),
-                        &EnvelopeRow { stage: EnvelopeStage::Accepted, ..row },
-                    );
+                    let accepted = EnvelopeRow { stage: EnvelopeStage::Accepted, ..row };
+                    ENVELOPE.put(self.rows, &(message, recipient), &accepted);
                 }
+                Ok(())
             }
             EvidenceKind::ContentConsignment => {
-                if row.stage != EnvelopeStage::HandedOver {
-                    self.end(message, recipient, EnvelopeStage::Delivered)?;
-                    self.start_answer_clock(message, recipient, stated)?;
+                if row.stage == EnvelopeStage::HandedOver {
+                    return Ok(());
                 }
+                self.end(message, recipient, EnvelopeStage::Delivered)?;
+                self.start_answer_clock(message, recipient, stated)
             }
-            EvidenceKind::ContentHandover => self.end(message, recipient, EnvelopeStage::HandedOver)?,
+            EvidenceKind::ContentHandover => self.end(message, recipient, EnvelopeStage::HandedOver),
             EvidenceKind::ContentConsignmentFailure if asks_for_another_seal(claim) => {
-                if row.header == Some(claim.header) && !row.stage.has_ended() {
-                    let out = self.own(message)?;
-                    if out.recall_requested.is_some() {
-                        // The recipient has refused it, and there will be no other seal.
-                        return self.end(message, recipient, EnvelopeStage::Recalled { provisional: false });
-                    }
-                    self.queue(&out, recipient, true);
-                    ENVELOPE.put(
-                        self.rows,
-                        &(message, recipient),
-                        &EnvelopeRow { stage: EnvelopeStage::Released, ..row },
-                    );
-                }
+                self.refused_for_a_key(claim, row)
             }
-            EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure => {
-                // `duplicate` says that another seal of the same message was consigned: no failure.
-                let stage = match claim.outcome {
-                    Outcome::Rejected(RejectCode::Duplicate) => return Ok(()),
-                    Outcome::Rejected(code) => EnvelopeStage::Failed(code),
-                    Outcome::Expired => EnvelopeStage::Expired { provisional: false },
-                    Outcome::ExpiredAfterOffer => EnvelopeStage::Expired { provisional: true },
-                    Outcome::Recalled => EnvelopeStage::Recalled { provisional: false },
-                    Outcome::RecalledAfterOffer => EnvelopeStage::Recalled { provisional: true },
-                    Outcome::Done | Outcome::Confirmed | Outcome::Blind => return Ok(()),
-                };
-                // A word about an earlier seal ends nothing: the later one is on its way.
-                if !recipient_spoke && row.header == Some(claim.header) {
-                    self.end(message, recipient, stage)?;
-                }
-            }
+            EvidenceKind::RelayFailure | EvidenceKind::ContentConsignmentFailure => self.failed_there(claim, &row),
         }
+    }
+
+    /// The recipient did not take the envelope because of a key: it goes under another seal, unless it has ended.
+    fn refused_for_a_key(&mut self, claim: &Claim, row: EnvelopeRow) -> Result<(), Unreadable> {
+        let EnvelopeKey { message, recipient, .. } = claim.envelope;
+        if row.header != Some(claim.header) {
+            return Ok(());
+        }
+        if let Some(stage) = row.stage.without_doubt() {
+            return self.end(message, recipient, stage);
+        }
+        if row.stage.has_ended() {
+            return Ok(());
+        }
+        let out = self.own(message)?;
+        if out.recall_requested.is_some() {
+            // There will be no other seal.
+            return self.end(message, recipient, EnvelopeStage::Recalled { provisional: false });
+        }
+        self.queue(&out, recipient, true);
+        let released = EnvelopeRow { stage: EnvelopeStage::Released, ..row };
+        ENVELOPE.put(self.rows, &(message, recipient), &released);
         Ok(())
+    }
+
+    /// The hub or the recipient says that it ended without being taken.
+    fn failed_there(&mut self, claim: &Claim, row: &EnvelopeRow) -> Result<(), Unreadable> {
+        let EnvelopeKey { message, recipient, .. } = claim.envelope;
+        // `duplicate` says that another seal of the same message was consigned: no failure.
+        let stage = match claim.outcome {
+            Outcome::Rejected(RejectCode::Duplicate) => return Ok(()),
+            Outcome::Rejected(code) => EnvelopeStage::Failed(code),
+            Outcome::Expired => EnvelopeStage::Expired { provisional: false },
+            Outcome::ExpiredAfterOffer => EnvelopeStage::Expired { provisional: true },
+            Outcome::Recalled => EnvelopeStage::Recalled { provisional: false },
+            Outcome::RecalledAfterOffer => EnvelopeStage::Recalled { provisional: true },
+            Outcome::Done | Outcome::Confirmed | Outcome::Blind => return Ok(()),
+        };
+        let hub_spoke = claim.kind == EvidenceKind::RelayFailure;
+        if row.header != Some(claim.header) {
+            // A word about an earlier seal ends nothing: the later one is on its way, unless the message is being recalled. Then
+            // it is not submitted any more; whether it was, nobody here knows.
+            let waits = matches!(row.stage, EnvelopeStage::Sealed | EnvelopeStage::GivenUp);
+            if hub_spoke && waits && self.own(message)?.recall_requested.is_some() {
+                return self.end(message, recipient, EnvelopeStage::Recalled { provisional: true });
+            }
+            return Ok(());
+        }
+        let recipient_took = matches!(row.stage, EnvelopeStage::Delivered | EnvelopeStage::HandedOver);
+        let recipient_refused = matches!(row.stage, EnvelopeStage::Failed(_) | EnvelopeStage::Released);
+        if recipient_took || (hub_spoke && recipient_refused) {
+            return Ok(());
+        }
+        self.end(message, recipient, stage)
     }
 
     /// Nothing more is to be sent: the envelope leaves the queue and its number is no longer open.

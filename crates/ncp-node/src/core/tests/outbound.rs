@@ -284,6 +284,40 @@ fn a_number_is_not_void_as_long_as_the_recipient_may_have_taken_it() {
     assert_eq!(number(&world, 1), Number::Voided, "the recipient says that it has not");
 }
 
+/// Whatever the recipient refused it for, and whoever is heard first.
+#[test]
+fn what_the_recipient_refused_is_void_in_any_order() {
+    for code in [RejectCode::Expired, RejectCode::RecipientKeyUnknown] {
+        for recipient_first in [true, false] {
+            let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+            let mut words = [
+                ("XB", EvidenceKind::ContentConsignmentFailure, Outcome::Rejected(code)),
+                ("HUB", EvidenceKind::RelayFailure, Outcome::ExpiredAfterOffer),
+            ];
+            if !recipient_first {
+                words.reverse();
+            }
+            for (from, kind, outcome) in words {
+                world.hear(from, kind, message, "XB", outcome).unwrap();
+            }
+            // One that asks for another seal does not wait for it when its time is over.
+            world.now = START.plus_millis(LIFETIME_DEFAULT_MS + CLOCK_SKEW_MAX_MS);
+            world.ask(Actor::Daemon, Ask::Tick).unwrap();
+            assert_eq!(number(&world, 1), Number::Voided, "{code}, the recipient first: {recipient_first}");
+            assert!(world.envelope(message, "XB").stage.has_ended());
+        }
+    }
+}
+
+#[test]
+fn an_acceptance_behind_the_recipients_refusal_does_not_strand_the_message() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    let unknown = Outcome::Rejected(RejectCode::RecipientKeyUnknown);
+    world.hear("XB", EvidenceKind::ContentConsignmentFailure, message, "XB", unknown).unwrap();
+    world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
+    assert_eq!((world.envelope(message, "XB").stage, queued(&world)), (EnvelopeStage::Released, 1));
+}
+
 #[test]
 fn what_is_being_recalled_is_not_sealed_again() {
     let (mut world, message) = sent(1, Kind::Notice, &["XB"]);

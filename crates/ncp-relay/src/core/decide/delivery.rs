@@ -40,17 +40,17 @@ pub(super) fn offer(view: &dyn View, offer: OfferEnvelopes) -> Decided {
     Ok(scribe.done(Reply::Offered(offered)))
 }
 
-/// Deletes what waits of a message for one recipient. What was recalled before has its evidence already, and so has what was
-/// consigned: its originator, who may not have that yet, must not take it for something that the hub never had.
+/// Deletes what waits of a message for one recipient. What was recalled before has its evidence already, and so has what
+/// expired or was consigned: its originator, who may not have that yet, must not take it for something that the hub never had.
 pub(super) fn recall(relay: &Relay, view: &dyn View, recall: Recall) -> Decided {
     let (mut open, mut before) = (Vec::new(), None);
     ENVELOPES.scan(view, &(recall.originator, recall.message, recall.recipient), |key, row| {
         match row.state {
             EnvelopeState::Waiting | EnvelopeState::Offered => open.push((envelope_of(&key), row)),
-            EnvelopeState::Ended(Ending::Recalled) => before = row.failure,
+            EnvelopeState::Ended(Ending::Recalled | Ending::Expired) => before = row.failure,
             EnvelopeState::Ended(Ending::Consigned) => before = row.acceptance,
             // A later seal of it may be on its way.
-            EnvelopeState::Ended(Ending::Rejected | Ending::Expired | Ending::Superseded) => {}
+            EnvelopeState::Ended(Ending::Rejected | Ending::Superseded) => {}
         }
         ControlFlow::Continue(())
     })?;

@@ -124,6 +124,10 @@ fn what_is_due_expires_offered_or_not() {
     let done = world.expire();
     let negative = hub_claim(&world, EvidenceKind::RelayFailure, &late, Outcome::Expired);
     assert_eq!((done.changes, done.reply), (vec![negative, body_dropped(&late)], Reply::Expired(1)));
+    // A recall that comes now is answered with that: "nothing waits" would say that the hub never had it.
+    for header in [early, late] {
+        assert!(matches!(world.recall(&header).reply, Reply::EndedBefore(_)));
+    }
 }
 
 #[test]
