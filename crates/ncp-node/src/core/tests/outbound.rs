@@ -359,6 +359,31 @@ fn a_word_about_an_earlier_seal_ends_nothing() {
 }
 
 #[test]
+fn the_hubs_words_about_an_earlier_seal_leave_the_later_one_to_be_sent_and_a_recall_in_doubt() {
+    let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+    let earlier = world.envelope(message, "XB");
+    let say = |world: &mut World, kind, outcome| {
+        let claim = Claim {
+            origin: origin("HUB", LogName::Traffic),
+            key: log_key(),
+            kind,
+            envelope: earlier.key(id("XA"), message, id("XB")),
+            header: earlier.header.unwrap(),
+            outcome,
+        };
+        world.ask(Actor::Peer(ParticipantId::HUB), Ask::NoteEvidence(noted(claim, START))).unwrap();
+    };
+    world.seal(message, "XB").unwrap();
+    say(&mut world, EvidenceKind::RelayAcceptance, Outcome::Done);
+    assert_eq!((world.envelope(message, "XB").stage, queued(&world)), (EnvelopeStage::Sealed, 1));
+    // The answer to a recall: the later seal is not submitted any more, and may have been.
+    world.ask(officer(DRAFTER), Ask::Withdraw { message }).unwrap();
+    say(&mut world, EvidenceKind::RelayFailure, Outcome::Expired);
+    let stands = (world.envelope(message, "XB").stage, number(&world, 1), queued(&world));
+    assert_eq!(stands, (EnvelopeStage::Recalled { provisional: true }, Number::Filled, 0));
+}
+
+#[test]
 fn recall_of_what_the_hub_never_had_closes_it() {
     let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
     world.ask(officer(DRAFTER), Ask::Withdraw { message }).unwrap();
