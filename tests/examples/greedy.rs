@@ -25,6 +25,9 @@ use tokio::task::JoinHandle;
 
 /// Messages in each column unless the command line names another number.
 const SAMPLES: usize = 3_000;
+/// From one message that is measured to the next at least: half of the hub's pace. A node that sent at its pace would wait for the
+/// hub to let it, and not for the others.
+const APART: Duration = Duration::from_millis(20);
 /// Messages of one turn.
 const TURN: usize = 25;
 /// Messages that pass while a flood begins, or a link: a window comes or goes at once, and then it has its pace.
@@ -306,6 +309,7 @@ async fn measure(network: &Network, samples: usize) -> Vec<Duration> {
         })
         .await;
         times.push(begun.elapsed());
+        tokio::time::sleep_until((begun + APART).into()).await;
     }
     times
 }

@@ -1,5 +1,6 @@
 //! Wrong wall clocks at node and hub, a day and ten years off either way, while they run, and a node's at its start: nothing is
-//! lost, nothing expires, it is said, and when the clock is right again everything goes on by itself.
+//! lost, nothing expires, it is said, and when the clock is right again everything goes on by itself. And clocks that say
+//! rightly that it is much later.
 #![cfg(test)]
 
 use core::time::Duration;
@@ -21,6 +22,17 @@ const STEPS: [i64; 4] = [DAY, -DAY, 10 * YEAR, -10 * YEAR];
 fn state(node: &Node, reference: Reference, clock: &WallClock) -> String {
     let shown = node.ctl("status", node.officer(1)).with(reference.to_string()).env(&clock.environment()).json();
     e2e::ctl::text(&shown, "state")
+}
+
+/// Sends a notice from a machine with this clock and waits until its recipient has it.
+async fn delivered(from: &Node, to: &Node, clock: &WallClock, right: &Node) {
+    let send = from.ctl("send --kind notice --handling H0 --text Now --subject Now", from.officer(1));
+    let sent = send.set("--to", to.name()).env(&clock.environment()).json();
+    let reference = e2e::ctl::text(&sent, "reference").parse().expect("a reference");
+    until(&right.client(1), "R2", || async {
+        (state(from, reference, clock) == MessageState::Delivered.to_string()).then_some(())
+    })
+    .await;
 }
 
 /// Each of these arrived once, and nothing else.
@@ -133,4 +145,55 @@ async fn a_hub_whose_clock_steps_expires_nothing_and_refuses_nothing_for_good() 
         let _ = network.relay().stop();
     }
     once(xb, sent).await;
+}
+
+/// XA goes away with a message at the hub, and comes back when the hub has forgotten it and its receipts; before, once with a
+/// clock that is wrong.
+#[tokio::test]
+async fn what_the_hub_has_forgotten_ends_in_doubt_and_what_it_holds_does_not() {
+    const AWAY: i64 = 40 * DAY;
+    let network = Plan::of(&["XA", "XB", "XC", "XD"]).start().await;
+    let clock = WallClock::new(network.folder());
+    let [xa, xb, xc, right] = ["XA", "XB", "XC", "XD"].map(|name| network.node(name));
+    let _ = xb.stop();
+    let taken = xa.notice(&["XB"], "before", "taken").await;
+    xa.until_state(taken, is_accepted).await;
+    let _ = xa.stop();
+    clock.set_ahead(AWAY);
+    xa.start_with(&clock.environment());
+    let begun = std::time::Instant::now();
+    until(&right.client(1), "several rounds of the clock", || async {
+        assert_eq!(state(xa, taken, &clock), MessageState::Accepted.to_string());
+        (begun.elapsed() > ROUNDS).then_some(())
+    })
+    .await;
+    let _ = xa.stop();
+    xb.start();
+    xb.until_received(taken).await;
+    until(&right.client(1), "R2 at the hub", || async {
+        let peers = network.relay().client().hub_status().await.expect("the hub answers").peers;
+        peers.iter().all(|peer| peer.waiting == 0).then_some(())
+    })
+    .await;
+
+    let _ = (network.relay().stop(), xb.stop(), xc.stop());
+    network.relay().start_with(&clock.environment());
+    xb.start_with(&clock.environment());
+    xc.start_with(&clock.environment());
+    // Two say what time it is, and the hub believes its clock.
+    delivered(xb, xc, &clock, right).await;
+    delivered(xc, xb, &clock, right).await;
+    let begun = std::time::Instant::now();
+    until(&right.client(1), "the hub to forget", || async {
+        let believed = check(&network.relay().client(), "S02").await == CheckResult::Ok;
+        (believed && begun.elapsed() > ROUNDS).then_some(())
+    })
+    .await;
+    xa.start_with(&clock.environment());
+    until(&right.client(1), "the end in doubt", || async {
+        (state(xa, taken, &clock) == MessageState::Expired.to_string()).then_some(())
+    })
+    .await;
+    let shown = xa.ctl("status", xa.officer(1)).with(taken.to_string()).env(&clock.environment()).ok().stdout;
+    assert!(shown.contains("XB may have it all the same"), "{shown}");
 }

@@ -22,7 +22,7 @@ names! {
         MessageWithdrawn = "org.ncp.message.withdrawn.v1",
         /// Given up.
         MessageFailed = "org.ncp.message.failed.v1",
-        /// Not-after passed.
+        /// Not-after passed: by this node's clock, and again when the hub says so. If the hub had it all the same, delivery may follow.
         MessageExpired = "org.ncp.message.expired.v1",
         /// Arrived here.
         MessageReceived = "org.ncp.message.received.v1",

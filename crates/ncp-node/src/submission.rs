@@ -30,9 +30,9 @@ use ncp_transport::backoff;
 use ncp_transport::credit::{Credit as Amount, CreditViolation, SendCredit, Spend};
 use tokio::time::Instant;
 
-use self::rows::open_body;
 pub(crate) use self::rows::sealed_key_changed;
-pub use self::rows::{Look, is_credible, is_held, look, pending_recalls, read_queue};
+pub use self::rows::{Look, Unended, is_credible, is_held, look, read_queue, unended};
+use self::rows::{drop_ended_refusals, open_body};
 use crate::bodies_out::Sent;
 use crate::clock;
 use crate::core::command::Ask;
@@ -111,7 +111,7 @@ pub(crate) struct Outbox {
     recalls: VecDeque<(MessageId, ParticipantId)>,
     // Asked while an envelope of it was on its way.
     recalls_again: BTreeSet<(MessageId, ParticipantId)>,
-    recalls_read: bool,
+    looked_back: bool,
     chunks: u64,
     violation: Option<CreditViolation>,
 }
@@ -136,7 +136,7 @@ impl Outbox {
             wanted: VecDeque::new(),
             recalls: VecDeque::new(),
             recalls_again: BTreeSet::new(),
-            recalls_read: false,
+            looked_back: false,
             chunks: 0,
             violation: None,
         };
@@ -180,7 +180,7 @@ impl Outbox {
         if let Some(error) = self.violation {
             return Err(ncp_api::ErrorCode::PeerViolation.with("peer", ParticipantId::HUB).with("reason", error));
         }
-        self.read_recalls().await?;
+        self.look_back().await?;
         if let Some(recall) = self.recall() {
             return Ok(vec![recall.into()]);
         }
@@ -201,6 +201,7 @@ impl Outbox {
                     return Ok(body.map(Frame::from).into_iter().chain([submit]).collect());
                 }
                 Look::Held => drop(self.held.insert(place)),
+                Look::Lost => return Ok(vec![Recall { message: place.2, recipient: place.3 }.into()]),
                 Look::Gone => self.desk.node.hub_refusals.clear((place.2, place.3)),
             }
         }
@@ -357,15 +358,16 @@ impl Outbox {
         }));
     }
 
-    /// Messages that the hub was to delete when the last link ended.
-    async fn read_recalls(&mut self) -> Result<(), Fault> {
-        if self.recalls_read {
+    /// What stood when the last link ended: what the hub was to delete or to end, and refusals of what has ended since.
+    async fn look_back(&mut self) -> Result<(), Fault> {
+        if self.looked_back {
             return Ok(());
         }
-        self.recalls_read = true;
-        let recalls = self.blocking(|node| pending_recalls(node.reader())).await?;
+        self.looked_back = true;
+        let Unended { recalls, overdue } = self.blocking(|node| unended(node.reader(), clock::now())).await?;
         self.recalls.extend(recalls);
-        Ok(())
+        self.candidates.extend(overdue);
+        self.blocking(drop_ended_refusals).await
     }
 
     /// Opens the bodies that the hub asked for.

@@ -89,10 +89,10 @@ fn of_sent(
             entries.push(held(*recipient, hold.since, hold.officer.map(|officer| officer.0)));
         }
         if stage == Some(EnvelopeStage::Recalled { provisional: true }) {
-            notes.push(format!("recalled after it was offered: {recipient} may have taken it all the same"));
+            notes.push(format!("recalled, but {recipient} may have it all the same: it may have come there before"));
         }
         if stage == Some(EnvelopeStage::Expired { provisional: true }) {
-            notes.push(format!("expired after it was offered: {recipient} may have taken it all the same"));
+            notes.push(format!("expired, but {recipient} may have it all the same: it may have come there before"));
         }
         if stage == Some(EnvelopeStage::GivenUp) {
             notes.push(format!(

@@ -158,6 +158,7 @@ impl Intake {
 
     /// Recalls have no credit: a few are open at once, and those behind them wait.
     async fn take_recall(&mut self, wish: Recall) -> Result<(), LinkEnd> {
+        self.stop_waiting_for_body(wish).await?;
         while self.deciding.len() >= DECISIONS_MAX / 2
             && let Some(settled) = self.deciding.join_next().await
         {
@@ -165,6 +166,16 @@ impl Intake {
         }
         self.deciding.spawn(recall(Arc::clone(&self.link), wish));
         Ok(())
+    }
+
+    /// What is recalled needs no body, which may never come: a hold of its node stops it.
+    async fn stop_waiting_for_body(&mut self, Recall { message, recipient }: Recall) -> Result<(), LinkEnd> {
+        let Some(pending) = self.uploads.get_mut(&message) else { return Ok(()) };
+        let recalled = pending.take_waiting(recipient);
+        if !pending.is_waited_for() {
+            self.give_up(message, RejectCode::BodyMissing).await?;
+        }
+        self.refuse_all(recalled, RejectCode::BodyMissing).await
     }
 
     /// Envelopes are bounded by their credit.

@@ -18,7 +18,7 @@ pub const WAITING_MAX: u64 = 1_000_000;
 pub const ORIGINATOR_ENVELOPES: u64 = 100_000;
 /// Envelopes of one originator that are taken in a second, unless configured: so few that the others hardly notice a flood on two
 /// processors (docs/RELIABILITY.md, greedy peers).
-pub const ENVELOPES_PER_SECOND: u64 = 100;
+pub const ENVELOPES_PER_SECOND: u64 = 50;
 /// A window of an originator's envelopes is what the pace brings in this part of a second.
 pub const WINDOWS_PER_SECOND: u32 = 5;
 /// Longest that a hello waits for the pace, so that a node does not take the hub for dead.

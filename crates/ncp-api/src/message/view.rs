@@ -37,7 +37,7 @@ names! {
         NothingLeft = "nothing-left",
         /// The hub was asked to delete what waits there; its evidence comes.
         RecallRequested = "recall-requested",
-        /// The recipient has it: a withdrawal message asks it to delete.
+        /// The recipient has it, or may have it: a withdrawal message asks it to delete.
         DeletionAsked = "deletion-asked",
         /// It had ended already.
         EndedBefore = "ended-before",

@@ -288,6 +288,10 @@ fn steps(done: &Done, before: &[(ParticipantId, Option<EnvelopeStage>)]) -> Vec<
             WithdrawalEffect::RecallRequested
         }
         (_, Some(EnvelopeStage::Delivered | EnvelopeStage::HandedOver)) => WithdrawalEffect::DeletionAsked,
+        // Nobody here knows whether the recipient has it.
+        (_, Some(EnvelopeStage::Expired { provisional: true } | EnvelopeStage::Recalled { provisional: true })) => {
+            WithdrawalEffect::DeletionAsked
+        }
         (_, Some(_) | None) => WithdrawalEffect::EndedBefore,
     };
     before
@@ -336,16 +340,17 @@ mod tests {
 
     #[test]
     fn a_withdrawal_says_what_it_does_about_each() {
-        let [a, b, c] = ["XA", "XB", "XC"].map(|id| id.parse::<ParticipantId>().expect("id"));
+        let [a, b, c, d] = ["XA", "XB", "XC", "XD"].map(|id| id.parse::<ParticipantId>().expect("id"));
         let before = [
             (a, Some(EnvelopeStage::Accepted)),
             (b, Some(EnvelopeStage::Delivered)),
             (c, Some(EnvelopeStage::Expired { provisional: false })),
+            (d, Some(EnvelopeStage::Expired { provisional: true })),
         ];
         let done = Done::Withdrawal(WithdrawalOutcome::Recalling(vec![a]));
         let effects: Vec<_> = steps(&done, &before).into_iter().map(|step| step.effect).collect();
         use WithdrawalEffect::{DeletionAsked, EndedBefore, RecallRequested};
-        assert_eq!(effects, [RecallRequested, DeletionAsked, EndedBefore]);
+        assert_eq!(effects, [RecallRequested, DeletionAsked, EndedBefore, DeletionAsked]);
         let nothing = Done::Withdrawal(WithdrawalOutcome::BeforeSubmission);
         assert!(steps(&nothing, &[(a, None)]).iter().all(|step| step.effect == WithdrawalEffect::NothingLeft));
     }

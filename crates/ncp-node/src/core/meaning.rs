@@ -2,14 +2,14 @@
 //! nothing is changed, only added beside. The tunable limits of `decide` stand in [`limits`](super::limits).
 //!
 //! From the protocol crate come, under the same rule: [`Kind::columns`], [`Precedence::answer_time_ms`], [`Lane::of`], the
-//! number [`SEALS_MAX`] and [`CLOCK_SKEW_MAX_MS`]. A recorded journal (`tests/golden.rs`) fails when one of them moves.
+//! numbers [`SEALS_MAX`], [`CLOCK_SKEW_MAX_MS`] and [`RECEIPTS_KEPT_MS`]. A recorded journal (`tests/golden.rs`) fails when one of them moves.
 //!
 //! [`Lane::of`]: ncp_protocol::event::Lane::of
 
 use ncp_protocol::codes::{Kind, Precedence, ResponseStatus};
 use ncp_protocol::event::{Claim, EvidenceKind, Outcome};
 use ncp_protocol::ids::UnixMillis;
-use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, SEALS_MAX};
+use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, RECEIPTS_KEPT_MS, SEALS_MAX};
 use ncp_protocol::reject::RejectCode;
 
 /// Which evidence stands beside which: one of each sort per envelope, positive or negative.
@@ -59,9 +59,15 @@ pub(super) fn answer_due(
     kind.expects_answer().then_some(due)
 }
 
-/// When an envelope that the hub has not accepted is given up: the two clocks may differ.
-pub(super) fn expiry(not_after: UnixMillis) -> UnixMillis {
+/// When the time of an envelope is over by this node's clock: the two clocks may differ.
+pub(crate) fn expiry(not_after: UnixMillis) -> UnixMillis {
     not_after.plus_millis(CLOCK_SKEW_MAX_MS)
+}
+
+/// Until when it proves something that the hub knows nothing of an envelope: then it may have forgotten one that the recipient
+/// took, and no longer bring the evidence.
+pub(super) fn hub_remembers_until(released: UnixMillis) -> UnixMillis {
+    released.plus_millis(RECEIPTS_KEPT_MS)
 }
 
 /// Until when a request that came at `from` and is due at `due` may lie unread, and from when it is due soon: a quarter of

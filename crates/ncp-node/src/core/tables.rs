@@ -126,6 +126,14 @@ pub struct OutRow {
     pub recall_requested: Option<UnixMillis>,
 }
 
+impl OutRow {
+    /// The place in [`QUEUE`] of its envelope to `recipient`.
+    #[must_use]
+    pub fn place(&self, recipient: ParticipantId) -> (u8, u64, MessageId, ParticipantId) {
+        queue_key(self.draft.precedence, self.released.unwrap_or(self.created), self.draft.message, recipient)
+    }
+}
+
 /// Where a message of this node stands before its envelopes go their own ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OutState {

@@ -6,7 +6,7 @@ use ncp_protocol::codes::Kind;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::frame::BodyChunk;
-use ncp_protocol::ids::{MessageId, ParticipantId};
+use ncp_protocol::ids::{MessageId, ParticipantId, UnixMillis};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::BodyReader;
 use ncp_store::disk::{Disk, RealDisk};
@@ -16,7 +16,8 @@ use ncp_store::spool::BodyName;
 
 use super::QueueKey;
 use crate::core::command::envelope_record;
-use crate::core::tables::{ENVELOPE, EnvelopeStage, OUT, OutState, QUEUE};
+use crate::core::meaning::expiry;
+use crate::core::tables::{ENVELOPE, EnvelopeStage, OUT, OutRow, OutState, QUEUE};
 use crate::holds;
 use crate::link::limits::QUEUE_PAGE;
 use crate::means::Means;
@@ -63,6 +64,8 @@ pub enum Look {
     },
     /// A hold stops it.
     Held,
+    /// It was given up, and its bytes are lost: the hub is to say whether it ever had it.
+    Lost,
     /// Nothing: not sealed yet, or not in the queue any more, or to be recalled.
     Gone,
 }
@@ -73,22 +76,31 @@ pub enum Look {
 /// [`ReadError`].
 pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey, room: u64) -> Result<Look, ReadError> {
     let (_, _, message, recipient) = place;
-    let (out, row) = {
+    let (out, row, queued) = {
         let view = means.reader.view();
         let queued = QUEUE.row(&view, &place)?.is_some();
         let (out, row) = (OUT.row(&view, &message)?, ENVELOPE.row(&view, &(message, recipient))?);
         match (out, row) {
-            (Some(out), Some(row)) if queued => (out, row),
+            (Some(out), Some(row)) => (out, row, queued),
             _ => return Ok(Look::Gone),
         }
     };
-    let has_bytes = matches!(row.stage, EnvelopeStage::Sealed | EnvelopeStage::GivenUp);
+    let has_bytes = match row.stage {
+        EnvelopeStage::Sealed | EnvelopeStage::GivenUp => queued,
+        EnvelopeStage::Accepted => is_over(&out, means.now),
+        EnvelopeStage::Released
+        | EnvelopeStage::Delivered
+        | EnvelopeStage::HandedOver
+        | EnvelopeStage::Failed(_)
+        | EnvelopeStage::Expired { .. }
+        | EnvelopeStage::Recalled { .. } => false,
+    };
     let leaves = out.state == OutState::Released && out.recall_requested.is_none() && has_bytes;
     let Some(header) = row.header.filter(|_| leaves) else { return Ok(Look::Gone) };
     let bytes = unless_lost(means.reader.record(&envelope_record(header)))?;
     let Some(envelope) = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()) else {
         tracing::error!(%message, %recipient, "a sealed envelope is missing or damaged in the spool");
-        return Ok(Look::Gone);
+        return Ok(if row.stage == EnvelopeStage::GivenUp { Look::Lost } else { Look::Gone });
     };
     let kind = out.draft.kind;
     let body = means.reader.body_ahead(&envelope, room)?;
@@ -98,6 +110,11 @@ pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey, room: u
     }
     let key = row.key(means.participant, message, recipient);
     Ok(Look::Submit { envelope: Box::new(envelope), key, kind, body })
+}
+
+/// Whether the time of a message is over by this machine's clock.
+fn is_over(out: &OutRow, now: UnixMillis) -> bool {
+    now >= expiry(out.draft.not_after)
 }
 
 /// Whether every one of these is stopped by a hold; nobody left counts as stopped.
@@ -117,12 +134,23 @@ pub fn is_held<D: Disk, I: Index>(
     Ok(true)
 }
 
+/// Forgets refusals by the hub of what has ended.
+pub(super) fn drop_ended_refusals(node: &Node) -> Result<(), ReadError> {
+    let view = node.reader().view();
+    for (envelope, _) in node.hub_refusals.all() {
+        if ENVELOPE.row(&view, &envelope)?.is_none_or(|row| row.stage.has_ended()) {
+            node.hub_refusals.clear(envelope);
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn open_body(node: &Node, name: BodyName) -> Result<Option<BodyReader<RealDisk>>, ReadError> {
     unless_lost(node.reader().body(&name))
 }
 
 /// Whether what the hub says can be true as far as this node can tell: a hub whose directory or clock is ahead or behind
-/// must not kill a message. One that is given up waits for nothing but to hear that the hub never had it.
+/// must not kill a message. What is offered though its time is over waits for nothing but to hear that the hub has nothing of it.
 ///
 /// # Errors
 /// [`ReadError`].
@@ -133,7 +161,7 @@ pub fn is_credible<D: Disk, I: Index>(
 ) -> Result<bool, ReadError> {
     let (message, recipient) = (envelope.message, envelope.recipient);
     let row = ENVELOPE.row(&means.reader.view(), &(message, recipient))?;
-    if row.is_some_and(|row| row.stage == EnvelopeStage::GivenUp) {
+    if row.is_some_and(|row| matches!(row.stage, EnvelopeStage::GivenUp | EnvelopeStage::Accepted)) {
         // This machine's clock may be the one that is wrong.
         return Ok(code != RejectCode::CreatedInFuture);
     }
@@ -185,35 +213,46 @@ pub(crate) fn sealed_key_changed<D: Disk, I: Index>(
     })
 }
 
-/// Envelopes of messages that were withdrawn and whose end is not known.
+/// Envelopes whose end is not known, and of which the hub is asked on every new link.
+#[derive(Debug, Default)]
+pub struct Unended {
+    /// Of messages that were withdrawn.
+    pub recalls: Vec<(MessageId, ParticipantId)>,
+    /// The hub took them, and their time is over: they are offered once more, to hear what became of them. If this
+    /// machine's clock is wrong, nothing comes of it.
+    pub overdue: Vec<QueueKey>,
+}
+
+/// Looks through all messages for those.
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn pending_recalls<D: Disk, I: Index>(reader: &Reader<D, I>) -> Result<Vec<(MessageId, ParticipantId)>, ReadError> {
-    let mut recalls = Vec::new();
+pub fn unended<D: Disk, I: Index>(reader: &Reader<D, I>, now: UnixMillis) -> Result<Unended, ReadError> {
+    let mut found = Unended::default();
     let mut from = MessageId([0; 16]);
     loop {
         let (mut passed, mut last) = (0, from);
         let view = reader.view();
-        let mut withdrawn = Vec::new();
+        let mut asked = Vec::new();
         OUT.scan_from(&view, &(), &from, |message, row| {
             (passed, last) = (passed + 1, message);
-            if row.recall_requested.is_some() {
-                withdrawn.push((message, row.draft.recipients));
+            if row.recall_requested.is_some() || is_over(&row, now) {
+                asked.push((message, row));
             }
             if passed == RECALL_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        for (message, recipients) in withdrawn {
-            for recipient in recipients {
-                let row = ENVELOPE.row(&view, &(message, recipient))?;
-                let open = row.is_some_and(|row| !row.stage.has_ended());
-                if open && !recalls.contains(&(message, recipient)) {
-                    recalls.push((message, recipient));
+        for (message, out) in asked {
+            for recipient in &out.draft.recipients {
+                let Some(row) = ENVELOPE.row(&view, &(message, *recipient))? else { continue };
+                if out.recall_requested.is_none() {
+                    found.overdue.extend((row.stage == EnvelopeStage::Accepted).then(|| out.place(*recipient)));
+                } else if !row.stage.has_ended() && !found.recalls.contains(&(message, *recipient)) {
+                    found.recalls.push((message, *recipient));
                 }
             }
         }
         if passed < RECALL_PAGE {
-            return Ok(recalls);
+            return Ok(found);
         }
         from = last;
     }

@@ -8,7 +8,7 @@ use ncp_node::core::command::Ask;
 use ncp_node::core::tables::{EnvelopeStage, QUEUE};
 use ncp_node::timeline::{Words, timeline};
 use ncp_protocol::codes::Precedence;
-use ncp_protocol::event::{Actor, EvidenceKind, HoldScope, Outcome};
+use ncp_protocol::event::{Actor, EnvelopeKey, EvidenceKind, HoldScope, Outcome};
 use ncp_protocol::frame::{BodyWanted, Credit, Frame, Recall, Refused};
 use ncp_protocol::ids::{Digest, MessageId, OfficerNumber};
 use ncp_protocol::keys::Signature;
@@ -365,6 +365,63 @@ async fn a_lost_record_costs_its_envelope_alone() {
     let checks = link.serve_while(&world.hub, ncp_node::checks::all(&world.node())).await;
     let check = checks.iter().find(|check| check.id == "S06").unwrap();
     assert_eq!((check.result, check.code.as_deref()), (CheckResult::Fail, Some("NCP-E5106")), "{check:?}");
+    world.stop().await;
+}
+
+/// As if this node's clock had said that its time is over.
+async fn give_up(world: &World, key: EnvelopeKey) {
+    world.ask_as(Actor::Daemon, Ask::NoteRefusal { envelope: key, code: RejectCode::Expired }).await.unwrap();
+    assert_eq!(world.envelope(key.message).stage, EnvelopeStage::GivenUp);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_up_is_offered_until_the_hub_says_that_it_never_had_it() {
+    let (mut world, mut link) = World::linked().await;
+    let (message, _) = send(&world, b"text").await;
+    let envelope = link.submit(&world.hub).await;
+    give_up(&world, key_of(&envelope)).await;
+    link.cut();
+    let mut link = world.link().await;
+    assert_eq!(link.submit(&world.hub).await, envelope);
+    // It may be this machine's clock that is wrong.
+    link.send(Refused { envelope: key_of(&envelope), code: RejectCode::CreatedInFuture }).await;
+    assert_eq!(link.submit(&world.hub).await, envelope);
+    link.send(Refused { envelope: key_of(&envelope), code: RejectCode::RecipientUnknown }).await;
+    settled(&world, &mut link, message, EnvelopeStage::Expired { provisional: false }).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_what_is_given_up_and_lost_the_hub_is_asked() {
+    let (mut world, mut link) = World::linked().await;
+    let (message, _) = send(&world, b"text").await;
+    let envelope = link.submit(&world.hub).await;
+    give_up(&world, key_of(&envelope)).await;
+    link.cut();
+    world.stop().await;
+    damage(&world.data().join("spool"), &envelope.encode());
+
+    world.start().await;
+    let mut link = world.link().await;
+    assert_eq!(link.next(&world.hub).await, Frame::Recall(Recall { message, recipient: id("XB") }));
+    link.send(Refused { envelope: key_of(&envelope), code: RejectCode::NotWaiting }).await;
+    settled(&world, &mut link, message, EnvelopeStage::Expired { provisional: false }).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_of_what_has_ended_stands_no_longer_than_its_link() {
+    let (mut world, mut link) = World::linked().await;
+    let (message, _) = send(&world, b"text").await;
+    let envelope = link.submit(&world.hub).await;
+    give_up(&world, key_of(&envelope)).await;
+    // It would be sealed again later, if it had not ended.
+    link.send(Refused { envelope: key_of(&envelope), code: RejectCode::RecipientKeyUnknown }).await;
+    settled(&world, &mut link, message, EnvelopeStage::Expired { provisional: false }).await;
+    link.cut();
+    let mut link = world.link().await;
+    assert_eq!(link.until_pong(&world.hub).await, []);
+    assert_eq!(world.node().hub_refusals.of((message, id("XB"))), None);
     world.stop().await;
 }
 

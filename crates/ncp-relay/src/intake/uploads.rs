@@ -105,6 +105,16 @@ impl Pending {
         self.waiting.push(verified);
     }
 
+    /// Those that wait for it and are for `recipient`; they wait no more.
+    pub(super) fn take_waiting(&mut self, recipient: ParticipantId) -> Vec<Arc<Verified>> {
+        self.waiting.extract_if(.., |verified| verified.header.recipient == recipient).collect()
+    }
+
+    /// Whether any envelope still waits for it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// What the peer is asked.
     pub(super) fn wanted(&self) -> BodyWanted {
         BodyWanted { originator: self.originator, message: self.message, root: self.root, from_chunk: self.next }

@@ -1,5 +1,6 @@
-//! Reading frames and handing each to the task whose duty it is. A burst of envelopes is read evenly; else nothing here waits
-//! for anything but the peer: a channel that is full means that the peer sent more than the protocol lets it have open.
+//! Reading frames and handing each to the task whose duty it is. A burst of envelopes is read evenly, and recalls wait for room:
+//! they have no credit, and a node that comes back may have any number. Else nothing here waits for anything but the peer: a channel
+//! that is full means that the peer sent more than the protocol lets it have open.
 
 use std::time::{Duration, Instant};
 
@@ -80,7 +81,7 @@ pub(super) async fn run(link: &Link, reader: &mut LinkReader, inlets: &Inlets) -
             Err(end) => return end,
         };
         let wait = if matches!(frame, Frame::Submit(_)) { reading.read(Instant::now()) } else { Duration::ZERO };
-        if let Err(end) = settle(take(link, inlets, frame)).await {
+        if let Err(end) = settle(take(link, inlets, frame).await).await {
             return end;
         }
         if !wait.is_zero() {
@@ -161,7 +162,7 @@ async fn next(reader: &mut LinkReader) -> Result<Frame, LinkEnd> {
     Ok(Frame::decode(raw.kind, &raw.payload)?)
 }
 
-fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), Stuck> {
+async fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), Stuck> {
     match frame {
         Frame::Submit(submit) => {
             link.window().arrived(Credit { envelopes: 1, bytes: 0 })?;
@@ -171,7 +172,7 @@ fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), Stuck> {
             link.window().arrived(Credit { envelopes: 0, bytes: chunk.bytes.len() as u64 })?;
             put(&inlets.intake, Submitted::Chunk(chunk))
         }
-        Frame::Recall(recall) => put(&inlets.intake, Submitted::Recall(recall)),
+        Frame::Recall(recall) => inlets.intake.send(Submitted::Recall(recall)).await.map_err(|_| Stuck::TaskGone),
         Frame::Receipts(receipts) => put(&inlets.evidence, receipts),
         Frame::ReceiptsStored(stored) => {
             if stored.cursor.epoch == link.hub.traffic.epoch {

@@ -1,15 +1,19 @@
 //! Submissions: what is accepted, what is refused with which code, and that nothing of the refused stays.
 
+use std::collections::BTreeSet;
+
 use ncp_protocol::codes::Precedence;
 use ncp_protocol::event::{EvidenceKind, Outcome};
-use ncp_protocol::frame::{Recall, Submit};
+use ncp_protocol::frame::{Frame, Recall, Submit};
 use ncp_protocol::header::Header;
-use ncp_protocol::ids::{Digest, KeyId, NetworkId, SealNumber};
+use ncp_protocol::ids::{Digest, KeyId, MessageId, NetworkId, SealNumber};
 use ncp_protocol::limits::{DAY_MS, WRAP_LEN};
 use ncp_protocol::reject::RejectCode;
 use ncp_protocol::wrap::Wrap;
+use ncp_transport::connection::Connection;
+use ncp_transport::frame::RawFrame;
 
-use crate::network::{Network, Participant, files, id, key, now, sealing_key};
+use crate::network::{Network, Participant, files, id, key, now, sealing_key, soon};
 use crate::peer::{Message, Peer, sign};
 
 /// A hub with XA, who is connected, and XB.
@@ -299,6 +303,57 @@ async fn recall_is_final_before_the_offer_and_provisional_after() {
     assert_eq!((again.first, again.proofs), (proof.first, proof.proofs));
     xa.send(Recall { message: Message::new(9, 1).id, recipient: id("XB") }).await;
     assert_eq!(xa.expect_refused().await.code, RejectCode::NotWaiting);
+    hub.stop().await.unwrap();
+}
+
+/// Of two envelopes over one body that does not come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_recalled_waits_for_no_body() {
+    let (mut network, hub, mut xa, xb) = pair().await;
+    let xc = network.join("XC").await;
+    let message = Message::new(1, 3);
+    for recipient in [&xb, &xc] {
+        xa.send(Submit { envelope: message.envelope(&network, &xa.participant, recipient) }).await;
+    }
+    xa.expect_wanted().await;
+    let recall = async |xa: &mut Peer, recipient: &Participant| {
+        xa.send(Recall { message: message.id, recipient: recipient.id }).await;
+        let refusals = [xa.expect_refused().await, xa.expect_refused().await];
+        assert!(refusals.iter().all(|refused| refused.envelope.recipient == recipient.id), "{refusals:?}");
+        assert_eq!(refusals.map(|refused| refused.code), [RejectCode::BodyMissing, RejectCode::NotWaiting]);
+    };
+    recall(&mut xa, &xb).await;
+    assert!(!files(&network.data().join("incoming")).is_empty(), "the other one waits");
+    recall(&mut xa, &xc).await;
+    assert!(files(&network.data().join("incoming")).is_empty());
+    // The body is asked for again when an envelope wants it.
+    xa.submit(&network, &message, &xb).await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_recalls_come_at_once_each_is_answered() {
+    const RECALLS: u32 = 5_000;
+    let (_network, hub, xa, xb) = pair().await;
+    let Connection { mut writer, mut reader, .. } = xa.connection;
+    let asking = tokio::spawn(async move {
+        for n in 0..RECALLS {
+            let mut message = MessageId([7; 16]);
+            message.0[..4].copy_from_slice(&n.to_be_bytes());
+            let (kind, payload) = Frame::from(Recall { message, recipient: xb.id }).encode();
+            soon(writer.send(&RawFrame { kind, payload })).await.unwrap();
+        }
+        writer
+    });
+    let mut answered = BTreeSet::new();
+    while answered.len() < RECALLS as usize {
+        let raw = soon(reader.next()).await.unwrap().expect("the hub closed the link");
+        if let Frame::Refused(refused) = Frame::decode(raw.kind, &raw.payload).unwrap() {
+            assert_eq!(refused.code, RejectCode::NotWaiting);
+            assert!(answered.insert(refused.envelope.message), "each once");
+        }
+    }
+    drop(asking.await.unwrap());
     hub.stop().await.unwrap();
 }
 

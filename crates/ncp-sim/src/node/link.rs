@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ncp_node::core::tables::RECEIPT_LAST;
-use ncp_node::submission;
+use ncp_node::submission::{self, Unended};
 use ncp_protocol::frame::{Credit, Hello};
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{LogName, MessageId, ParticipantId, UnixMillis};
@@ -107,11 +107,11 @@ impl Node {
         // What the hub's newest timestamp would say.
         let said = UnixMillis(START.0 + moment.true_ms + HUB_AHEAD_MS);
         mind.belief.heard(ParticipantId::HUB, said, Reading { wall: moment.wall, steady });
-        let recalls = submission::pending_recalls(&reader)?;
+        let Unended { recalls, overdue } = submission::unended(&reader, moment.wall)?;
         let link = self.link()?;
         link.greeted = true;
         (link.begun_at, link.next, link.acknowledged) = (stored, stored + 1, stored);
-        link.candidates = queue(&reader)?.into_iter().collect();
+        link.candidates = queue(&reader)?.into_iter().chain(overdue).collect();
         for (message, recipient) in recalls {
             self.recall(message, recipient, out)?;
         }

@@ -72,7 +72,9 @@ fn render(withdrawal: &Withdrawal) -> String {
             WithdrawalEffect::RecallRequested => {
                 "the hub is asked to delete it; final unless it was already offered, its evidence will say"
             }
-            WithdrawalEffect::DeletionAsked => "has it; a withdrawal message asks for deletion, nothing enforces it",
+            WithdrawalEffect::DeletionAsked => {
+                "has it or may have it; a withdrawal message asks for deletion, nothing enforces it"
+            }
             WithdrawalEffect::EndedBefore => "had ended before",
         };
         out.push_str(&format!("{:8}  {words}\n", step.participant));

@@ -6,10 +6,10 @@ use ncp_protocol::reject::RejectCode;
 use ncp_store::state::Unreadable;
 
 use super::{Applying, introduced};
-use crate::core::meaning::{answer_due, asks_for_another_seal, evidence_byte, expiry};
+use crate::core::meaning::{answer_due, asks_for_another_seal, evidence_byte, expiry, hub_remembers_until};
 use crate::core::tables::{
     Clock, DUE, ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, EvidenceRow, HUB_SEEN, HubSeenRow, OUT, OutRow,
-    PAIR_OPEN, PAIR_VOIDED, QUEUE, lane_byte, queue_key,
+    PAIR_OPEN, PAIR_VOIDED, QUEUE, lane_byte,
 };
 
 impl Applying<'_> {
@@ -37,14 +37,31 @@ impl Applying<'_> {
             ENVELOPE.put(self.rows, &(message, recipient), &EnvelopeRow { stage: EnvelopeStage::GivenUp, ..row });
             return Ok(());
         }
-        let stage = if code == RejectCode::Expired {
-            EnvelopeStage::Expired { provisional: false }
-        } else if code == RejectCode::Recalled {
-            EnvelopeStage::Recalled { provisional: false }
+        let provisional = self.may_be_forgotten(&row, message)?;
+        let stage = if code == RejectCode::Recalled {
+            EnvelopeStage::Recalled { provisional }
+        } else if code == RejectCode::Expired || provisional {
+            EnvelopeStage::Expired { provisional }
         } else {
             EnvelopeStage::Failed(code)
         };
         self.end(message, recipient, stage)
+    }
+
+    /// Whether the hub, which says now that it knows nothing of an envelope, may have had it.
+    fn may_be_forgotten(&self, row: &EnvelopeRow, message: MessageId) -> Result<bool, Unreadable> {
+        let out = self.own(message)?;
+        let remembered = hub_remembers_until(out.released.unwrap_or(out.created));
+        Ok(match row.stage {
+            EnvelopeStage::Accepted => true,
+            EnvelopeStage::Sealed | EnvelopeStage::GivenUp => self.event.event.time >= remembered,
+            EnvelopeStage::Released
+            | EnvelopeStage::Delivered
+            | EnvelopeStage::HandedOver
+            | EnvelopeStage::Failed(_)
+            | EnvelopeStage::Expired { .. }
+            | EnvelopeStage::Recalled { .. } => false,
+        })
     }
 
     pub(super) fn evidence_received(
@@ -189,13 +206,10 @@ impl Applying<'_> {
 
     /// Puts an envelope into the queue towards the hub with its expiry, or takes both away.
     fn queue(&mut self, out: &OutRow, recipient: ParticipantId, waits: bool) {
-        let draft = &out.draft;
-        let released = out.released.unwrap_or(out.created);
-        let key = queue_key(draft.precedence, released, draft.message, recipient);
         if waits {
-            QUEUE.put(self.rows, &key, &());
+            QUEUE.put(self.rows, &out.place(recipient), &());
         } else {
-            QUEUE.remove(self.rows, &key);
+            QUEUE.remove(self.rows, &out.place(recipient));
         }
         self.expires(out, recipient, waits);
     }

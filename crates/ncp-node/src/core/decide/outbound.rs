@@ -7,7 +7,7 @@ use ncp_protocol::reject::{Permanence, RejectCode};
 
 use super::{Deciding, Stop};
 use crate::core::command::{Done, Effect, Noted, Refusal, Sealed};
-use crate::core::meaning::{asks_for_another_seal, evidence_byte, names_a_key};
+use crate::core::meaning::{asks_for_another_seal, evidence_byte, expiry, names_a_key};
 use crate::core::tables::{ENVELOPE, EVIDENCE, EnvelopeRow, EnvelopeStage, OUT, OutState, RECEIPTS_STORED};
 
 impl Deciding<'_> {
@@ -79,19 +79,25 @@ impl Deciding<'_> {
         if row.seal != seal || row.stage.has_ended() {
             return Ok(Done::Noted);
         }
-        let recalled = OUT.row(self.view, &message)?.is_some_and(|row| row.recall_requested.is_some());
-        let given_up = row.stage == EnvelopeStage::GivenUp;
-        if names_a_key(code) && seal.0 < SEALS_MAX && !given_up {
+        let out = OUT.row(self.view, &message)?.ok_or(Refusal::UnknownMessage)?;
+        let recalled = out.recall_requested.is_some();
+        let overdue = row.stage == EnvelopeStage::Accepted && self.now() >= expiry(out.draft.not_after);
+        let is_over = row.stage == EnvelopeStage::GivenUp || overdue;
+        if names_a_key(code) && seal.0 < SEALS_MAX && !is_over {
             // A key changed under way: the same message, sealed again.
             self.effects.push(Effect::SealEnvelope { message, recipient });
         } else if code == RejectCode::NotWaiting {
-            // The hub answers a recall. What it never had is nowhere but here; what it had has ended there, with evidence.
-            if recalled && (given_up || row.stage == EnvelopeStage::Sealed) {
+            // The hub answers a recall. What it never had is nowhere but here. What it had has ended there, with evidence that
+            // is to come; but not if it has forgotten it.
+            let never_there = matches!(row.stage, EnvelopeStage::Sealed | EnvelopeStage::GivenUp);
+            if recalled && never_there {
                 self.push(Change::EnvelopeFailed { envelope, code: RejectCode::Recalled });
+            } else if is_over {
+                self.push(Change::EnvelopeFailed { envelope, code: RejectCode::Expired });
             }
         } else if code.permanence() == Permanence::Permanent {
-            // Whatever else the hub says of it, it never had it, and its time is over.
-            let code = if given_up { RejectCode::Expired } else { code };
+            // Whatever else the hub says of it, it has nothing of it, and its time is over.
+            let code = if is_over { RejectCode::Expired } else { code };
             self.push(Change::EnvelopeFailed { envelope, code });
         }
         self.effects.push(Effect::Announce);

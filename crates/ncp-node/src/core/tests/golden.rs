@@ -10,11 +10,11 @@ use std::path::Path;
 
 use ncp_protocol::approval::Decision as Verdict;
 use ncp_protocol::codes::{Kind, Precedence, ResponseStatus};
-use ncp_protocol::event::{Actor, Change, Event, EvidenceKind, HoldScope, Outcome};
+use ncp_protocol::event::{Actor, Change, Draft, Event, EvidenceKind, HoldScope, Outcome};
 use ncp_protocol::frame::Cursor;
 use ncp_protocol::ids::{Epoch, LogName, MessageId, PairSequence, ParticipantId};
 use ncp_protocol::keys::sha256;
-use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_DEFAULT_MS, SEALS_MAX};
+use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_DEFAULT_MS, RECEIPTS_KEPT_MS, SEALS_MAX};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::spool::RecordKind;
 
@@ -24,7 +24,7 @@ use crate::core::tables::{OUT, SCHEMA};
 
 const JOURNAL: &str = include_str!("journal.txt");
 /// SHA-256 over all rows, with the layout that they have.
-const ROWS: (u32, &str) = (4, "3861b158b7ae43b80cedb1ecab6d769a95680920bc33df1ff6a5d9b15e3e961e");
+const ROWS: (u32, &str) = (4, "0e3277d9d7896a9aaa2b65c0670ee6b0b800b4fe5a07a2b7520ccb7b7459c3ea");
 
 /// A node's life in which every event happens that a node writes.
 fn life() -> World {
@@ -44,7 +44,22 @@ fn life() -> World {
     let time = world.now;
     world.apply(Event { log: LogName::Node, time, actor: Actor::Application(service()), salt, change: erased });
     given_up(&mut world);
+    forgotten(&mut world);
     world
+}
+
+/// Two of which the hub knows nothing when it may have forgotten them: one that was given up, and one that it took.
+fn forgotten(world: &mut World) {
+    let not_after = world.now.plus_millis(LIFETIME_DEFAULT_MS);
+    world.put_up(Draft { not_after, ..draft(38, Kind::Notice, &["XB"]) }).unwrap();
+    world.seal(message(38), "XB").unwrap();
+    world.hear("HUB", EvidenceKind::RelayAcceptance, message(38), "XB", Outcome::Done).unwrap();
+    world.now = world.now.plus_millis(RECEIPTS_KEPT_MS);
+    for seed in [35, 38] {
+        let envelope = world.envelope(message(seed), "XB").key(id("XA"), message(seed), id("XB"));
+        let refused = Ask::NoteRefusal { envelope, code: RejectCode::Expired };
+        world.ask(Actor::Peer(ParticipantId::HUB), refused).unwrap();
+    }
 }
 
 /// Three whose time passes: one that was offered, and two without a word of the hub, which says of one that it never had it.

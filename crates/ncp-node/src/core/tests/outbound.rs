@@ -3,7 +3,7 @@
 use ncp_protocol::codes::Kind;
 use ncp_protocol::event::{Actor, Alert, Change, Claim, Draft, EnvelopeKey, EvidenceKind, Outcome};
 use ncp_protocol::ids::{LogName, MessageId, PairSequence, ParticipantId};
-use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_DEFAULT_MS, LIFETIME_MAX_MS};
+use ncp_protocol::limits::{CLOCK_SKEW_MAX_MS, DAY_MS, LIFETIME_DEFAULT_MS, LIFETIME_MAX_MS, RECEIPTS_KEPT_MS};
 use ncp_protocol::reject::RejectCode;
 use ncp_store::state::View as _;
 
@@ -191,8 +191,9 @@ fn of_what_was_given_up_the_hub_says_whether_it_had_it() {
     world.hear("HUB", EvidenceKind::RelayFailure, message, "XB", Outcome::Expired).unwrap();
     assert_eq!(stands(&world), (EnvelopeStage::Expired { provisional: false }, Number::Voided, 0));
 
-    // It never had it, whatever it says first.
-    for code in [RejectCode::Expired, RejectCode::RecipientKeyUnknown, RejectCode::WrapMismatch] {
+    // It never had it, whatever it says first, also when it is only asked.
+    for code in [RejectCode::Expired, RejectCode::RecipientKeyUnknown, RejectCode::WrapMismatch, RejectCode::NotWaiting]
+    {
         let (mut world, message) = given_up();
         let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
         refuse(&mut world, envelope, RejectCode::MailboxFull);
@@ -207,6 +208,53 @@ fn of_what_was_given_up_the_hub_says_whether_it_had_it() {
     let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
     refuse(&mut world, envelope, RejectCode::NotWaiting);
     assert_eq!(stands(&world), (EnvelopeStage::Recalled { provisional: false }, Number::Voided, 0));
+}
+
+/// The node was away for as long as the hub remembers.
+#[test]
+fn a_hub_that_may_have_forgotten_an_envelope_makes_its_number_not_void() {
+    let stands = |world: &World, message| (world.envelope(message, "XB").stage, number(world, 1), queued(world));
+    for code in [RejectCode::Expired, RejectCode::RecipientUnknown, RejectCode::NotWaiting] {
+        let (mut world, message) = given_up();
+        world.now = START.plus_millis(RECEIPTS_KEPT_MS - 1);
+        let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
+        let mut late = given_up().0;
+        refuse(&mut world, envelope, code);
+        assert_eq!(
+            stands(&world, message),
+            (EnvelopeStage::Expired { provisional: false }, Number::Voided, 0),
+            "{code}"
+        );
+        late.now = START.plus_millis(RECEIPTS_KEPT_MS);
+        refuse(&mut late, envelope, code);
+        assert_eq!(stands(&late, message), (EnvelopeStage::Expired { provisional: true }, Number::Filled, 0), "{code}");
+    }
+    let (mut world, message) = given_up();
+    world.ask(officer(DRAFTER), Ask::Withdraw { message }).unwrap();
+    world.now = START.plus_millis(RECEIPTS_KEPT_MS);
+    let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
+    refuse(&mut world, envelope, RejectCode::NotWaiting);
+    assert_eq!(stands(&world, message), (EnvelopeStage::Recalled { provisional: true }, Number::Filled, 0));
+    world.hear("XB", EvidenceKind::ContentConsignment, message, "XB", Outcome::Done).unwrap();
+    assert_eq!(stands(&world, message), (EnvelopeStage::Delivered, Number::Filled, 0));
+}
+
+#[test]
+fn what_the_hub_took_and_knows_no_more_ends_in_doubt_when_its_time_is_over() {
+    let refusals = [RejectCode::Expired, RejectCode::OriginatorKeyUnknown, RejectCode::NotWaiting];
+    for code in refusals {
+        let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
+        world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
+        let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
+        refuse(&mut world, envelope, RejectCode::NotWaiting);
+        assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Accepted, "its evidence is to come");
+        world.now = START.plus_millis(LIFETIME_DEFAULT_MS + CLOCK_SKEW_MAX_MS);
+        world.effects.clear();
+        refuse(&mut world, envelope, code);
+        let stands = (world.envelope(message, "XB").stage, number(&world, 1), queued(&world));
+        assert_eq!(stands, (EnvelopeStage::Expired { provisional: true }, Number::Filled, 0), "{code}");
+        assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::SealEnvelope { .. })), "{code}");
+    }
 }
 
 #[test]
