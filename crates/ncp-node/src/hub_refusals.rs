@@ -36,7 +36,7 @@ impl Refused {
     }
 }
 
-/// The refusals that stand, by envelope. There are at most as many as there are envelopes in the queue.
+/// The refusals that stand, by envelope: at most as many as there are that have not ended.
 #[derive(Debug, Default)]
 pub struct HubRefusals(Mutex<BTreeMap<(MessageId, ParticipantId), Refused>>);
 

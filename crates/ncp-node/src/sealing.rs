@@ -306,7 +306,7 @@ fn numbers(
     let lane = lane_byte(Lane::of(terms.out.draft.precedence));
     let own = terms.row.sequence.0;
     let mut floor = own;
-    PAIR_OPEN.scan(view, &(recipient, lane), |(_, _, number), ()| {
+    PAIR_OPEN.scan(view, &(recipient, lane), |(_, _, number), _| {
         floor = floor.min(number);
         ControlFlow::Break(())
     })?;

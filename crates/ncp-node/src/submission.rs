@@ -38,6 +38,7 @@ use crate::clock;
 use crate::core::command::Ask;
 use crate::core::meaning::names_a_key;
 use crate::core::tables::ENVELOPE;
+use crate::hub_clock::Difference;
 use crate::link::Desk;
 use crate::link::limits::QUEUE_PAGE;
 use crate::node::{Node, Submission};
@@ -68,6 +69,8 @@ pub(crate) enum Note {
         /// For whom.
         recipient: ParticipantId,
     },
+    /// The hub has said what time it is.
+    HubTime,
 }
 
 /// An envelope that was submitted on this link and not answered.
@@ -111,7 +114,11 @@ pub(crate) struct Outbox {
     recalls: VecDeque<(MessageId, ParticipantId)>,
     // Asked while an envelope of it was on its way.
     recalls_again: BTreeSet<(MessageId, ParticipantId)>,
+    // Whether the hub has said on this link what time it is.
+    hub_time_told: bool,
     looked_back: bool,
+    // What the hub took and has not ended, though its time is over.
+    overdue: Vec<QueueKey>,
     chunks: u64,
     violation: Option<CreditViolation>,
 }
@@ -136,7 +143,9 @@ impl Outbox {
             wanted: VecDeque::new(),
             recalls: VecDeque::new(),
             recalls_again: BTreeSet::new(),
+            hub_time_told: false,
             looked_back: false,
+            overdue: Vec::new(),
             chunks: 0,
             violation: None,
         };
@@ -163,6 +172,7 @@ impl Outbox {
                 self.fresh.insert(place);
             }
             Note::Recall { message, recipient } => self.recalls.push_back((message, recipient)),
+            Note::HubTime => self.hub_time_told = true,
         }
     }
 
@@ -201,7 +211,7 @@ impl Outbox {
                     return Ok(body.map(Frame::from).into_iter().chain([submit]).collect());
                 }
                 Look::Held => drop(self.held.insert(place)),
-                Look::Lost => return Ok(vec![Recall { message: place.2, recipient: place.3 }.into()]),
+                Look::Lost(envelope) => self.tell_core(Actor::Daemon, envelope, RejectCode::Expired),
                 Look::Gone => self.desk.node.hub_refusals.clear((place.2, place.3)),
             }
         }
@@ -232,7 +242,10 @@ impl Outbox {
 
     async fn candidate(&mut self) -> Result<Option<QueueKey>, Fault> {
         while self.candidates.is_empty() {
-            let Position::Behind(last) = self.position else { return Ok(None) };
+            let Position::Behind(last) = self.position else { return Ok(self.overdue.pop()) };
+            if last.is_none() {
+                self.blocking(drop_ended_refusals).await?;
+            }
             let page = self.blocking(move |node| read_queue(node.reader(), last)).await?;
             let more = page.len() == QUEUE_PAGE;
             self.position = if more { Position::Behind(page.last().copied()) } else { Position::End };
@@ -313,14 +326,14 @@ impl Outbox {
         }
         let node = &self.desk.node;
         match is_credible(&node.means(), &envelope, code) {
-            Ok(true) => {
-                self.tell_core(envelope, code);
+            Ok(true) if self.clocks_agree() => {
+                self.tell_core(Actor::Peer(ParticipantId::HUB), envelope, code);
                 if names_a_key(code) && envelope.seal.0 < SEALS_MAX {
                     // It is sealed again, perhaps much later: until then the hub may change its mind.
                     self.defer(flight.place, code);
                 }
             }
-            Ok(false) => {
+            Ok(_) => {
                 self.desk.refresh.notify_one();
                 self.defer(flight.place, code);
             }
@@ -328,29 +341,30 @@ impl Outbox {
         }
     }
 
-    /// The hub has nothing to delete, which counts if nothing is on its way there.
+    /// The hub has nothing to delete, which counts if nothing is on its way there. A recall that this does not answer is asked
+    /// again on the next link.
     fn not_waiting(&self, envelope: EnvelopeKey) {
-        if self.is_on_its_way(envelope.message, envelope.recipient) {
+        if self.is_on_its_way(envelope.message, envelope.recipient) || !self.clocks_agree() {
             return;
         }
         let node = &self.desk.node;
         match ENVELOPE.row(&node.reader().view(), &(envelope.message, envelope.recipient)) {
             Ok(Some(row)) => {
                 let key = row.key(node.participant(), envelope.message, envelope.recipient);
-                self.tell_core(key, RejectCode::NotWaiting);
+                self.tell_core(Actor::Peer(ParticipantId::HUB), key, RejectCode::NotWaiting);
             }
             Ok(None) => {}
             Err(error) => node.stop_because(crate::faults::unreadable(&error)),
         }
     }
 
-    fn tell_core(&self, envelope: EnvelopeKey, code: RejectCode) {
+    fn tell_core(&self, actor: Actor, envelope: EnvelopeKey, code: RejectCode) {
         let node = Arc::clone(&self.desk.node);
         node.hub_refusals.clear((envelope.message, envelope.recipient));
         // Not awaited: the writer goes on. A stopped store stops the node by itself.
         drop(tokio::spawn(async move {
             let ask = Ask::NoteRefusal { envelope, code };
-            if let Ok(committed) = node.submit(Submission::DAEMON, Actor::Peer(ParticipantId::HUB), ask).await
+            if let Ok(committed) = node.submit(Submission::DAEMON, actor, ask).await
                 && let Err(refusal) = committed.reply
             {
                 tracing::warn!(?envelope, %code, %refusal, "a refusal of the hub is not noted");
@@ -358,16 +372,23 @@ impl Outbox {
         }));
     }
 
-    /// What stood when the last link ended: what the hub was to delete or to end, and refusals of what has ended since.
+    /// What the hub was to delete or to end when the last link ended.
     async fn look_back(&mut self) -> Result<(), Fault> {
-        if self.looked_back {
+        if self.looked_back || !self.clocks_agree() {
             return Ok(());
         }
         self.looked_back = true;
         let Unended { recalls, overdue } = self.blocking(|node| unended(node.reader(), clock::now())).await?;
         self.recalls.extend(recalls);
-        self.candidates.extend(overdue);
-        self.blocking(drop_ended_refusals).await
+        self.overdue = overdue;
+        Ok(())
+    }
+
+    /// Whether this machine's clock goes with what the hub has said on this link. If it does not, that the hub knows nothing of
+    /// an envelope may mean that it has forgotten it.
+    fn clocks_agree(&self) -> bool {
+        let compared = self.desk.node.hub_clock.compared(clock::now());
+        self.hub_time_told && compared == Some(Difference::Small)
     }
 
     /// Opens the bodies that the hub asked for.

@@ -17,7 +17,8 @@ use ncp_protocol::codes::Precedence;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::frame::{self, BodyChunk, Recall, Receipts, Refused};
-use ncp_protocol::ids::{LogName, MessageId};
+use ncp_protocol::header::Header;
+use ncp_protocol::ids::{LogName, MessageId, ParticipantId};
 use ncp_protocol::limits::BODY_AHEAD_MAX;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::queue::Urgency;
@@ -51,6 +52,7 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
         ahead: None,
         at_hand: BTreeMap::new(),
         parked: VecDeque::new(),
+        recalled: BTreeMap::new(),
         deciding: JoinSet::new(),
         returned: Credit::NONE,
         told: Seldom::default(),
@@ -86,6 +88,9 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
     end
 }
 
+/// A message to one recipient.
+type Addressed = (MessageId, ParticipantId);
+
 struct Intake {
     link: Arc<Link>,
     uploads: BTreeMap<MessageId, Pending>,
@@ -95,7 +100,9 @@ struct Intake {
     at_hand: BTreeMap<MessageId, Weak<[u8]>>,
     // What came in a burst and waits to be begun, with what came ahead of it.
     parked: VecDeque<(SealedEnvelope, Option<Arc<[u8]>>)>,
-    deciding: JoinSet<Result<Settled, LinkEnd>>,
+    // Whether what is parked, or decided for the first time, was recalled meanwhile.
+    recalled: BTreeMap<Addressed, bool>,
+    deciding: JoinSet<(Option<Addressed>, Result<Settled, LinkEnd>)>,
     returned: Credit,
     pace: Pace,
     told: Seldom,
@@ -114,7 +121,9 @@ impl Intake {
         self.check_room()?;
         self.pace.taken(Instant::now());
         let body = self.take_ahead(&envelope).await?;
-        if envelope.unverified_header().is_ok_and(|header| header.precedence == Precedence::Urgent) {
+        let header = envelope.unverified_header().ok();
+        self.recalled.extend(header.as_ref().map(|header| (addressed(header), false)));
+        if header.is_some_and(|header| header.precedence == Precedence::Urgent) {
             self.begin(envelope, body);
         } else {
             self.parked.push_back((envelope, body));
@@ -132,7 +141,9 @@ impl Intake {
     }
 
     fn begin(&mut self, envelope: SealedEnvelope, body: Option<Arc<[u8]>>) {
-        self.deciding.spawn(verify_and_decide(Arc::clone(&self.link), envelope, body));
+        let of = envelope.unverified_header().ok().as_ref().map(addressed);
+        let decision = verify_and_decide(Arc::clone(&self.link), envelope, body);
+        self.deciding.spawn(async move { (of, decision.await) });
     }
 
     /// How long until the pace lets something begin, or lets credit return; `None` if neither waits for it.
@@ -164,18 +175,27 @@ impl Intake {
         {
             self.settled(settled).await?;
         }
-        self.deciding.spawn(recall(Arc::clone(&self.link), wish));
+        let decision = recall(Arc::clone(&self.link), wish);
+        self.deciding.spawn(async move { (None, decision.await) });
         Ok(())
     }
 
     /// What is recalled needs no body, which may never come: a hold of its node stops it.
     async fn stop_waiting_for_body(&mut self, Recall { message, recipient }: Recall) -> Result<(), LinkEnd> {
+        if let Some(recalled) = self.recalled.get_mut(&(message, recipient)) {
+            *recalled = true;
+        }
         let Some(pending) = self.uploads.get_mut(&message) else { return Ok(()) };
         let recalled = pending.take_waiting(recipient);
-        if !pending.is_waited_for() {
-            self.give_up(message, RejectCode::BodyMissing).await?;
-        }
+        self.give_up_unwanted(message).await?;
         self.refuse_all(recalled, RejectCode::BodyMissing).await
+    }
+
+    /// A body that nothing waits for, or may yet wait for, is of no use.
+    async fn give_up_unwanted(&mut self, message: MessageId) -> Result<(), LinkEnd> {
+        let may_wait = self.recalled.keys().any(|of| of.0 == message);
+        let unwanted = self.uploads.get(&message).is_some_and(|pending| !pending.is_waited_for());
+        if unwanted && !may_wait { self.give_up(message, RejectCode::BodyMissing).await } else { Ok(()) }
     }
 
     /// Envelopes are bounded by their credit.
@@ -187,10 +207,21 @@ impl Intake {
         }
     }
 
-    async fn settled(&mut self, settled: Result<Result<Settled, LinkEnd>, JoinError>) -> Result<(), LinkEnd> {
-        match settled {
-            Ok(settled) => self.settle(settled?).await,
-            Err(panic) => Err(self.link.hub.fail(&panic).into()),
+    async fn settled(
+        &mut self,
+        settled: Result<(Option<Addressed>, Result<Settled, LinkEnd>), JoinError>,
+    ) -> Result<(), LinkEnd> {
+        let (of, settled) = settled.map_err(|panic| self.link.hub.fail(&panic))?;
+        let recalled = of.and_then(|of| self.recalled.remove(&of)).unwrap_or(false);
+        let settled = settled?;
+        if let (true, Settled::Decided(verified, Reply::BodyWanted { .. })) = (recalled, &settled) {
+            self.refuse(verified.key(), RejectCode::BodyMissing).await?;
+        } else {
+            self.settle(settled).await?;
+        }
+        match of {
+            Some((message, _)) => self.give_up_unwanted(message).await,
+            None => Ok(()),
         }
     }
 
@@ -317,7 +348,8 @@ impl Intake {
     }
 
     fn decide(&mut self, verified: Arc<Verified>, body: BodySource) {
-        self.deciding.spawn(decide(Arc::clone(&self.link), verified, body));
+        let decision = decide(Arc::clone(&self.link), verified, body);
+        self.deciding.spawn(async move { (None, decision.await) });
     }
 
     /// After each step: returns what is due, and at once if all else that is in flight waits for bodies, as it may for long.
@@ -354,6 +386,10 @@ impl Intake {
         let Some(Credit { envelopes, bytes }) = grant else { return Ok(()) };
         self.link.frames.send(frame::Credit { envelopes, bytes }).await
     }
+}
+
+fn addressed(header: &Header) -> Addressed {
+    (header.message, header.recipient)
 }
 
 /// How a precedence counts at the committer.

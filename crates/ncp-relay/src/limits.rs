@@ -57,7 +57,7 @@ pub const WINDOW_MIN: u32 = 96;
 /// … and most.
 pub const WINDOW_MAX: u32 = 256;
 /// Of a burst of envelopes that are not urgent, so many are begun at once, and the others at the pace.
-pub const BEGUN_AT_ONCE: u32 = 16;
+pub const BEGUN_AT_ONCE: u32 = 8;
 /// Envelopes that a link reads at once …
 pub const READ_AT_ONCE: u32 = 4;
 /// … before it reads so many times as fast as the pace …

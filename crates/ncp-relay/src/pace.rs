@@ -67,7 +67,7 @@ impl Pace {
         self.outstanding += 1;
         let mut empty_at = self.paced.empty_at();
         let filled = empty_at.unwrap_or(now).max(now) + self.interval;
-        // What more would come to is forgiven: hellos wait for so long and no longer.
+        // What more would come to is forgiven: hellos wait no longer.
         *empty_at = Some(filled.min(now + self.interval * (2 * self.window)));
     }
 

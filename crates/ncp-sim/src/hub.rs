@@ -183,6 +183,7 @@ impl Hub {
                 let originator = self.peer(place)?;
                 let stamp = stamp(moment, chance);
                 let (message, recipient) = (recall.message, recall.recipient);
+                self.stop_waiting_for_body(place, message, recipient, out)?;
                 let command = Command::Recall(Recall { originator, message, recipient, stamp });
                 self.ask(command, Asked::Recall { place, message, recipient }, chance, out);
                 Ok(())

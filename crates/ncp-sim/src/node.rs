@@ -215,7 +215,7 @@ impl Node {
             return Ok(Some(format!("place {} has {queued} envelopes in its queue", self.place)));
         }
         let mut open = 0;
-        PAIR_OPEN.scan(&reader.view(), &(), |_, ()| {
+        PAIR_OPEN.scan(&reader.view(), &(), |_, _| {
             open += 1;
             core::ops::ControlFlow::Continue(())
         })?;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::meaning::quarters;
 
 /// Version of this layout.
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 /// Messages of this node, by id.
 pub const OUT: Table<MessageId, OutRow> = Table::new(32);
@@ -29,8 +29,8 @@ pub const REFERENCE: Table<ReferenceKey, MessageKey> = Table::new(35);
 pub const REFERENCE_LAST: Table<u16, u32> = Table::new(36);
 /// Numbering towards one recipient.
 pub const PAIR_OUT: Table<(ParticipantId, u8), PairOutRow> = Table::new(37);
-/// Numbers towards one recipient that have not ended.
-pub const PAIR_OPEN: Table<(ParticipantId, u8, u64), ()> = Table::new(38);
+/// Numbers towards one recipient that have not ended, and of which message each is.
+pub const PAIR_OPEN: Table<(ParticipantId, u8, u64), MessageId> = Table::new(38);
 /// Numbers from one originator that were filled, by lane and pair epoch.
 pub const PAIR_IN: Table<(ParticipantId, u8, u32, u64), MessageId> = Table::new(39);
 /// Messages that arrived.
@@ -189,12 +189,12 @@ pub enum EnvelopeStage {
     HandedOver,
     /// Ended without the recipient's evidence.
     Failed(RejectCode),
-    /// Not-after passed; `provisional` if it had been offered to the recipient.
+    /// Not-after passed; `provisional` if the recipient may have it: it had been offered, or the hub may have forgotten it.
     Expired {
         /// Whether the recipient may yet have taken it.
         provisional: bool,
     },
-    /// Deleted at the hub; `provisional` if it had been offered to the recipient.
+    /// Deleted at the hub; `provisional` as above.
     Recalled {
         /// Whether the recipient may yet have taken it.
         provisional: bool,

@@ -33,6 +33,7 @@ use crate::keys::Own;
 use crate::link::limits::{ANSWER_TIMEOUT, REFRESH_EVERY, REFRESH_PAUSE};
 use crate::link::{Desk, Outbound, hub_checkpoint};
 use crate::node::{Node, Submission};
+use crate::submission::Note;
 
 /// Entries that one command brings.
 const NEWS_PER_COMMAND: usize = 64;
@@ -208,6 +209,7 @@ impl Directory {
         // Also of a statement that is not believed because of its time: then the clocks are what is wrong.
         if let Ok(said) = signed.verify(&self.held.root.root().roles.timestamp, &self.held.root.network()) {
             self.desk.node.hub_clock.note(said.issued);
+            self.desk.tell_outbox(Note::HubTime);
         }
         let timestamp = accept_timestamp(&self.held.root, self.held.timestamp(), &signed, now)?;
         let known = self.held.membership.clone().filter(|held| {

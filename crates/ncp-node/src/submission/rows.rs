@@ -17,14 +17,14 @@ use ncp_store::spool::BodyName;
 use super::QueueKey;
 use crate::core::command::envelope_record;
 use crate::core::meaning::expiry;
-use crate::core::tables::{ENVELOPE, EnvelopeStage, OUT, OutRow, OutState, QUEUE};
+use crate::core::tables::{ENVELOPE, EnvelopeStage, OUT, OutRow, OutState, PAIR_OPEN, QUEUE};
 use crate::holds;
 use crate::link::limits::QUEUE_PAGE;
 use crate::means::Means;
 use crate::node::Node;
 
-/// How many messages one look for recalls passes.
-const RECALL_PAGE: usize = 512;
+/// How many numbers that have not ended are looked at at once.
+const OPEN_PAGE: usize = 512;
 
 /// At most a page of the queue, behind `last` if there is one.
 ///
@@ -64,8 +64,8 @@ pub enum Look {
     },
     /// A hold stops it.
     Held,
-    /// It was given up, and its bytes are lost: the hub is to say whether it ever had it.
-    Lost,
+    /// Its time is over, and its bytes are lost: the hub cannot be asked what became of it.
+    Lost(EnvelopeKey),
     /// Nothing: not sealed yet, or not in the queue any more, or to be recalled.
     Gone,
 }
@@ -100,7 +100,8 @@ pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey, room: u
     let bytes = unless_lost(means.reader.record(&envelope_record(header)))?;
     let Some(envelope) = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()) else {
         tracing::error!(%message, %recipient, "a sealed envelope is missing or damaged in the spool");
-        return Ok(if row.stage == EnvelopeStage::GivenUp { Look::Lost } else { Look::Gone });
+        let key = row.key(means.participant, message, recipient);
+        return Ok(if row.stage == EnvelopeStage::Sealed { Look::Gone } else { Look::Lost(key) });
     };
     let kind = out.draft.kind;
     let body = means.reader.body_ahead(&envelope, room)?;
@@ -223,37 +224,38 @@ pub struct Unended {
     pub overdue: Vec<QueueKey>,
 }
 
-/// Looks through all messages for those.
+/// Looks through all that has not ended for those.
 ///
 /// # Errors
 /// [`ReadError`].
 pub fn unended<D: Disk, I: Index>(reader: &Reader<D, I>, now: UnixMillis) -> Result<Unended, ReadError> {
     let mut found = Unended::default();
-    let mut from = MessageId([0; 16]);
+    let mut last = None;
     loop {
-        let (mut passed, mut last) = (0, from);
         let view = reader.view();
-        let mut asked = Vec::new();
-        OUT.scan_from(&view, &(), &from, |message, row| {
-            (passed, last) = (passed + 1, message);
-            if row.recall_requested.is_some() || is_over(&row, now) {
-                asked.push((message, row));
+        let mut page = Vec::new();
+        let visit = |number, message| {
+            if Some(number) != last {
+                page.push((number, message));
             }
-            if passed == RECALL_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        for (message, out) in asked {
-            for recipient in &out.draft.recipients {
-                let Some(row) = ENVELOPE.row(&view, &(message, *recipient))? else { continue };
-                if out.recall_requested.is_none() {
-                    found.overdue.extend((row.stage == EnvelopeStage::Accepted).then(|| out.place(*recipient)));
-                } else if !row.stage.has_ended() && !found.recalls.contains(&(message, *recipient)) {
-                    found.recalls.push((message, *recipient));
-                }
+            if page.len() == OPEN_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        match last {
+            Some(last) => PAIR_OPEN.scan_from(&view, &(), &last, visit)?,
+            None => PAIR_OPEN.scan(&view, &(), visit)?,
+        }
+        for ((recipient, _, _), message) in &page {
+            let (out, row) = (OUT.row(&view, message)?, ENVELOPE.row(&view, &(*message, *recipient))?);
+            let (Some(out), Some(row)) = (out, row) else { continue };
+            if out.recall_requested.is_some() {
+                found.recalls.push((*message, *recipient));
+            } else if row.stage == EnvelopeStage::Accepted && is_over(&out, now) {
+                found.overdue.push(out.place(*recipient));
             }
         }
-        if passed < RECALL_PAGE {
+        last = page.last().map(|(number, _)| *number);
+        if page.len() < OPEN_PAGE {
             return Ok(found);
         }
-        from = last;
     }
 }

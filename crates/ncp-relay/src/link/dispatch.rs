@@ -1,6 +1,6 @@
-//! Reading frames and handing each to the task whose duty it is. A burst of envelopes is read evenly, and recalls wait for room:
-//! they have no credit, and a node that comes back may have any number. Else nothing here waits for anything but the peer: a channel
-//! that is full means that the peer sent more than the protocol lets it have open.
+//! Reading frames and handing each to the task whose duty it is. A burst of envelopes or recalls is read evenly, and what is for
+//! the intake waits for room there: recalls have no credit, and a node that comes back may have any number. Else nothing here
+//! waits for anything but the peer: a channel that is full means that the peer sent more than the protocol lets it have open.
 
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,11 @@ pub(super) async fn run(link: &Link, reader: &mut LinkReader, inlets: &Inlets) -
             Ok(frame) => frame,
             Err(end) => return end,
         };
-        let wait = if matches!(frame, Frame::Submit(_)) { reading.read(Instant::now()) } else { Duration::ZERO };
+        let wait = if matches!(frame, Frame::Submit(_) | Frame::Recall(_)) {
+            reading.read(Instant::now())
+        } else {
+            Duration::ZERO
+        };
         if let Err(end) = settle(take(link, inlets, frame).await).await {
             return end;
         }
@@ -166,13 +170,13 @@ async fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), Stuck> {
     match frame {
         Frame::Submit(submit) => {
             link.window().arrived(Credit { envelopes: 1, bytes: 0 })?;
-            put(&inlets.intake, Submitted::Envelope(Box::new(submit.envelope)))
+            hand_in(inlets, Submitted::Envelope(Box::new(submit.envelope))).await
         }
         Frame::BodyChunk(chunk) => {
             link.window().arrived(Credit { envelopes: 0, bytes: chunk.bytes.len() as u64 })?;
-            put(&inlets.intake, Submitted::Chunk(chunk))
+            hand_in(inlets, Submitted::Chunk(chunk)).await
         }
-        Frame::Recall(recall) => inlets.intake.send(Submitted::Recall(recall)).await.map_err(|_| Stuck::TaskGone),
+        Frame::Recall(recall) => hand_in(inlets, Submitted::Recall(recall)).await,
         Frame::Receipts(receipts) => put(&inlets.evidence, receipts),
         Frame::ReceiptsStored(stored) => {
             if stored.cursor.epoch == link.hub.traffic.epoch {
@@ -199,6 +203,10 @@ async fn take(link: &Link, inlets: &Inlets, frame: Frame) -> Result<(), Stuck> {
         | Frame::EntriesChanged(_)
         | Frame::Restricted(_) => Err(LinkEnd::Cut(RejectCode::FrameUnexpected).into()),
     }
+}
+
+async fn hand_in(inlets: &Inlets, submitted: Submitted) -> Result<(), Stuck> {
+    inlets.intake.send(submitted).await.map_err(|_| Stuck::TaskGone)
 }
 
 fn put<T>(inlet: &Sender<T>, item: T) -> Result<(), Stuck> {

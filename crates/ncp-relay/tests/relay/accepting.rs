@@ -10,6 +10,7 @@ use ncp_protocol::ids::{Digest, KeyId, MessageId, NetworkId, SealNumber};
 use ncp_protocol::limits::{DAY_MS, WRAP_LEN};
 use ncp_protocol::reject::RejectCode;
 use ncp_protocol::wrap::Wrap;
+use ncp_relay::limits::BEGUN_AT_ONCE;
 use ncp_transport::connection::Connection;
 use ncp_transport::frame::RawFrame;
 
@@ -331,10 +332,53 @@ async fn what_is_recalled_waits_for_no_body() {
     hub.stop().await.unwrap();
 }
 
+/// The body of a large message flows when all that wait for it are recalled, with one behind them that the pace holds back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_recalled_before_it_is_begun_waits_for_no_body_either() {
+    let mut network = Network::new();
+    let mut config = network.config();
+    // The window may come, and a second passes until the last of it is begun.
+    config.envelopes_per_second = 20;
+    let hub = ncp_relay::start::start(config).await.unwrap();
+    let xa = network.join("XA").await;
+    let mut recipients = Vec::new();
+    for n in 0..BEGUN_AT_ONCE + 4 {
+        recipients.push(network.join(&format!("Y{n}")).await);
+    }
+    let mut xa = Peer::connect(&network, &xa, hub.address).await;
+    let message = Message::new(1, 3);
+    for recipient in &recipients {
+        xa.send(Submit { envelope: message.envelope(&network, &xa.participant, recipient) }).await;
+    }
+    assert_eq!(xa.expect_wanted().await.from_chunk, 0);
+    let kept = recipients.pop().unwrap();
+    for recipient in &recipients {
+        xa.send(Recall { message: message.id, recipient: recipient.id }).await;
+    }
+    let mut ended = BTreeSet::new();
+    while ended.len() < recipients.len() {
+        let refused = xa.expect_refused().await;
+        if refused.code == RejectCode::BodyMissing {
+            assert!(ended.insert(refused.envelope.recipient), "each once");
+        }
+    }
+    assert!(!ended.contains(&kept.id));
+    xa.send_chunks(&message, 0).await;
+    let receipts = loop {
+        // Recalls that met nothing are still being answered.
+        if let Frame::Receipts(receipts) = xa.matter().await {
+            break receipts;
+        }
+    };
+    assert_eq!(xa.verify(&receipts.proofs[0]).claim().envelope.recipient, kept.id);
+    hub.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_many_recalls_come_at_once_each_is_answered() {
-    const RECALLS: u32 = 5_000;
-    let (_network, hub, xa, xb) = pair().await;
+    const RECALLS: u32 = 3_000;
+    let (network, hub, xa, xb) = pair().await;
+    let submit = Submit { envelope: Message::new(1, 1).envelope(&network, &xa.participant, &xb) };
     let Connection { mut writer, mut reader, .. } = xa.connection;
     let asking = tokio::spawn(async move {
         for n in 0..RECALLS {
@@ -343,12 +387,16 @@ async fn however_many_recalls_come_at_once_each_is_answered() {
             let (kind, payload) = Frame::from(Recall { message, recipient: xb.id }).encode();
             soon(writer.send(&RawFrame { kind, payload })).await.unwrap();
         }
+        let (kind, payload) = Frame::from(submit).encode();
+        soon(writer.send(&RawFrame { kind, payload })).await.unwrap();
         writer
     });
-    let mut answered = BTreeSet::new();
-    while answered.len() < RECALLS as usize {
+    let (mut answered, mut wanted) = (BTreeSet::new(), false);
+    while answered.len() < RECALLS as usize || !wanted {
         let raw = soon(reader.next()).await.unwrap().expect("the hub closed the link");
-        if let Frame::Refused(refused) = Frame::decode(raw.kind, &raw.payload).unwrap() {
+        let frame = Frame::decode(raw.kind, &raw.payload).unwrap();
+        wanted |= matches!(frame, Frame::BodyWanted(_));
+        if let Frame::Refused(refused) = frame {
             assert_eq!(refused.code, RejectCode::NotWaiting);
             assert!(answered.insert(refused.envelope.message), "each once");
         }

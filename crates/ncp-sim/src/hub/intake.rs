@@ -5,7 +5,9 @@ use std::sync::Arc;
 use ncp_protocol::body::sealed_range;
 use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::frame::{BodyChunk, BodyWanted, Cursor, Receipts, Refused};
+use ncp_protocol::ids::{MessageId, ParticipantId};
 use ncp_protocol::limits::CHUNK_SEALED;
+use ncp_protocol::reject::RejectCode;
 use ncp_relay::core::command::{BodySource, Command, Reply, StoreEvidence};
 use ncp_relay::evidence;
 use ncp_relay::verify::{self, Refusal, Verified};
@@ -135,6 +137,27 @@ impl Hub {
         context.2.frames.push((place, wanted.into()));
         let pending = Pending { length, drops, next, sink, waiting: vec![verified] };
         self.link(place)?.uploads.insert(message, pending);
+        Ok(())
+    }
+
+    /// What is recalled waits for no body.
+    pub(super) fn stop_waiting_for_body(
+        &mut self,
+        place: Place,
+        message: MessageId,
+        recipient: ParticipantId,
+        out: &mut Out,
+    ) -> Result<(), Halt> {
+        let uploads = &mut self.link(place)?.uploads;
+        let Some(pending) = uploads.get_mut(&message) else { return Ok(()) };
+        for recalled in pending.waiting.extract_if(.., |verified| verified.header.recipient == recipient) {
+            out.frames.push((place, Refused { envelope: recalled.key(), code: RejectCode::BodyMissing }.into()));
+        }
+        if pending.waiting.is_empty()
+            && let Some(Pending { sink: Sink::Store(upload), .. }) = uploads.remove(&message)
+        {
+            upload.abandon()?;
+        }
         Ok(())
     }
 

@@ -70,7 +70,7 @@ impl Node {
                     out.frames.push((HUB, Submit { envelope: *envelope }.into()));
                 }
                 Look::Held => drop(link.held.insert(place)),
-                Look::Lost => out.frames.push((HUB, Recall { message: place.2, recipient: place.3 }.into())),
+                Look::Lost(_) => return Err(Halt::wrong("I1: the bytes of an envelope are lost")),
                 Look::Gone => {}
             }
         }

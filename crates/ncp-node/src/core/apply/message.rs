@@ -97,7 +97,7 @@ impl Applying<'_> {
             QUEUE.put(self.rows, &queue_key(draft.precedence, self.event.event.time, message, *recipient), &());
             DUE.put(self.rows, &(expiry, Clock::Expiry.byte(), *recipient, message), &());
             PAIR_OUT.put(self.rows, &(*recipient, lane), &PairOutRow { epoch, next: sequence.0.saturating_add(1) });
-            PAIR_OPEN.put(self.rows, &(*recipient, lane, sequence.0), &());
+            PAIR_OPEN.put(self.rows, &(*recipient, lane, sequence.0), &message);
         }
         self.note_answer(draft)?;
         self.remember_own(message);

@@ -48,12 +48,14 @@ impl Applying<'_> {
         self.end(message, recipient, stage)
     }
 
-    /// Whether the hub, which says now that it knows nothing of an envelope, may have had it.
+    /// Whether the hub, which knows nothing of an envelope now, may have had it.
     fn may_be_forgotten(&self, row: &EnvelopeRow, message: MessageId) -> Result<bool, Unreadable> {
         let out = self.own(message)?;
         let remembered = hub_remembers_until(out.released.unwrap_or(out.created));
         Ok(match row.stage {
             EnvelopeStage::Accepted => true,
+            // Nobody could ask it.
+            EnvelopeStage::GivenUp if self.event.event.actor == Actor::Daemon => true,
             EnvelopeStage::Sealed | EnvelopeStage::GivenUp => self.event.event.time >= remembered,
             EnvelopeStage::Released
             | EnvelopeStage::Delivered

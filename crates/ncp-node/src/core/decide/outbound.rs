@@ -81,19 +81,21 @@ impl Deciding<'_> {
         }
         let out = OUT.row(self.view, &message)?.ok_or(Refusal::UnknownMessage)?;
         let recalled = out.recall_requested.is_some();
-        let overdue = row.stage == EnvelopeStage::Accepted && self.now() >= expiry(out.draft.not_after);
-        let is_over = row.stage == EnvelopeStage::GivenUp || overdue;
+        let accepted = row.stage == EnvelopeStage::Accepted;
+        if accepted && self.now() < expiry(out.draft.not_after) {
+            // Its R1 stands: what it had has ended there, with evidence that is to come.
+            return Ok(Done::Noted);
+        }
+        let is_over = accepted || row.stage == EnvelopeStage::GivenUp;
         if names_a_key(code) && seal.0 < SEALS_MAX && !is_over {
             // A key changed under way: the same message, sealed again.
             self.effects.push(Effect::SealEnvelope { message, recipient });
         } else if code == RejectCode::NotWaiting {
-            // The hub answers a recall. What it never had is nowhere but here. What it had has ended there, with evidence that
-            // is to come; but not if it has forgotten it.
-            let never_there = matches!(row.stage, EnvelopeStage::Sealed | EnvelopeStage::GivenUp);
-            if recalled && never_there {
-                self.push(Change::EnvelopeFailed { envelope, code: RejectCode::Recalled });
-            } else if is_over {
+            // The hub answers a recall. What it never had is nowhere but here; what it took and has no more, it has forgotten.
+            if accepted {
                 self.push(Change::EnvelopeFailed { envelope, code: RejectCode::Expired });
+            } else if recalled && row.stage != EnvelopeStage::Released {
+                self.push(Change::EnvelopeFailed { envelope, code: RejectCode::Recalled });
             }
         } else if code.permanence() == Permanence::Permanent {
             // Whatever else the hub says of it, it has nothing of it, and its time is over.

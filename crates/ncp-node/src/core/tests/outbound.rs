@@ -41,10 +41,10 @@ enum Number {
 fn number(world: &World, number: u64) -> Number {
     let key = (id("XB"), 0u8, number);
     match (PAIR_OPEN.row(&world.rows, &key).unwrap(), PAIR_VOIDED.row(&world.rows, &key).unwrap()) {
-        (Some(()), None) => Number::Open,
+        (Some(_), None) => Number::Open,
         (None, Some(())) => Number::Voided,
         (None, None) => Number::Filled,
-        (Some(()), Some(())) => panic!("{number} is open and voided"),
+        (Some(_), Some(())) => panic!("{number} is open and voided"),
     }
 }
 
@@ -191,9 +191,8 @@ fn of_what_was_given_up_the_hub_says_whether_it_had_it() {
     world.hear("HUB", EvidenceKind::RelayFailure, message, "XB", Outcome::Expired).unwrap();
     assert_eq!(stands(&world), (EnvelopeStage::Expired { provisional: false }, Number::Voided, 0));
 
-    // It never had it, whatever it says first, also when it is only asked.
-    for code in [RejectCode::Expired, RejectCode::RecipientKeyUnknown, RejectCode::WrapMismatch, RejectCode::NotWaiting]
-    {
+    // It never had it, whatever it says first.
+    for code in [RejectCode::Expired, RejectCode::RecipientKeyUnknown, RejectCode::WrapMismatch] {
         let (mut world, message) = given_up();
         let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
         refuse(&mut world, envelope, RejectCode::MailboxFull);
@@ -214,7 +213,7 @@ fn of_what_was_given_up_the_hub_says_whether_it_had_it() {
 #[test]
 fn a_hub_that_may_have_forgotten_an_envelope_makes_its_number_not_void() {
     let stands = |world: &World, message| (world.envelope(message, "XB").stage, number(world, 1), queued(world));
-    for code in [RejectCode::Expired, RejectCode::RecipientUnknown, RejectCode::NotWaiting] {
+    for code in [RejectCode::Expired, RejectCode::RecipientUnknown] {
         let (mut world, message) = given_up();
         world.now = START.plus_millis(RECEIPTS_KEPT_MS - 1);
         let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
@@ -246,7 +245,7 @@ fn what_the_hub_took_and_knows_no_more_ends_in_doubt_when_its_time_is_over() {
         let (mut world, message) = sent(1, Kind::Notice, &["XB"]);
         world.hear("HUB", EvidenceKind::RelayAcceptance, message, "XB", Outcome::Done).unwrap();
         let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
-        refuse(&mut world, envelope, RejectCode::NotWaiting);
+        refuse(&mut world, envelope, code);
         assert_eq!(world.envelope(message, "XB").stage, EnvelopeStage::Accepted, "its evidence is to come");
         world.now = START.plus_millis(LIFETIME_DEFAULT_MS + CLOCK_SKEW_MAX_MS);
         world.effects.clear();
@@ -255,6 +254,15 @@ fn what_the_hub_took_and_knows_no_more_ends_in_doubt_when_its_time_is_over() {
         assert_eq!(stands, (EnvelopeStage::Expired { provisional: true }, Number::Filled, 0), "{code}");
         assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::SealEnvelope { .. })), "{code}");
     }
+}
+
+#[test]
+fn what_is_given_up_and_lost_ends_in_doubt() {
+    let (mut world, message) = given_up();
+    let envelope = world.envelope(message, "XB").key(id("XA"), message, id("XB"));
+    world.ask(Actor::Daemon, Ask::NoteRefusal { envelope, code: RejectCode::Expired }).unwrap();
+    let stands = (world.envelope(message, "XB").stage, number(&world, 1), queued(&world));
+    assert_eq!(stands, (EnvelopeStage::Expired { provisional: true }, Number::Filled, 0));
 }
 
 #[test]
