@@ -112,8 +112,12 @@ pub(crate) struct Outbox {
     flows: VecDeque<Flow>,
     wanted: VecDeque<BodyWanted>,
     recalls: VecDeque<(MessageId, ParticipantId)>,
+    // Whether a recall goes before the next envelope: they go by turns.
+    recall_first: bool,
     // Asked while an envelope of it was on its way.
     recalls_again: BTreeSet<(MessageId, ParticipantId)>,
+    // Answered while the clocks did not agree.
+    recalls_in_doubt: BTreeSet<(MessageId, ParticipantId)>,
     // Whether the hub has said on this link what time it is.
     hub_time_told: bool,
     looked_back: bool,
@@ -142,7 +146,9 @@ impl Outbox {
             flows: VecDeque::new(),
             wanted: VecDeque::new(),
             recalls: VecDeque::new(),
+            recall_first: false,
             recalls_again: BTreeSet::new(),
+            recalls_in_doubt: BTreeSet::new(),
             hub_time_told: false,
             looked_back: false,
             overdue: Vec::new(),
@@ -191,7 +197,10 @@ impl Outbox {
             return Err(ncp_api::ErrorCode::PeerViolation.with("peer", ParticipantId::HUB).with("reason", error));
         }
         self.look_back().await?;
-        if let Some(recall) = self.recall() {
+        self.recall_first = !self.recall_first;
+        if self.recall_first
+            && let Some(recall) = self.recall()
+        {
             return Ok(vec![recall.into()]);
         }
         self.due();
@@ -216,12 +225,16 @@ impl Outbox {
             }
         }
         self.begin_flows().await?;
-        Ok(self.chunk().await?.into_iter().collect())
+        let chunk = self.chunk().await?;
+        Ok(chunk.or_else(|| self.recall().map(Frame::from)).into_iter().collect())
     }
 
     /// The next message that the hub is to delete. While an envelope is on its way there, nobody can say on which side of it
     /// the answer was given: the hub is asked, and once more when it has answered that.
     fn recall(&mut self) -> Option<Recall> {
+        if !self.recalls_in_doubt.is_empty() && self.clocks_agree() {
+            self.recalls.extend(core::mem::take(&mut self.recalls_in_doubt));
+        }
         let (message, recipient) = self.recalls.pop_front()?;
         if self.is_on_its_way(message, recipient) {
             self.recalls_again.insert((message, recipient));
@@ -242,7 +255,9 @@ impl Outbox {
 
     async fn candidate(&mut self) -> Result<Option<QueueKey>, Fault> {
         while self.candidates.is_empty() {
-            let Position::Behind(last) = self.position else { return Ok(self.overdue.pop()) };
+            let Position::Behind(last) = self.position else {
+                return Ok(if self.clocks_agree() { self.overdue.pop() } else { None });
+            };
             if last.is_none() {
                 self.blocking(drop_ended_refusals).await?;
             }
@@ -325,15 +340,15 @@ impl Outbox {
             return self.defer(flight.place, code);
         }
         let node = &self.desk.node;
-        match is_credible(&node.means(), &envelope, code) {
-            Ok(true) if self.clocks_agree() => {
+        match is_credible(&node.means(), &envelope, code, self.clocks_agree()) {
+            Ok(true) => {
                 self.tell_core(Actor::Peer(ParticipantId::HUB), envelope, code);
                 if names_a_key(code) && envelope.seal.0 < SEALS_MAX {
                     // It is sealed again, perhaps much later: until then the hub may change its mind.
                     self.defer(flight.place, code);
                 }
             }
-            Ok(_) => {
+            Ok(false) => {
                 self.desk.refresh.notify_one();
                 self.defer(flight.place, code);
             }
@@ -341,11 +356,15 @@ impl Outbox {
         }
     }
 
-    /// The hub has nothing to delete, which counts if nothing is on its way there. A recall that this does not answer is asked
-    /// again on the next link.
-    fn not_waiting(&self, envelope: EnvelopeKey) {
-        if self.is_on_its_way(envelope.message, envelope.recipient) || !self.clocks_agree() {
+    /// The hub has nothing to delete, which counts if nothing is on its way there, and if the clocks agree: else it is asked again
+    /// when they do.
+    fn not_waiting(&mut self, envelope: EnvelopeKey) {
+        if self.is_on_its_way(envelope.message, envelope.recipient) {
             return;
+        }
+        if !self.clocks_agree() {
+            self.recalls_in_doubt.insert((envelope.message, envelope.recipient));
+            return self.desk.refresh.notify_one();
         }
         let node = &self.desk.node;
         match ENVELOPE.row(&node.reader().view(), &(envelope.message, envelope.recipient)) {
@@ -374,7 +393,7 @@ impl Outbox {
 
     /// What the hub was to delete or to end when the last link ended.
     async fn look_back(&mut self) -> Result<(), Fault> {
-        if self.looked_back || !self.clocks_agree() {
+        if self.looked_back {
             return Ok(());
         }
         self.looked_back = true;

@@ -52,7 +52,7 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
         ahead: None,
         at_hand: BTreeMap::new(),
         parked: VecDeque::new(),
-        recalled: BTreeMap::new(),
+        under_way: BTreeMap::new(),
         deciding: JoinSet::new(),
         returned: Credit::NONE,
         told: Seldom::default(),
@@ -91,6 +91,13 @@ pub(crate) async fn run(link: Arc<Link>, mut submitted: mpsc::Receiver<Submitted
 /// A message to one recipient.
 type Addressed = (MessageId, ParticipantId);
 
+/// What is under way of a message to one recipient.
+#[derive(Default)]
+struct UnderWay {
+    envelopes: u32,
+    recalled: bool,
+}
+
 struct Intake {
     link: Arc<Link>,
     uploads: BTreeMap<MessageId, Pending>,
@@ -100,8 +107,8 @@ struct Intake {
     at_hand: BTreeMap<MessageId, Weak<[u8]>>,
     // What came in a burst and waits to be begun, with what came ahead of it.
     parked: VecDeque<(SealedEnvelope, Option<Arc<[u8]>>)>,
-    // Whether what is parked, or decided for the first time, was recalled meanwhile.
-    recalled: BTreeMap<Addressed, bool>,
+    // Envelopes that are parked or being decided.
+    under_way: BTreeMap<Addressed, UnderWay>,
     deciding: JoinSet<(Option<Addressed>, Result<Settled, LinkEnd>)>,
     returned: Credit,
     pace: Pace,
@@ -122,7 +129,9 @@ impl Intake {
         self.pace.taken(Instant::now());
         let body = self.take_ahead(&envelope).await?;
         let header = envelope.unverified_header().ok();
-        self.recalled.extend(header.as_ref().map(|header| (addressed(header), false)));
+        if let Some(header) = &header {
+            self.under_way.entry(addressed(header)).or_default().envelopes += 1;
+        }
         if header.is_some_and(|header| header.precedence == Precedence::Urgent) {
             self.begin(envelope, body);
         } else {
@@ -182,8 +191,8 @@ impl Intake {
 
     /// What is recalled needs no body, which may never come: a hold of its node stops it.
     async fn stop_waiting_for_body(&mut self, Recall { message, recipient }: Recall) -> Result<(), LinkEnd> {
-        if let Some(recalled) = self.recalled.get_mut(&(message, recipient)) {
-            *recalled = true;
+        if let Some(under_way) = self.under_way.get_mut(&(message, recipient)) {
+            under_way.recalled = true;
         }
         let Some(pending) = self.uploads.get_mut(&message) else { return Ok(()) };
         let recalled = pending.take_waiting(recipient);
@@ -193,7 +202,7 @@ impl Intake {
 
     /// A body that nothing waits for, or may yet wait for, is of no use.
     async fn give_up_unwanted(&mut self, message: MessageId) -> Result<(), LinkEnd> {
-        let may_wait = self.recalled.keys().any(|of| of.0 == message);
+        let may_wait = self.under_way.keys().any(|of| of.0 == message);
         let unwanted = self.uploads.get(&message).is_some_and(|pending| !pending.is_waited_for());
         if unwanted && !may_wait { self.give_up(message, RejectCode::BodyMissing).await } else { Ok(()) }
     }
@@ -212,7 +221,7 @@ impl Intake {
         settled: Result<(Option<Addressed>, Result<Settled, LinkEnd>), JoinError>,
     ) -> Result<(), LinkEnd> {
         let (of, settled) = settled.map_err(|panic| self.link.hub.fail(&panic))?;
-        let recalled = of.and_then(|of| self.recalled.remove(&of)).unwrap_or(false);
+        let recalled = of.is_some_and(|of| self.one_less_under_way(of));
         let settled = settled?;
         if let (true, Settled::Decided(verified, Reply::BodyWanted { .. })) = (recalled, &settled) {
             self.refuse(verified.key(), RejectCode::BodyMissing).await?;
@@ -223,6 +232,17 @@ impl Intake {
             Some((message, _)) => self.give_up_unwanted(message).await,
             None => Ok(()),
         }
+    }
+
+    /// One of these is decided: whether it was recalled meanwhile.
+    fn one_less_under_way(&mut self, of: Addressed) -> bool {
+        let Some(mut under_way) = self.under_way.remove(&of) else { return false };
+        let recalled = under_way.recalled;
+        under_way.envelopes -= 1;
+        if under_way.envelopes > 0 {
+            self.under_way.insert(of, under_way);
+        }
+        recalled
     }
 
     async fn settle(&mut self, settled: Settled) -> Result<(), LinkEnd> {
@@ -348,8 +368,10 @@ impl Intake {
     }
 
     fn decide(&mut self, verified: Arc<Verified>, body: BodySource) {
+        let of = addressed(&verified.header);
+        self.under_way.entry(of).or_default().envelopes += 1;
         let decision = decide(Arc::clone(&self.link), verified, body);
-        self.deciding.spawn(async move { (None, decision.await) });
+        self.deciding.spawn(async move { (Some(of), decision.await) });
     }
 
     /// After each step: returns what is due, and at once if all else that is in flight waits for bodies, as it may for long.

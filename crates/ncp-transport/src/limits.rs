@@ -32,8 +32,9 @@ pub const CONNECTIONS_PER_PARTICIPANT_MAX: usize = 4;
 /// Most unfinished handshakes from one network address; of IPv6, from one network of 64 bits.
 pub const UNAUTHENTICATED_PER_ADDRESS_MAX: usize = 32;
 /// How often one more peer is turned away for want of a place: while a crowd comes again and again, a silent one of it keeps
-/// its place for an eighth of a second.
-pub const TURNED_AWAY_INTERVAL: Duration = Duration::from_millis(1);
+/// its place for half a second. The rest of it waits in the kernel, where it costs nobody anything, and so does a peer that
+/// comes then: behind a crowd of a thousand, some three seconds.
+pub const TURNED_AWAY_INTERVAL: Duration = Duration::from_millis(4);
 /// How many are turned away at once.
 pub const TURNED_AWAY_AT_ONCE: u32 = 16;
 /// Connections that wait in the kernel while a listener is at one of its limits.

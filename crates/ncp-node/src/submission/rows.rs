@@ -7,6 +7,7 @@ use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::EnvelopeKey;
 use ncp_protocol::frame::BodyChunk;
 use ncp_protocol::ids::{MessageId, ParticipantId, UnixMillis};
+use ncp_protocol::limits::SEALS_MAX;
 use ncp_protocol::reject::RejectCode;
 use ncp_store::bodies::BodyReader;
 use ncp_store::disk::{Disk, RealDisk};
@@ -16,7 +17,7 @@ use ncp_store::spool::BodyName;
 
 use super::QueueKey;
 use crate::core::command::envelope_record;
-use crate::core::meaning::expiry;
+use crate::core::meaning::{expiry, names_a_key};
 use crate::core::tables::{ENVELOPE, EnvelopeStage, OUT, OutRow, OutState, PAIR_OPEN, QUEUE};
 use crate::holds;
 use crate::link::limits::QUEUE_PAGE;
@@ -152,6 +153,7 @@ pub(super) fn open_body(node: &Node, name: BodyName) -> Result<Option<BodyReader
 
 /// Whether what the hub says can be true as far as this node can tell: a hub whose directory or clock is ahead or behind
 /// must not kill a message. What is offered though its time is over waits for nothing but to hear that the hub has nothing of it.
+/// If the two clocks do not agree, that may mean that the hub has forgotten it.
 ///
 /// # Errors
 /// [`ReadError`].
@@ -159,22 +161,23 @@ pub fn is_credible<D: Disk, I: Index>(
     means: &Means<'_, D, I>,
     envelope: &EnvelopeKey,
     code: RejectCode,
+    clocks_agree: bool,
 ) -> Result<bool, ReadError> {
     let (message, recipient) = (envelope.message, envelope.recipient);
     let row = ENVELOPE.row(&means.reader.view(), &(message, recipient))?;
     if row.is_some_and(|row| matches!(row.stage, EnvelopeStage::GivenUp | EnvelopeStage::Accepted)) {
         // This machine's clock may be the one that is wrong.
-        return Ok(code != RejectCode::CreatedInFuture);
+        return Ok(clocks_agree && code != RejectCode::CreatedInFuture);
     }
     if code == RejectCode::Expired {
         let out = OUT.row(&means.reader.view(), &message)?;
-        return Ok(out.is_none_or(|out| means.now >= out.draft.not_after));
+        return Ok(clocks_agree && out.is_none_or(|out| means.now >= out.draft.not_after));
     }
-    if code == RejectCode::OriginatorKeyUnknown && released_outside_own_key(means, message)? {
-        return Ok(true);
-    }
-    if code == RejectCode::RecipientKeyUnknown || code == RejectCode::OriginatorKeyUnknown {
-        return sealed_key_changed(means, message, recipient);
+    if names_a_key(code) {
+        // Another seal ends nothing, whatever the clocks say.
+        let counts = clocks_agree || envelope.seal.0 < SEALS_MAX;
+        let hopeless = code == RejectCode::OriginatorKeyUnknown && released_outside_own_key(means, message)?;
+        return Ok(counts && (hopeless || sealed_key_changed(means, message, recipient)?));
     }
     // These say that one side's directory or clock is behind; they pass when both have caught up.
     let behind = [
@@ -183,7 +186,7 @@ pub fn is_credible<D: Disk, I: Index>(
         RejectCode::OriginatorSuspended,
         RejectCode::CreatedInFuture,
     ];
-    Ok(!behind.contains(&code))
+    Ok(clocks_agree && !behind.contains(&code))
 }
 
 /// Whether the message was released, by this machine's clock, when the own signing key was not valid yet or no more. Its

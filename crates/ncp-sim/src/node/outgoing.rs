@@ -114,7 +114,7 @@ impl Node {
         }
         let Some(place) = self.link()?.in_flight.remove(&envelope) else { return Ok(()) };
         let reader = self.reader()?;
-        let credible = submission::is_credible(&self.means(&reader, moment, chance)?, &envelope, code)?;
+        let credible = submission::is_credible(&self.means(&reader, moment, chance)?, &envelope, code, true)?;
         if code.permanence() == Permanence::Transient || !credible {
             let link = self.link()?;
             let refusals = link.refusals.entry(place).or_default();
