@@ -8,6 +8,7 @@ use e2e::folder::copy;
 use e2e::messages::is_delivered;
 use e2e::process::{Daemon, Ended};
 use e2e::{Network, Plan};
+use rustix::process::Signal;
 
 /// The daemon ended by itself because its log is not the newest.
 fn check_forked(ended: &Ended) {
@@ -59,6 +60,7 @@ async fn a_node_that_was_killed_right_after_sending_is_told_as_well() {
     let _ = xa.stop();
     copy(&xa.data(), &old);
     xa.start();
+    xa.until_connected(true).await;
     send(&network, "behind the backup").await;
     let (traffic, _) = relay.sizes().await;
     xa.kill();
@@ -104,7 +106,12 @@ async fn a_copy_that_runs_beside_the_original_is_stopped_and_shown() {
 
     xa.start();
     copied.log().wait_for(0, &["NCP-E3112"]);
-    send(&network, "by the original").await;
+    // The hub knows no original: it goes on with the one whose log it sees grow, which is not to be the copy's here.
+    copied.signal(Signal::STOP);
+    xa.until_connected(true).await;
+    let reference = network.node("XB").notice(&["XA"], "to the original", "text").await;
+    network.node("XB").until_state(reference, is_delivered).await;
+    copied.signal(Signal::CONT);
     check_forked(&copied.ended());
     let status = relay.client().hub_status().await.expect("the relay answers");
     let forked: Vec<_> =

@@ -48,6 +48,8 @@ pub(super) struct Greeting {
     pub(super) credit: Credit,
     /// How much of this node's evidence the hub has.
     pub(super) receipts: Cursor,
+    /// How many events of this node's log the hub knows of.
+    pub(super) known: u64,
 }
 
 impl AwaitingHello {
@@ -83,13 +85,13 @@ impl AwaitingHello {
         let desk = Arc::clone(&self.desk);
         let compared = node.blocking(move |node| compare(node, &desk, &hello, pin)).await;
         match compared.map_err(|error| unreadable(&node, &error))? {
-            Some(fork) => {
-                node.stop_because(fork.clone());
-                Err(fork)
+            Compared::Forked(fault) => {
+                node.stop_because(fault.clone());
+                Err(fault)
             }
-            None => {
+            Compared::Agrees { known } => {
                 self.desk.note_compared();
-                Ok(Greeting { peer, pin, restricted, reader, writer, credit, receipts })
+                Ok(Greeting { peer, pin, restricted, reader, writer, credit, receipts, known })
             }
         }
     }
@@ -164,9 +166,20 @@ fn check(node: &Node, hello: Hello) -> Result<Hello, Unwelcome> {
     Err(Unwelcome::Refused(code, fault))
 }
 
-/// Compares what the hub holds of this node's log with the log. A fork is a fault; notes that this node's log key did not
-/// sign say nothing.
-fn compare(node: &Node, desk: &Desk, hello: &Hello, pin: PinStatus) -> Result<Option<Fault>, ReadError> {
+/// What came of the comparison of this node's log with what the hub holds of it.
+enum Compared {
+    /// The log holds all that the hub knows of it.
+    Agrees {
+        /// So many events.
+        known: u64,
+    },
+    /// The log is not the one that the hub was shown.
+    Forked(Fault),
+}
+
+/// Compares what the hub holds of this node's log with the log. Notes that this node's log key did not sign say nothing.
+fn compare(node: &Node, desk: &Desk, hello: &Hello, pin: PinStatus) -> Result<Compared, ReadError> {
+    let mut known = 0;
     let origin = node.identity.origin;
     let key = node.keys.log.verifying_key();
     for note in &hello.checkpoints {
@@ -178,21 +191,22 @@ fn compare(node: &Node, desk: &Desk, hello: &Hello, pin: PinStatus) -> Result<Op
                 tracing::error!(%error, "what contradicts this log cannot be written down: do not start this folder again");
             }
             let found = if *found > size { found.to_string() } else { format!("{found} of another history") };
-            return Ok(Some(own_log_forked(&found, size)));
+            return Ok(Compared::Forked(own_log_forked(&found, size)));
         }
+        known = known.max(*found);
     }
     if pin == PinStatus::Pinned {
         let sent = RECEIPT_LAST.row(&node.reader().view(), &())?.unwrap_or(0);
         if hello.receipts.epoch == origin.epoch && hello.receipts.number > sent {
             // Nobody signed that number: it stops this run, and forbids no other.
-            return Ok(Some(own_log_forked(&hello.receipts.number, sent)));
+            return Ok(Compared::Forked(own_log_forked(&hello.receipts.number, sent)));
         }
         let directory = node.directory.load();
         for note in &hello.own {
             keep_hub_note(desk, &directory, note);
         }
     }
-    Ok(None)
+    Ok(Compared::Agrees { known })
 }
 
 fn own_log_forked(found: &dyn core::fmt::Display, size: u64) -> Fault {

@@ -59,7 +59,7 @@ pub(super) async fn serve(
     let (outbound, inbound, overflow) = Outbound::new();
     let (note_sender, notes) = mpsc::unbounded_channel();
     let farewell = Farewell::new();
-    let Greeting { peer, pin, restricted, reader, writer, credit, receipts } = greeting;
+    let Greeting { peer, pin, restricted, reader, writer, credit, receipts, known } = greeting;
     let pinned = pin == PinStatus::Pinned && restricted.is_none();
     let outbox = match pinned.then(|| Outbox::new(Arc::clone(desk), credit)).transpose() {
         Ok(outbox) => outbox,
@@ -74,7 +74,7 @@ pub(super) async fn serve(
     let mut tasks = JoinSet::new();
     let (answers, line) = Line::new(outbound.clone());
     tasks.spawn(look_after(Arc::clone(directory), line));
-    let channels = pinned.then(|| Channels::open(desk, &outbound, receipts, note_sender, &mut tasks));
+    let channels = pinned.then(|| Channels::open(desk, &outbound, (receipts, known), note_sender, &mut tasks));
     let pings = BTreeMap::new();
     let mut serving =
         Serving { desk: Arc::clone(desk), peer, pinned, outbound, overflow, answers, channels, pings, nonce: 0 };
@@ -113,9 +113,9 @@ async fn look_after(directory: Arc<Mutex<Directory>>, line: Line) -> Option<Faul
     None
 }
 
-/// Sends this node's newest checkpoint whenever it grew: soon after something is about to leave, else every few seconds.
-async fn tell_checkpoints(desk: Arc<Desk>, outbound: Outbound) -> Option<Fault> {
-    let mut told = 0;
+/// Sends this node's newest checkpoint whenever its log grew beyond what the hub was told: when something is about to leave,
+/// else every few seconds.
+async fn tell_checkpoints(desk: Arc<Desk>, outbound: Outbound, mut told: u64) -> Option<Fault> {
     let mut ticks = interval(CHECKPOINT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leaving = (desk.node.hints.submission.subscribe(), desk.node.hints.receipts.subscribe());
@@ -157,7 +157,7 @@ impl Channels {
     fn open(
         desk: &Arc<Desk>,
         outbound: &Outbound,
-        receipts: Cursor,
+        (receipts, known): (Cursor, u64),
         notes: mpsc::UnboundedSender<Note>,
         tasks: &mut JoinSet<Option<Fault>>,
     ) -> Self {
@@ -168,7 +168,7 @@ impl Channels {
         let outgoing = receipts::Outgoing::new(Arc::clone(desk), outbound.clone(), receipts, acked, resent);
         tasks.spawn(outgoing.run());
         tasks.spawn(receipts::store(Arc::clone(desk), outbound.clone(), received, Arc::clone(&waiting)));
-        tasks.spawn(tell_checkpoints(Arc::clone(desk), outbound.clone()));
+        tasks.spawn(tell_checkpoints(Arc::clone(desk), outbound.clone(), known));
         let reception = Reception::new(Arc::clone(desk), outbound.clone(), resend);
         Self { acks, incoming, waiting, reception, notes }
     }

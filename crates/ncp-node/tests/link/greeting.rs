@@ -1,7 +1,7 @@
 //! The first frames of a link, and whom the node talks to at all.
 
 use ncp_api::ErrorCode;
-use ncp_protocol::checkpoint::Checkpoint;
+use ncp_protocol::checkpoint::{Checkpoint, SignedCheckpoint};
 use ncp_protocol::frame::{Bye, Frame, Ping};
 use ncp_protocol::ids::{Digest, LogName, NetworkId};
 use ncp_protocol::reject::RejectCode;
@@ -40,6 +40,30 @@ async fn hub_that_holds_more_of_this_log_than_there_is_stops_the_daemon() {
     assert_eq!(world.refused_start().await, ErrorCode::OwnLogForked);
     std::fs::remove_file(world.data().join(ncp_store::forked::FORKED)).unwrap();
     world.start().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_hub_knows_of_the_log_is_not_told_again_and_growth_is_told_as_it_leaves() {
+    let (mut world, link) = World::linked().await;
+    link.cut();
+    let known = world.node().reader().checkpoint(LogName::Node).unwrap();
+    let note = known.note().to_owned();
+    let mut link = soon(world.hub.link_with(|hello| hello.checkpoints = vec![note])).await;
+    // The link stands: the directory is asked after at once.
+    let _ = soon(link.raw()).await;
+    send(&world, b"text").await;
+    let told = loop {
+        if let Frame::Checkpoint(told) = soon(link.raw()).await.unwrap() {
+            break told;
+        }
+    };
+    let newest = SignedCheckpoint::open(
+        told.notes.first().unwrap(),
+        &world.xa.origin(LogName::Node),
+        &world.xa.log.verifying_key(),
+    );
+    assert!(newest.unwrap().checkpoint().size > known.checkpoint().size);
     world.stop().await;
 }
 

@@ -2,6 +2,7 @@
 //! the intake waits for room there: recalls have no credit, and a node that comes back may have any number. Else nothing here
 //! waits for anything but the peer: a channel that is full means that the peer sent more than the protocol lets it have open.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ncp_protocol::envelope::SealedEnvelope;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
 use tokio::time::sleep;
 
 use super::{Link, LinkEnd};
+use crate::desk;
 use crate::limits::{ASKED_MAX, INTAKE_MAX, RECEIPT_FRAMES_OPEN_MAX, REFUSALS_OPEN_MAX};
 use crate::pace::Reading;
 
@@ -73,8 +75,9 @@ pub(super) fn restricted() -> (Sender<Asked>, Receiver<Asked>) {
     mpsc::channel(ASKED_MAX)
 }
 
-pub(super) async fn run(link: &Link, reader: &mut LinkReader, inlets: &Inlets) -> LinkEnd {
+pub(super) async fn run(link: &Arc<Link>, reader: &mut LinkReader, inlets: &Inlets) -> LinkEnd {
     let mut reading = Reading::new(link.hub.config.envelopes_per_second);
+    let mut shown = Vec::new();
     loop {
         let frame = match next(reader).await {
             Ok(frame) => frame,
@@ -85,13 +88,24 @@ pub(super) async fn run(link: &Link, reader: &mut LinkReader, inlets: &Inlets) -
         } else {
             Duration::ZERO
         };
+        if let Frame::Checkpoint(checkpoint) = &frame {
+            shown.clone_from(&checkpoint.notes);
+        }
         if let Err(end) = settle(take(link, inlets, frame).await).await {
-            return end;
+            return last_look(link, shown, end).await;
         }
         if !wait.is_zero() {
             sleep(wait).await;
         }
     }
+}
+
+/// A peer that says good-bye has shown its log as it leaves it, perhaps sooner behind the one before than the desk looks.
+async fn last_look(link: &Arc<Link>, shown: Vec<String>, end: LinkEnd) -> LinkEnd {
+    if !matches!(end, LinkEnd::Bye(_)) {
+        return end;
+    }
+    desk::look_at(link, shown).await.err().unwrap_or(end)
 }
 
 pub(super) async fn run_restricted(link: &Link, reader: &mut LinkReader, desk: &Sender<Asked>) -> LinkEnd {

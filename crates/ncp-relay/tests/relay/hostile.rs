@@ -1,7 +1,7 @@
 //! Peers that break the protocol are told a code and cut off; others are served on.
 
 use ncp_protocol::event::EnvelopeKey;
-use ncp_protocol::frame::{BodyChunk, Checkpoint, Frame, Ping, Pong, Receipts, Refused, Restricted, Submit};
+use ncp_protocol::frame::{BodyChunk, Bye, Checkpoint, Frame, Ping, Pong, Receipts, Refused, Restricted, Submit};
 use ncp_protocol::header::Header;
 use ncp_protocol::ids::{Digest, Epoch, LogName, LogOrigin, NetworkId};
 use ncp_protocol::limits::ENVELOPE_MAX;
@@ -251,6 +251,25 @@ async fn evidence_under_two_branches_of_a_log_cuts_the_link() {
     peer.send(Receipts { epoch: Epoch(1), first: 2, proofs: vec![other] }).await;
     assert_eq!(peer.expect_bye().await, Some(RejectCode::CheckpointInconsistent));
     still_serves(&network, hub, &xa, &xb).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_checkpoint_before_a_good_bye_is_kept() {
+    let (network, hub, xa, xb) = hub().await;
+    let origin = LogOrigin { network: network.id, participant: xa.id, log: LogName::Node, epoch: Epoch(1) };
+    let note = |size| {
+        let checkpoint =
+            ncp_protocol::checkpoint::Checkpoint { origin: origin.to_string(), size, root: Digest([1; 32]) };
+        checkpoint.sign(&xa.log()).note().to_owned()
+    };
+    let mut peer = Peer::connect(&network, &xa, hub.address).await;
+    for size in 1..=3 {
+        peer.send(Checkpoint { notes: vec![note(size)] }).await;
+    }
+    peer.send(Bye { code: Some(RejectCode::ShuttingDown) }).await;
+    let again = Peer::connect(&network, &xa, hub.address).await;
+    assert_eq!(again.hello.as_ref().unwrap().checkpoints, [note(3)]);
+    still_serves(&network, hub, &xb, &xa).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
