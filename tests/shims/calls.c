@@ -271,6 +271,24 @@ static unsigned long inode_of(const struct seccomp_notif *notice, const struct c
     return stat.st_ino;
 }
 
+/* The pieces of memory that a write is about, and how many bytes they are. */
+static size_t pieces_of(const struct seccomp_notif *notice, const struct call *call, struct iovec pieces[IOV_MAX],
+                        size_t *count)
+{
+    const __u64 *args = notice->data.args;
+    *count = 1;
+    if (call->number == SYS_writev || call->number == SYS_pwritev || call->number == SYS_pwritev2) {
+        *count = args[2] < IOV_MAX ? args[2] : IOV_MAX;
+        if (!fetch(pieces, args[1], *count * sizeof *pieces))
+            *count = 0;
+    } else
+        pieces[0] = (struct iovec){ (void *)(uintptr_t)args[1], args[2] };
+    size_t total = 0;
+    for (size_t i = 0; i < *count; i++)
+        total += pieces[i].iov_len;
+    return total;
+}
+
 /* Does a write or sync in the program's place. Returns what the call returns; `part` writes half of it. */
 static long long perform(const struct seccomp_notif *notice, const struct call *call, bool part, off_t *place)
 {
@@ -288,16 +306,8 @@ static long long perform(const struct seccomp_notif *notice, const struct call *
         return done;
     }
     struct iovec pieces[IOV_MAX];
-    size_t count = 1;
-    bool many = call->number == SYS_writev || call->number == SYS_pwritev || call->number == SYS_pwritev2;
-    if (many) {
-        count = args[2] < IOV_MAX ? args[2] : IOV_MAX;
-        fetch(pieces, args[1], count * sizeof *pieces);
-    } else
-        pieces[0] = (struct iovec){ (void *)(uintptr_t)args[1], args[2] };
-    size_t total = 0, filled = 0;
-    for (size_t i = 0; i < count; i++)
-        total += pieces[i].iov_len;
+    size_t count, filled = 0;
+    size_t total = pieces_of(notice, call, pieces, &count);
     if (part)
         total = total > 1 ? total / 2 : total;
     char *bytes = malloc(total + 1);
@@ -370,7 +380,9 @@ static void finish(const struct seccomp_notif *notice, const struct call *call, 
             durable_cut(file);
             close(file);
         }
-        note("%s %lu %s %s 0 %lld go\n", kind, number, call->name, path, (long long)notice->data.args[2]);
+        struct iovec pieces[IOV_MAX];
+        size_t count;
+        note("%s %lu %s %s 0 %zu go\n", kind, number, call->name, path, pieces_of(notice, call, pieces, &count));
         answer(notice, 0, true);
         return;
     }

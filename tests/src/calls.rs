@@ -144,16 +144,18 @@ pub struct Call {
     pub path: String,
     /// The file's number, for a sync.
     pub inode: u64,
+    /// How many bytes were to be written, where that was not looked at; else where in the file, or -1.
+    pub extent: i64,
     /// What it returned, `go` where that was not looked at, `killed` or `held`.
     pub result: String,
 }
 
 impl Call {
     fn parse(line: &str) -> Option<Self> {
-        let [kind, number, _, path, inode, _, result] = line.split(' ').collect::<Vec<_>>().try_into().ok()?;
+        let [kind, number, _, path, inode, extent, result] = line.split(' ').collect::<Vec<_>>().try_into().ok()?;
         let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
-        let (number, inode) = (number.parse().ok()?, inode.parse().ok()?);
-        Some(Self { kind, number, path: path.to_owned(), inode, result: result.to_owned() })
+        let (number, inode, extent) = (number.parse().ok()?, inode.parse().ok()?, extent.parse().ok()?);
+        Some(Self { kind, number, path: path.to_owned(), inode, extent, result: result.to_owned() })
     }
 }
 

@@ -198,22 +198,16 @@ async fn a_daemon_whose_disk_hangs_is_neither_alive_nor_ready() {
         environment.push(("WATCHDOG_USEC", OsString::from("600000")));
         let supervised = Supervised::start(program, &config, &environment);
         supervised.until("WATCHDOG=1");
-        assert_eq!(get(&socket, "/livez").0, 200);
-        disk.hang();
-        let state = |wanted: u16| async move {
+        let both = async |wanted: u16| {
             while get(&socket, "/livez").0 != wanted || get(&socket, "/readyz").0 != wanted {
                 tokio::task::yield_now().await;
             }
-            socket
         };
-        let socket = e2e::soon("the daemon to be found stuck", state(503)).await;
+        e2e::soon("the daemon to be well", both(200)).await;
+        disk.hang();
+        e2e::soon("the daemon to be found stuck", both(503)).await;
         disk.go_on();
-        let state = async {
-            while get(&socket, "/livez").0 != 200 || get(&socket, "/readyz").0 != 200 {
-                tokio::task::yield_now().await;
-            }
-        };
-        e2e::soon("the daemon to get on", state).await;
+        e2e::soon("the daemon to get on", both(200)).await;
         assert!(supervised.stop().status.success());
     }
 }

@@ -90,8 +90,8 @@ async fn all_keys_of_a_node_go_on_while_mail_is_under_way() {
     xb.rotate(network.relay(), &["--tls", "--again"]);
     xb.rotate(network.relay(), &["--again"]);
     until_version(xa, "XB", 3).await;
-    sent(xa, "XB").await;
     xb.log().wait_for(0, &["a certificate over another key was installed"]);
+    sent(xa, "XB").await;
 
     // All three at once, because somebody may have them.
     let [by_known, to_known] = [sent(xb, "XA").await[0].clone(), sent(xa, "XB").await[1].clone()];

@@ -13,7 +13,7 @@ use std::time::Duration;
 use e2e::authority::{Authority, Subject};
 use e2e::binaries::Program;
 use e2e::material::{HubMaterial, Material};
-use e2e::messages::{fresh_key, message};
+use e2e::messages::{fresh_key, is_accepted, message};
 use e2e::peer::dial;
 use e2e::supervisor::{HangingDisk, Supervised, Words};
 use e2e::{Network, Plan};
@@ -105,12 +105,12 @@ async fn a_disk_that_hangs_ends_the_pings_until_it_goes_on() {
         for _ in 0..3 {
             supervised.until("WATCHDOG=1");
         }
+        let mark = supervised.daemon.log().mark();
         disk.hang();
-        supervised.daemon.log().wait_for(0, &["does not get on"]);
+        supervised.daemon.log().wait_for(mark, &["does not get on"]);
         supervised.forget();
         let heard = supervised.hear_within(Duration::from_secs(2));
         assert_eq!(heard, None, "nobody who waits for the disk pings");
-        let mark = supervised.daemon.log().mark();
         disk.go_on();
         supervised.daemon.log().wait_for(mark, &["gets on again"]);
         supervised.until("WATCHDOG=1");
@@ -138,14 +138,44 @@ async fn a_second_request_to_stop_ends_at_once_whatever_hangs() {
     for (program, config, _) in daemons(&network) {
         let supervised = Supervised::start(program, &config, &disk.environment());
         supervised.until("READY=1");
+        let mark = supervised.daemon.log().mark();
         disk.hang();
-        supervised.daemon.log().wait_for(0, &["does not get on"]);
+        supervised.daemon.log().wait_for(mark, &["does not get on"]);
         supervised.daemon.signal(Signal::TERM);
         supervised.until("STOPPING=1");
         assert!(supervised.daemon.runs(), "it waits for what it began");
         supervised.daemon.signal(Signal::TERM);
         assert_eq!(supervised.daemon.ended().code(), Some(130));
         disk.go_on();
+        assert!(supervised_again(program, &config), "the next start finds nothing amiss");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_on_a_disk_that_hangs_has_a_limit_and_says_that_it_was_none() {
+    let network = stopped().await;
+    let disk = HangingDisk::new(network.folder());
+    let all = daemons(&network);
+    let begun = all.each_ref().map(|(program, config, _)| {
+        let supervised = Supervised::start(*program, config, &disk.environment());
+        supervised.until("READY=1");
+        (supervised.daemon.log().mark(), supervised)
+    });
+    // The hub has something to write at its end: how long XB's log is now.
+    let reference = network.node("XB").notice(&["XA"], "before the disk hangs", "text").await;
+    network.node("XB").until_state(reference, is_accepted).await;
+    disk.hang();
+    for (mark, supervised) in &begun {
+        supervised.daemon.log().wait_for(*mark, &["does not get on"]);
+        supervised.daemon.signal(Signal::TERM);
+    }
+    for (_, supervised) in begun {
+        let ended = supervised.daemon.ended();
+        assert_eq!(ended.code(), Some(69), "{}", ended.log);
+        assert!(ended.log.contains("the disk hangs"), "{}", ended.log);
+    }
+    disk.go_on();
+    for (program, config, _) in all {
         assert!(supervised_again(program, &config), "the next start finds nothing amiss");
     }
 }

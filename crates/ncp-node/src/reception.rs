@@ -346,7 +346,7 @@ impl Shared {
             Err(Unfetched::LinkEnded) => return Ok(Outcome::Cut),
             Err(Unfetched::Read(error)) => return Err(error),
             Err(reason) => {
-                tracing::error!(message = %verified.key.message, %reason, "a body is not taken in");
+                tracing::error!(msg = %verified.key.message, %reason, "a body is not taken in");
                 return Ok(Outcome::Left(reason.code()));
             }
         };
@@ -370,7 +370,7 @@ impl Shared {
         if self.desk.node.own.load().keys.sealing(&sealed_to).is_none()
             && let Err(fault) = self.desk.node.blocking(Node::read_own_again).await
         {
-            tracing::error!(message = %key.message, code = %fault.code, cause = fault.cause(), "own keys cannot be read");
+            tracing::error!(msg = %key.message, code = %fault.code, cause = fault.cause(), "own keys cannot be read");
             return Ok(Outcome::NotYet);
         }
         let opened = self.desk.node.blocking(move |node| open::open(&node.means(), verified, &body)).await?;
@@ -378,7 +378,7 @@ impl Shared {
             Opened::Good(consigned) => consigned,
             Opened::Refused(code) => return Ok(self.refuse(key, header, code).await),
             Opened::Rotten => {
-                tracing::error!(message = %key.message, "a body went bad on this disk before it was decided: it is fetched again");
+                tracing::error!(msg = %key.message, "a body went bad on this disk before it was decided: it is fetched again");
                 self.desk.node.blocking(move |node| node.reader().uploads().remove(&name)).await?;
                 return Ok(Outcome::Left(RejectCode::BodyMissing));
             }
@@ -393,21 +393,21 @@ impl Shared {
             Ok(done) => stated(&done),
             Err(Refusal::UnknownParticipant(_) | Refusal::NotPinned(_) | Refusal::Suspended(_)) => Outcome::NotYet,
             Err(refusal) => {
-                tracing::error!(message = %key.message, originator = %key.originator, %refusal, "the core takes no message");
+                tracing::error!(msg = %key.message, originator = %key.originator, %refusal, "the core takes no message");
                 Outcome::Cut
             }
         })
     }
 
     async fn refuse(&self, envelope: EnvelopeKey, header: Digest, code: RejectCode) -> Outcome {
-        tracing::warn!(message = %envelope.message, originator = %envelope.originator, %code, "a delivery is refused");
+        tracing::warn!(msg = %envelope.message, originator = %envelope.originator, %code, "a delivery is refused");
         let task = Submission { source: Source::Peer(envelope.originator), ..Submission::DAEMON };
         let ask = Ask::RefuseDelivery { envelope, header, code };
         match self.desk.node.submit(task, Actor::Peer(envelope.originator), ask).await.map(|committed| committed.reply)
         {
             Ok(Ok(done)) => stated(&done),
             Ok(Err(refusal)) => {
-                tracing::error!(message = %envelope.message, %refusal, "the core takes no refusal");
+                tracing::error!(msg = %envelope.message, %refusal, "the core takes no refusal");
                 Outcome::Cut
             }
             // The store has stopped, and with it the node.

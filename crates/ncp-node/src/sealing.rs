@@ -121,7 +121,7 @@ async fn seal(desk: &Arc<Desk>, batch: Vec<Job>) -> Result<Vec<Job>, ReadError> 
             }
             Made::Nothing => {}
             Made::NotYet(reason) => {
-                tracing::info!(message = %job.0, recipient = %job.1, %reason, "an envelope waits to be sealed");
+                tracing::info!(msg = %job.0, recipient = %job.1, %reason, "an envelope waits to be sealed");
                 waiting.push(job);
             }
         }
@@ -155,7 +155,7 @@ async fn commit(desk: &Desk, sealed: Sealed, place: QueueKey) -> Commit {
             Commit::Again
         }
         Err(refusal) => {
-            tracing::error!(%message, %recipient, %refusal, "the core takes no seal");
+            tracing::error!(msg = %message, %recipient, %refusal, "the core takes no seal");
             Commit::Done
         }
     }

@@ -321,7 +321,7 @@ impl Outbox {
         self.recall_again(envelope);
         let error = ncp_api::ErrorCode::EnvelopeRefused;
         let EnvelopeKey { message, recipient, .. } = envelope;
-        tracing::warn!(%error, %message, %recipient, %code, "the hub refused an envelope");
+        tracing::warn!(%error, msg = %message, %recipient, %code, "the hub refused an envelope");
         if code.permanence() == Permanence::Transient {
             return self.defer(flight.place, code);
         }

@@ -119,7 +119,7 @@ async fn read_chunk(link: &Link, transfer: Transfer) -> Result<Option<(BodyChunk
         }
     };
     let Some(body) = opened else {
-        tracing::debug!(%peer, %message, "asked for a body that does not wait for it");
+        tracing::debug!(%peer, msg = %message, "asked for a body that does not wait for it");
         return Ok(None);
     };
     let read = move |_: &_| body.chunk(index).map(|bytes| (bytes, body));

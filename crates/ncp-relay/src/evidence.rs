@@ -102,7 +102,7 @@ async fn take(link: &Arc<Link>, pieces: &[Piece], odd: &mut Seldom) -> Result<Ta
         } else if let Reply::Refused(code) = reply {
             return Err(LinkEnd::Cut(code));
         } else if let (Reply::Kept(_), Some(left_out)) = (&reply, odd.note()) {
-            tracing::warn!(%peer, %message, left_out, "evidence about an envelope that is not so here");
+            tracing::warn!(%peer, msg = %message, left_out, "evidence about an envelope that is not so here");
         }
     }
     Ok(taken)

@@ -122,7 +122,7 @@ pub const TIMESTAMP_EVERY: Duration = Duration::from_secs(60 * 60);
 pub const TIMESTAMP_FRESH_MS: u64 = 60_000;
 /// How long a daemon that stops waits for its links to end.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the store may take after them to commit what waits.
+/// How long it may take after them until what waits is durable.
 pub const STORE_STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How old an upload that nobody continues may grow.
 pub const UPLOAD_KEPT: Duration = Duration::from_secs(48 * 60 * 60);

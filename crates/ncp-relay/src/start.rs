@@ -101,7 +101,7 @@ pub async fn start(config: Config) -> Result<Running, Fault> {
 }
 
 impl Running {
-    /// Goes down.
+    /// Goes down, within [`DRAIN_TIMEOUT`] and [`STORE_STOP_TIMEOUT`].
     ///
     /// # Errors
     /// Why it had stopped before, or did not stop well.
@@ -113,13 +113,14 @@ impl Running {
             tracing::warn!("some links did not end in time");
         }
         self.tasks.shutdown().await;
-        let held = timers::write_held(&self.hub).await;
-        self.hub.store.stop();
-        let joined = tokio::time::timeout(STORE_STOP_TIMEOUT, join(self.committer)).await;
-        let hangs = || Err(ErrorCode::StoreStopped.with("reason", "it did not end in time: the disk hangs"));
-        let joined = joined.unwrap_or_else(|_| hangs());
-        // Whoever met the stopped store knew less.
-        joined.and(self.hub.failure.get().cloned().map_or(held, Err))
+        let last = async {
+            let held = timers::write_held(&self.hub).await;
+            self.hub.store.stop();
+            // Whoever met the stopped store knew less.
+            join(self.committer).await.and(self.hub.failure.get().cloned().map_or(held, Err))
+        };
+        let ended = tokio::time::timeout(STORE_STOP_TIMEOUT, last).await;
+        ended.unwrap_or_else(|_| Err(ErrorCode::StoreStopped.with("reason", "it did not end in time: the disk hangs")))
     }
 }
 

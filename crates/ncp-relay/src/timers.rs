@@ -161,7 +161,7 @@ pub async fn dispatch(hub: Arc<Hub>, mut effects: Receiver<Effect>) {
                 tokio::spawn(async move { directory::refresh(&hub).await });
             }
             Effect::RaiseConflict { originator, message } => {
-                tracing::error!(%originator, %message, "two contents under one message id: the second was refused");
+                tracing::error!(%originator, msg = %message, "two contents under one message id: the second was refused");
             }
         }
     }

@@ -26,7 +26,7 @@ async fn world() -> Option<Arc<World>> {
     match World::make().await {
         Ok(world) => Some(Arc::new(world)),
         Err(reason) => {
-            eprintln!("not run: {reason}");
+            e2e::tell(&format!("not run: {reason}"));
             None
         }
     }
@@ -62,7 +62,7 @@ async fn a_daemon_killed_or_failed_at_any_call_loses_and_doubles_nothing() {
     while let Some(part) = running.join_next().await {
         tally.join(part.expect("a worker's task"));
     }
-    eprintln!("{}{}", tally.table(), tally.notes());
+    e2e::tell(&format!("{}{}", tally.table(), tally.notes()));
     assert!(tally.failures().is_empty(), "{} lives failed; they are told above", tally.failures().len());
 }
 

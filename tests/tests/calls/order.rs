@@ -12,6 +12,13 @@ use ncp_api::timeline::ReceiptKind;
 
 use crate::life::{Life, Role, World};
 
+/// Bytes of a record on a link with a checkpoint alone, and less than those with a receipt, which holds one, or an envelope.
+const HOUSEKEEPING_MAX: i64 = 400;
+
+fn is_matter(call: &Call) -> bool {
+    call.kind == Kind::Send && call.path.starts_with("link") && call.extent > HOUSEKEEPING_MAX
+}
+
 /// How often one looks in vain.
 const LOOKS: u32 = 15;
 
@@ -51,11 +58,12 @@ impl<'a> Held<'a> {
         self.life.until("a sync that waits", || async { Ok(is_held().then_some(())) }).await;
     }
 
-    /// Bytes that the daemon has sent on links since the first sync that waits.
+    /// What the daemon has sent on links since the first sync that waits, but for housekeeping: pings, credit, and checkpoints
+    /// of what was durable before.
     fn sent_meanwhile(&self) -> Vec<Call> {
         let calls = self.life.watch.calls();
         let held = calls.iter().skip(self.before).skip_while(|call| call.result != "held");
-        held.filter(|call| call.kind == Kind::Send && call.path.starts_with("link")).cloned().collect()
+        held.filter(|call| is_matter(call)).cloned().collect()
     }
 
     /// Looks again and again whether XA shows a receipt of a kind.

@@ -81,6 +81,26 @@ fn only_the_store_syncs_or_renames() {
     report("durability has one place", named(others, DURABLE));
 }
 
+/// The fields of each line of the log that a source writes, as they are named there.
+fn logged(text: &str) -> impl Iterator<Item = &str> {
+    let statements = text.split("tracing::").skip(1).filter_map(|rest| rest.split_once("!(")?.1.split(';').next());
+    // What stands between quotation marks is text.
+    let fields = statements.flat_map(|statement| statement.split('"').step_by(2)).flat_map(|part| part.split(','));
+    fields.map(|field| field.split('=').next().unwrap_or(field).trim().trim_start_matches(['%', '?']))
+}
+
+#[test]
+fn no_field_of_the_log_takes_the_name_of_its_text() {
+    assert!(
+        logged("tracing::warn!(%peer, msg = %message, left, \"not taken, message\");")
+            .eq(["peer", "msg", "left", "", ")"])
+    );
+    let sources = rust();
+    let twice = |source: &&Source| logged(&source.text).any(|field| field == "message");
+    let findings = sources.iter().filter(twice).map(|source| source.path.clone()).collect();
+    report("tracing, JSON and the journal call the text `message`: an id is `msg`", findings);
+}
+
 #[test]
 fn every_module_opens_with_its_contract() {
     let unit_tests = |path: &str| path.contains("/src/") && (path.ends_with("/tests.rs") || path.contains("/tests/"));

@@ -52,7 +52,7 @@ pub fn open<D: Disk, I: Index>(
     let opened = match opened.open_body(|index| read_chunk(body, index, length)) {
         Ok(opened) => opened,
         Err(OpenBodyError::Read(error)) => {
-            tracing::error!(%error, message = %key.message, "a body that came cannot be read");
+            tracing::error!(%error, msg = %key.message, "a body that came cannot be read");
             return Ok(Opened::Rotten);
         }
         Err(OpenBodyError::Open(_)) if is_rotten(body, root) => return Ok(Opened::Rotten),

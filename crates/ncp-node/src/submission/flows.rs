@@ -37,12 +37,12 @@ impl Outbox {
             let name = BodyName { originator, message, root };
             let place = self.in_flight.iter().find(|(key, _)| key.originator == originator && key.message == message);
             let Some(rank) = place.map(|(_, flight)| flight.place.0) else {
-                tracing::warn!(%message, "the hub asks for a body that no envelope on its way needs");
+                tracing::warn!(msg = %message, "the hub asks for a body that no envelope on its way needs");
                 continue;
             };
             let body = self.blocking(move |node| open_body(node, name)).await?;
             let Some(body) = body.filter(|body| from_chunk < chunk_count(body.len())) else {
-                tracing::warn!(%message, from_chunk, "the hub asks for a body or a chunk that there is not");
+                tracing::warn!(msg = %message, from_chunk, "the hub asks for a body or a chunk that there is not");
                 continue;
             };
             self.flows.retain(|flow| flow.name != name);

@@ -100,7 +100,7 @@ pub fn look<D: Disk, I: Index>(means: &Means<'_, D, I>, place: QueueKey, room: u
     let Some(header) = row.header.filter(|_| leaves) else { return Ok(Look::Gone) };
     let bytes = unless_lost(means.reader.record(&envelope_record(header)))?;
     let Some(envelope) = bytes.and_then(|bytes| SealedEnvelope::decode(&bytes).ok()) else {
-        tracing::error!(%message, %recipient, "a sealed envelope is missing or damaged in the spool");
+        tracing::error!(msg = %message, %recipient, "a sealed envelope is missing or damaged in the spool");
         let key = row.key(means.participant, message, recipient);
         return Ok(if row.stage == EnvelopeStage::Sealed { Look::Gone } else { Look::Lost(key) });
     };

@@ -11,7 +11,7 @@ use ncp_protocol::envelope::SealedEnvelope;
 use ncp_protocol::event::{Actor, Change, Claim, EnvelopeKey, Event, EvidenceKind, Outcome};
 use ncp_protocol::frame::{
     BodyChunk, BodyWanted, Credit, Cursor, Deliver, Entries, EntriesChanged, EntryGet, Frame, Hello, Ping, Pong,
-    PublicGet, PublicLog, Receipts, ReceiptsStored, Restricted,
+    PublicGet, PublicLog, Receipts, ReceiptsStored, Refused, Restricted,
 };
 use ncp_protocol::header::SUITE;
 use ncp_protocol::ids::{Digest, Epoch, LogName, LogOrigin, ParticipantId, UnixMillis};
@@ -258,6 +258,8 @@ pub(crate) struct HubLink {
     /// The leaf of `public` from which on the node asked last.
     read_from: u64,
     waiting: VecDeque<Frame>,
+    /// What it answers to recalls, once a test has said it.
+    pub(crate) to_recalls: Option<Refused>,
     /// The body that came ahead of the last envelope.
     pub(crate) ahead: Option<BodyChunk>,
 }
@@ -276,6 +278,7 @@ impl HubLink {
             asked: BTreeSet::new(),
             read_from: 0,
             waiting: VecDeque::new(),
+            to_recalls: None,
             ahead: None,
         }
     }
@@ -336,6 +339,8 @@ impl HubLink {
             self.credit.bytes += bytes;
         } else if let Frame::Ping(Ping { nonce }) = frame {
             self.send(Pong { nonce }).await;
+        } else if let (Frame::Recall(_), Some(refused)) = (&frame, self.to_recalls) {
+            self.send(refused).await;
         } else if !matches!(frame, Frame::Checkpoint(_)) {
             return Some(frame);
         }

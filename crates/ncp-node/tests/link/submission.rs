@@ -51,6 +51,14 @@ async fn settled(world: &World, link: &mut HubLink, message: MessageId, stage: E
     soon(link.serve_while(&world.hub, reached)).await;
 }
 
+/// The hub says that nothing waits, and again at each recall that follows: a node asks until it has heard the hub's time.
+async fn nothing_waits(world: &World, link: &mut HubLink, envelope: EnvelopeKey) {
+    let refused = Refused { envelope, code: RejectCode::NotWaiting };
+    link.to_recalls = Some(refused);
+    link.send(refused).await;
+    settled(world, link, envelope.message, EnvelopeStage::Recalled { provisional: false }).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_cut_the_same_bytes_are_submitted_and_r1_counts_once() {
     let (mut world, mut link) = World::linked().await;
@@ -326,8 +334,7 @@ async fn recall_that_the_answer_to_its_envelope_overtook_is_asked_again() {
     link.send(Refused { envelope: key_of(&envelope), code: RejectCode::MailboxFull }).await;
     assert_eq!(link.next(&world.hub).await, recall, "and the envelope is not offered again");
     assert_eq!(world.envelope(message).stage, EnvelopeStage::Sealed, "an earlier link may have brought it");
-    link.send(Refused { envelope: key_of(&envelope), code: RejectCode::NotWaiting }).await;
-    settled(&world, &mut link, message, EnvelopeStage::Recalled { provisional: false }).await;
+    nothing_waits(&world, &mut link, key_of(&envelope)).await;
     world.stop().await;
 }
 
@@ -341,8 +348,7 @@ async fn recall_that_no_link_carried_goes_out_with_the_next_one_and_the_envelope
     let mut link = world.link().await;
     assert_eq!(link.next(&world.hub).await, Frame::Recall(Recall { message, recipient: id("XB") }));
     assert_eq!(link.until_pong(&world.hub).await, []);
-    link.send(Refused { envelope: key_of(&envelope), code: RejectCode::NotWaiting }).await;
-    settled(&world, &mut link, message, EnvelopeStage::Recalled { provisional: false }).await;
+    nothing_waits(&world, &mut link, key_of(&envelope)).await;
     world.stop().await;
 }
 
@@ -354,12 +360,12 @@ async fn that_nothing_waits_counts_when_the_clocks_agree() {
     let envelope = link.submit(&world.hub).await;
     link.cut();
     world.ask_as(supervisor(), Ask::Withdraw { message }).await.unwrap();
-    let nothing_waits = Refused { envelope: key_of(&envelope), code: RejectCode::NotWaiting };
+    let refused = Refused { envelope: key_of(&envelope), code: RejectCode::NotWaiting };
     world.hub.stated_time = Some(ago(30 * 60_000));
     let mut link = world.link().await;
     let recall = Frame::Recall(Recall { message, recipient: id("XB") });
     assert_eq!(link.next(&world.hub).await, recall, "what waits is deleted all the same");
-    link.send(nothing_waits).await;
+    link.send(refused).await;
     for _ in 0..3 {
         let _ = link.until_pong(&world.hub).await;
     }
@@ -368,8 +374,7 @@ async fn that_nothing_waits_counts_when_the_clocks_agree() {
     world.hub.stated_time = None;
     link.tell_of_news(&world.hub).await;
     assert_eq!(link.next(&world.hub).await, recall);
-    link.send(nothing_waits).await;
-    settled(&world, &mut link, message, EnvelopeStage::Recalled { provisional: false }).await;
+    nothing_waits(&world, &mut link, key_of(&envelope)).await;
     world.stop().await;
 }
 

@@ -267,6 +267,7 @@ async fn the_last_checkpoint_before_a_good_bye_is_kept() {
         peer.send(Checkpoint { notes: vec![note(size)] }).await;
     }
     peer.send(Bye { code: Some(RejectCode::ShuttingDown) }).await;
+    while let Ok(Some(_)) = peer.try_next().await {}
     let again = Peer::connect(&network, &xa, hub.address).await;
     assert_eq!(again.hello.as_ref().unwrap().checkpoints, [note(3)]);
     still_serves(&network, hub, &xb, &xa).await;
