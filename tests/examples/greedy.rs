@@ -78,7 +78,7 @@ async fn compare(elsewhere: &Runtime) {
     measure(&quiet, samples / 5).await;
 
     let turns = samples.div_ceil(TURN);
-    let mut table = Table::default();
+    let mut table = Table::of(&network);
     for _ in 0..turns {
         table.without(&network, TURN).await;
         table.with(&network, TURN).await;
@@ -87,7 +87,7 @@ async fn compare(elsewhere: &Runtime) {
 
     for (sent_away, what) in [(SentAway::Stays, "stay away"), (SentAway::Comes, "come again")] {
         let address = network.relay().address();
-        let mut table = Table::default();
+        let mut table = Table::of(&network);
         let mut standing = 0;
         for _ in 0..turns.div_ceil(CROWDS) {
             table.without(&network, TURN * CROWDS).await;
@@ -113,13 +113,13 @@ async fn compare(elsewhere: &Runtime) {
     let full = if flood.tally.refused.is_empty() { "" } else { ", and then against a full mailbox" };
     table.rows(&format!("flood within its quota{full}: {} accepted", flood.tally.accepted - pulsed));
 
+    let mut table = Table::of(&network);
     let rest = queue.saturating_sub(flood.tally.accepted);
     let filling = elsewhere.spawn(async move {
         flood.send(rest).await;
         flood
     });
     flood = filling.await.expect("the flood was not cut off");
-    let mut table = Table::default();
     for _ in 0..turns {
         table.without(&quiet, TURN).await;
         table.with(&network, TURN).await;
@@ -130,7 +130,7 @@ async fn compare(elsewhere: &Runtime) {
     table.rows(&format!("flood against a full mailbox: {} refused", flood.tally.refused.values().sum::<u64>()));
 
     let xd = Material::of(&network, "XD");
-    let mut table = Table::default();
+    let mut table = Table::of(&network);
     for _ in 0..turns {
         table.without(&network, TURN).await;
         let slow = xd.clone();
@@ -178,7 +178,7 @@ impl Flooding {
         turns: usize,
         manner: Manner,
     ) -> (Table, Flood) {
-        let mut table = Table::default();
+        let mut table = Table::of(network);
         let longer = match manner {
             Manner::Steady => 1,
             Manner::Pulses => PULSES,
@@ -235,8 +235,9 @@ impl Column {
 }
 
 /// What is compared.
-#[derive(Default)]
 struct Table {
+    // What the hub had resident before this greed, in KiB.
+    before_kib: u64,
     without: Column,
     // How a greed begins: here with each turn, elsewhere as often as it likes.
     begins: Column,
@@ -244,6 +245,11 @@ struct Table {
 }
 
 impl Table {
+    fn of(network: &Network) -> Self {
+        let column = Column::default;
+        Self { before_kib: network.relay().resident_kib(), without: column(), begins: column(), with: column() }
+    }
+
     async fn without(&mut self, network: &Network, samples: usize) {
         self.without.turn(network, samples).await;
     }
@@ -257,10 +263,26 @@ impl Table {
     }
 
     fn rows(&self, greed: &str) {
-        row(greed, &self.without, &self.with);
+        self.row(greed, &self.with);
         if !self.begins.turns.is_empty() {
-            row(&format!("{greed}: while it begins"), &self.without, &self.begins);
+            self.row(&format!("{greed}: while it begins"), &self.begins);
         }
+    }
+
+    fn row(&self, greed: &str, with: &Column) {
+        let without = &self.without;
+        let all: Vec<usize> = (0..without.turns.len()).collect();
+        let (low, high) = chance(without, with);
+        println!(
+            "| {greed} | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} ms | {:+.0} % | {low:+.0} to {high:+.0} % | {} to {} MiB |",
+            without.quantile(50, &all),
+            with.quantile(50, &all),
+            without.quantile(99, &all),
+            with.quantile(99, &all),
+            change(without, with, &all),
+            self.before_kib >> 10,
+            with.resident_kib >> 10,
+        );
     }
 }
 
@@ -278,20 +300,6 @@ fn chance(without: &Column, with: &Column) -> (f64, f64) {
         (0..DRAWS).map(|_| change(without, with, &(0..count).map(draw).collect::<Vec<_>>())).collect();
     changes.sort_by(f64::total_cmp);
     (changes[DRAWS / 20], changes[DRAWS - 1 - DRAWS / 20])
-}
-
-fn row(greed: &str, without: &Column, with: &Column) {
-    let all: Vec<usize> = (0..without.turns.len()).collect();
-    let (low, high) = chance(without, with);
-    println!(
-        "| {greed} | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} ms | {:+.0} % | {low:+.0} to {high:+.0} % | {} MiB |",
-        without.quantile(50, &all),
-        with.quantile(50, &all),
-        without.quantile(99, &all),
-        with.quantile(99, &all),
-        change(without, with, &all),
-        with.resident_kib >> 10,
-    );
 }
 
 async fn measure(network: &Network, samples: usize) -> Vec<Duration> {

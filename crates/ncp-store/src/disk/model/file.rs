@@ -13,13 +13,16 @@ const _: () = assert!(ZEROS.len() as u64 == UNIT);
 pub(super) enum Fate {
     Lost,
     Kept,
-    /// State of a splitmix64 generator (Steele, Lea, Flood 2014).
-    Seeded(u64),
+    /// State of a splitmix64 generator (Steele, Lea, Flood 2014), and of a hundred pending units how many are not the newest.
+    Seeded {
+        state: u64,
+        damaged_percent: u64,
+    },
 }
 
 impl Fate {
     pub(super) fn seeded(seed: u64) -> Self {
-        Self::Seeded(seed)
+        Self::Seeded { state: seed, damaged_percent: 50 + seed % 51 }
     }
 
     /// Chooses among `0..=pending`: 0 is what was durable, `pending` the newest version.
@@ -27,13 +30,15 @@ impl Fate {
         match self {
             Self::Lost => 0,
             Self::Kept => pending,
-            Self::Seeded(state) => {
+            Self::Seeded { state, damaged_percent } => {
                 *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
                 let mut word = *state;
                 word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
                 word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
                 word ^= word >> 31;
-                usize::try_from(word % (pending as u64 + 1)).unwrap_or_default()
+                let is_newest = word % 100 >= *damaged_percent;
+                let older = usize::try_from((word / 100).checked_rem(pending as u64).unwrap_or_default());
+                if is_newest { pending } else { older.unwrap_or_default() }
             }
         }
     }
