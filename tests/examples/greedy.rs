@@ -102,6 +102,8 @@ async fn compare(elsewhere: &Runtime) {
         table.rows(&format!("{CROWD} silent connections; those sent away {what}, {standing} stand"));
     }
 
+    // What floods leave behind is the queue, so that its table begins before them.
+    let mut queue_table = Table::of(&network);
     let mut flood = elsewhere.spawn(async move { Flood::begin(&xa, &xd).await }).await.expect("a link");
     let (table, back) = Flooding::compare(elsewhere, &network, flood, turns, Manner::Pulses).await;
     flood = back;
@@ -113,7 +115,6 @@ async fn compare(elsewhere: &Runtime) {
     let full = if flood.tally.refused.is_empty() { "" } else { ", and then against a full mailbox" };
     table.rows(&format!("flood within its quota{full}: {} accepted", flood.tally.accepted - pulsed));
 
-    let mut table = Table::of(&network);
     let rest = queue.saturating_sub(flood.tally.accepted);
     let filling = elsewhere.spawn(async move {
         flood.send(rest).await;
@@ -121,10 +122,10 @@ async fn compare(elsewhere: &Runtime) {
     });
     flood = filling.await.expect("the flood was not cut off");
     for _ in 0..turns {
-        table.without(&quiet, TURN).await;
-        table.with(&network, TURN).await;
+        queue_table.without(&quiet, TURN).await;
+        queue_table.with(&network, TURN).await;
     }
-    table.rows(&format!("{} envelopes wait for one", flood.tally.accepted));
+    queue_table.rows(&format!("{} envelopes wait for one", flood.tally.accepted));
 
     let (table, flood) = Flooding::compare(elsewhere, &network, flood, turns, Manner::Steady).await;
     table.rows(&format!("flood against a full mailbox: {} refused", flood.tally.refused.values().sum::<u64>()));

@@ -62,27 +62,52 @@ async fn the_journal_gets_each_field_under_its_name() {
     journal.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let launcher = ["unshare", "--mount", "sh", "-c", WITH_JOURNAL, "sh"].map(OsString::from);
     let launcher = [&launcher[..], &[folder.into_os_string()]].concat();
-    for (program, config) in [(Program::Relay, network.relay().config()), (Program::Node, network.node("XB").config())]
-    {
-        let supervised = Supervised::start_by(&launcher, program, &config, &[]);
-        supervised.until("READY=1");
-        let ended = supervised.stop();
+    let begin = |program, config: &std::path::Path| Supervised::start_by(&launcher, program, config, &[]);
+    let relay = begin(Program::Relay, &network.relay().config());
+    relay.until("READY=1");
+    let node = begin(Program::Node, &network.node("XB").config());
+    let label = network.node("XB").network().label();
+    let served = ["MESSAGE=the hub serves", "PRIORITY=5", &format!("NCP_NETWORK={label}")];
+    until_fields(&journal, &[&served, &["MESSAGE=linked to the hub", "NCP_PIN="]]);
+    let relay = relay.stop();
+    let away = ["MESSAGE=no link to the hub", "PRIORITY=4", "NCP_CODE=NCP-E3101", "NCP_CAUSE="];
+    until_fields(&journal, &[&["MESSAGE=link: ", "NCP_PEER=XB"], &away]);
+    for ended in [relay, node.stop()] {
         assert!(ended.status.success(), "{}", ended.log);
         assert_eq!(ended.log, "", "nothing goes to standard error as well");
-        until_fields(&journal, &["MESSAGE", "PRIORITY", "NCP_NETWORK", network.node("XB").network().label().as_ref()]);
     }
 }
 
-/// Reads what comes to the journal until one record holds all of these.
-fn until_fields(journal: &UnixDatagram, words: &[&str]) {
-    let mut seen = Vec::new();
+/// Reads what comes to the journal until each of these was met by a record that holds all its words.
+fn until_fields(journal: &UnixDatagram, wanted: &[&[&str]]) {
+    let (mut missing, mut seen) = (wanted.to_vec(), Vec::new());
     let mut record = [0; 64 << 10];
     while let Ok(length) = journal.recv(&mut record) {
-        let text = String::from_utf8_lossy(&record[..length]).into_owned();
-        if words.iter().all(|word| text.contains(word)) {
+        let text = lines(&record[..length]);
+        missing.retain(|words| !words.iter().all(|word| text.contains(word)));
+        if missing.is_empty() {
             return;
         }
         seen.push(text);
     }
-    panic!("no record with {words:?} in {seen:?}");
+    panic!("no record with {missing:?} in {seen:?}");
+}
+
+/// A record of the journal's protocol as lines `NAME=value`: there a value stands behind `=`, or on the next line behind its
+/// length of 8 bytes (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL>).
+fn lines(mut record: &[u8]) -> String {
+    let mut lines = String::new();
+    while let Some(end) = record.iter().position(|byte| *byte == b'\n') {
+        let (line, rest) = record.split_at(end);
+        lines += &String::from_utf8_lossy(line);
+        record = &rest[1..];
+        if !line.contains(&b'=') {
+            let (length, rest) = record.split_first_chunk().expect("a length");
+            let (value, rest) = rest.split_at(usize::try_from(u64::from_le_bytes(*length)).expect("a small one"));
+            lines += &format!("={}", String::from_utf8_lossy(value));
+            record = rest.strip_prefix(b"\n").expect("the end of a value");
+        }
+        lines.push('\n');
+    }
+    lines
 }

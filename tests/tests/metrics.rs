@@ -72,6 +72,25 @@ fn documented() -> Vec<(String, String, BTreeSet<String>)> {
     .collect()
 }
 
+/// Ids of the checks that the page says are made by `health` or `hub`.
+fn checks_made_by(who: &str) -> BTreeSet<String> {
+    let page = fs::read_to_string(top().join("docs/OPERATING.md")).expect("the page");
+    let (_, section) = page.split_once("| Check | Made by |").expect("the table of checks");
+    let rows = section.lines().skip(2).map_while(|line| line.strip_prefix("| "));
+    let made = rows.filter_map(|row| {
+        let (id, rest) = row.split_once(" | ")?;
+        let (by, _) = rest.split_once(" | ")?;
+        by.split(", ").any(|by| by == who).then(|| id.to_owned())
+    });
+    made.collect()
+}
+
+/// Ids of the checks that a daemon shows.
+fn checks_of(shown: &Shown) -> BTreeSet<String> {
+    let ids = shown.samples.keys().filter_map(|sample| sample.strip_prefix("ncp_health{code=\""));
+    ids.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+}
+
 fn expected(daemon: &str) -> BTreeMap<String, BTreeSet<String>> {
     let rows = documented().into_iter().filter(|(_, daemons, _)| daemons == daemon || daemons == "both");
     rows.map(|(name, _, labels)| (name, labels)).collect()
@@ -95,8 +114,10 @@ async fn every_metric_stands_in_the_page_and_every_metric_of_the_page_is_shown()
     let network = busy().await;
     let node = shown(&network.node("XB").socket());
     assert_eq!(node.families, expected("node"));
+    assert_eq!(checks_of(&node), checks_made_by("health"));
     let relay = shown(&network.relay().socket());
     assert_eq!(relay.families, expected("relay"));
+    assert_eq!(checks_of(&relay), checks_made_by("hub"));
 }
 
 #[tokio::test]

@@ -123,7 +123,7 @@ async fn a_hub_whose_clock_steps_expires_nothing_and_refuses_nothing_for_good() 
         xa.until_state(waiting, is_accepted).await;
         clock.set_ahead(ahead);
         until(&xa.client(1), "the alarm", || async {
-            (check(&network.relay().client(), "S02").await != CheckResult::Ok).then_some(())
+            (check(&network.relay().client(), "S03").await != CheckResult::Ok).then_some(())
         })
         .await;
         let meanwhile = xa.notice(&["XB"], "after the step", &ahead.to_string()).await;
@@ -185,7 +185,7 @@ async fn what_the_hub_has_forgotten_ends_in_doubt_and_what_it_holds_does_not() {
     delivered(xc, xb, &clock, right).await;
     let begun = std::time::Instant::now();
     until(&right.client(1), "the hub to forget", || async {
-        let believed = check(&network.relay().client(), "S02").await == CheckResult::Ok;
+        let believed = check(&network.relay().client(), "S03").await == CheckResult::Ok;
         (believed && begun.elapsed() > ROUNDS).then_some(())
     })
     .await;

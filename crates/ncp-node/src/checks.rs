@@ -1,23 +1,20 @@
 //! The checks of `doctor` and of the health list: stable ids, four results, a cause and what to do.
 //!
-//! None changes anything. A check that rests on a failed one is skipped and names it. What asks the hub has a time limit;
-//! everything else looks at this machine alone.
+//! None changes anything. A check that rests on a failed one is skipped and names it. What asks the hub or the resolver has a
+//! time limit; everything else looks at this machine alone.
 
 mod hub;
 mod keys;
 mod people;
 mod storage;
 
-use core::time::Duration;
 use std::sync::Arc;
 
-use ncp_api::health::{Check, CheckResult};
-use ncp_api::time::Time;
-use ncp_api::{ErrorCode, Fault};
-use ncp_protocol::ids::UnixMillis;
-use ncp_protocol::limits::DAY_MS;
+use ncp_api::ErrorCode;
+use ncp_api::health::Check;
 use ncp_protocol::root::NetworkClass;
-use tokio::time::Instant;
+pub(crate) use ncp_service::checks::Found;
+use ncp_service::checks::{CANARY, SPACE, check};
 
 pub use self::hub::ping_hub;
 pub use self::keys::sign_canary;
@@ -25,45 +22,29 @@ use crate::clock;
 use crate::config::Config;
 use crate::node::Node;
 
-/// Signs and verifies a canary: the keys work.
-pub const CANARY: &str = "K02";
-/// Room on the disk.
-pub const SPACE: &str = "S01";
 /// This machine's clock.
 const CLOCKS: &str = "S03";
 /// The link to the hub.
 const LINK: &str = "N02";
-/// From when on an end that comes is a warning.
-const SOON_MS: u64 = 30 * DAY_MS;
-
-/// What a check found.
-#[derive(Debug)]
-pub(crate) enum Found {
-    /// As it should be.
-    Ok(String),
-    /// Works, but somebody should look.
-    Warn(String, Fault),
-    /// Does not work.
-    Fail(String, Fault),
-    /// Not configured yet, or skipped.
-    Unset(String),
-}
-
 /// The checks that cost next to nothing: for health and readiness.
 #[must_use]
 pub fn quick(node: &Node) -> Vec<Check> {
     vec![
+        check("C02", || network(node)),
         check(CANARY, || keys::canary(node)),
         check("K03", || keys::certificate(node)),
         check("K04", || keys::sealing_key(node)),
+        check("K05", || keys::signing_key(node)),
         check("K06", || keys::own_entry(node)),
         check(LINK, || hub::link(node)),
         check("N04", || hub::timestamp(node)),
+        check("N06", || hub::taken_by_hub(node)),
         check("P03", || people::held(node)),
         check(SPACE, || storage::space(node)),
         check(CLOCKS, || storage::clocks(node)),
         check("S06", || storage::losses(node)),
         check("S07", || storage::ballast(node)),
+        check("S08", || storage::moved_aside(node)),
     ]
 }
 
@@ -74,52 +55,23 @@ pub async fn all(node: &Arc<Node>) -> Vec<Check> {
             let mut checks = quick(node);
             checks.extend([
                 check("C01", || configuration(node)),
-                check("C02", || network(node)),
                 check("K01", || keys::key_files(node)),
-                check("K05", || keys::signing_key(node)),
-                check("N01", || hub::addresses(node)),
                 check("N03", || hub::hub_entry(node)),
-                check("N06", || hub::taken_by_hub(node)),
                 check("P01", || people::rules(node)),
                 check("P02", || people::people(node)),
                 check("P04", || people::unpinned(node)),
                 check("S02", || storage::journal(node)),
                 check("S04", || storage::folder(node)),
                 check("S05", || storage::undelivered(node)),
-                check("S08", || storage::moved_aside(node)),
                 check("I01", || services(node)),
             ]);
             checks
         })
         .await;
-    checks.push(hub::round_trip(node).await);
+    let (names, round_trip) = tokio::join!(hub::addresses(node), hub::round_trip(node));
+    checks.extend([names, round_trip]);
     checks.sort_by(|a, b| a.id.cmp(&b.id));
     checks
-}
-
-/// Runs one check and times it.
-fn check(id: &'static str, look: impl FnOnce() -> Found) -> Check {
-    let begun = Instant::now();
-    let found = look();
-    shown(id, found, begun.elapsed())
-}
-
-fn shown(id: &'static str, found: Found, took: Duration) -> Check {
-    let (result, title, fault) = match found {
-        Found::Ok(title) => (CheckResult::Ok, title, None),
-        Found::Warn(title, fault) => (CheckResult::Warn, title, Some(fault)),
-        Found::Fail(title, fault) => (CheckResult::Fail, title, Some(fault)),
-        Found::Unset(title) => (CheckResult::Unset, title, None),
-    };
-    Check {
-        id: id.to_owned(),
-        title,
-        result,
-        code: fault.as_ref().map(|fault| fault.code.to_string()),
-        cause: fault.as_ref().map(Fault::cause),
-        remedy: fault.as_ref().map(Fault::remedy),
-        millis: u64::try_from(took.as_millis()).ok(),
-    }
 }
 
 /// A store that cannot be read fails the check that met it.
@@ -164,20 +116,7 @@ fn network(node: &Node) -> Found {
         NetworkClass::Live => "live",
     };
     let title = format!("network {label}, class {class}");
-    ending(title, "root of trust", expires, clock::now())
-}
-
-/// Something that ends: an end that has passed fails, one that is near warns.
-fn ending(title: String, what: &str, until: UnixMillis, now: UnixMillis) -> Found {
-    let fault = || ErrorCode::KeyExpired.with("what", what).with("until", Time(until));
-    if until <= now {
-        return Found::Fail(format!("{title}: the {what} has expired"), fault());
-    }
-    let days = until.millis_since(now) / DAY_MS;
-    if until.millis_since(now) <= SOON_MS {
-        return Found::Warn(format!("{title}: the {what} ends in {days} d"), fault());
-    }
-    Found::Ok(title)
+    Found::ending(title, "root of trust", expires, clock::now())
 }
 
 fn services(node: &Node) -> Found {
@@ -189,20 +128,11 @@ fn services(node: &Node) -> Found {
 
 #[cfg(test)]
 mod tests {
+    use ncp_api::health::CheckResult;
     use ncp_protocol::ids::{Digest, NetworkId};
     use ncp_protocol::keys::SigningKey;
 
     use super::keys::canary_of;
-    use super::*;
-
-    fn result(found: &Found) -> CheckResult {
-        match found {
-            Found::Ok(_) => CheckResult::Ok,
-            Found::Warn(..) => CheckResult::Warn,
-            Found::Fail(..) => CheckResult::Fail,
-            Found::Unset(_) => CheckResult::Unset,
-        }
-    }
 
     #[test]
     fn a_canary_fails_under_any_key_but_the_entrys() {
@@ -211,7 +141,7 @@ mod tests {
         let (signing_half, log_half) = (signing.verifying_key(), log.verifying_key());
         let check = |first, second| {
             let found = canary_of(&network, [("signing key", Some(&signing), first), ("log key", Some(&log), second)]);
-            (result(&found), format!("{found:?}"))
+            (found.result(), format!("{found:?}"))
         };
         assert_eq!(check(Some(&signing_half), Some(&log_half)).0, CheckResult::Ok);
         for (first, second, named) in [
@@ -223,17 +153,6 @@ mod tests {
             let (result, said) = check(first, second);
             assert_eq!(result, CheckResult::Fail);
             assert!(said.contains(named), "{said}");
-        }
-    }
-
-    #[test]
-    fn an_end_warns_before_it_comes() {
-        let now = UnixMillis(100 * DAY_MS);
-        for (days, expected) in
-            [(99, CheckResult::Fail), (100, CheckResult::Fail), (120, CheckResult::Warn), (131, CheckResult::Ok)]
-        {
-            let found = ending("x".to_owned(), "certificate", UnixMillis(days * DAY_MS), now);
-            assert_eq!(result(&found), expected, "{days}");
         }
     }
 }

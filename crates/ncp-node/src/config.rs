@@ -20,6 +20,7 @@ use ncp_policy::Rules;
 use ncp_protocol::codes::Code;
 use ncp_protocol::ids::ParticipantId;
 use ncp_service::logging::LogFormat;
+use ncp_service::program::Configuration;
 use ncp_transport::address::HostPort;
 
 use crate::core::command::NewOfficer;
@@ -87,6 +88,20 @@ pub struct Limits {
     pub ballast_bytes: u64,
     /// How long the hub may be silent, or take nothing, before the link is given up and made anew.
     pub idle_timeout: Duration,
+}
+
+impl Configuration for Config {
+    fn read(file: &Path) -> Result<Self, Vec<Fault>> {
+        Self::load(file)
+    }
+
+    fn api_socket(&self) -> &Path {
+        &self.api_socket
+    }
+
+    fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
 }
 
 impl Config {

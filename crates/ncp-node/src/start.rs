@@ -50,7 +50,7 @@ use crate::vault::Vault;
 
 /// How long tasks and requests may take to end once the daemon is to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the store may take after them to commit what waits.
+/// How long it may take after them until what waits is durable.
 pub const STORE_STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A daemon that serves.
@@ -162,16 +162,18 @@ impl Running {
         self.node.stopping.cancel();
         if timeout(DRAIN_TIMEOUT, self.drained()).await.is_err() {
             tracing::warn!(after = ?DRAIN_TIMEOUT, "what did not end in time is cut; what was answered is durable");
-            self.tasks.shutdown().await;
         }
         self.socket.remove();
-        self.node.store.stop();
-        let committer = self.committer;
-        let ended = timeout(STORE_STOP_TIMEOUT, tokio::task::spawn_blocking(|| committer.join())).await;
-        let Ok(ended) = ended else {
+        let last = async {
+            self.tasks.shutdown().await;
+            self.node.store.stop();
+            let ended = tokio::task::spawn_blocking(|| self.committer.join()).await;
+            let _ = self.dispatch.await;
+            ended
+        };
+        let Ok(ended) = timeout(STORE_STOP_TIMEOUT, last).await else {
             return Err(ErrorCode::StoreStopped.with("reason", "it did not end in time: the disk hangs"));
         };
-        let _ = self.dispatch.await;
         // Whoever met the stopped store knew less.
         let failure = store_failure(&self.node, ended.ok());
         failure.or_else(|| self.node.failure.get().cloned()).map_or(Ok(()), Err)

@@ -21,7 +21,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixListener;
 
-pub(crate) use self::reading::sign_canary;
 pub use self::socket::Socket;
 use crate::hub::Hub;
 use crate::limits::API_BODY_MAX;

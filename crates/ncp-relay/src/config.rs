@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use ncp_api::{ErrorCode, Fault, SOCKET_PATH_MAX};
 use ncp_service::logging::LogFormat;
+use ncp_service::program::Configuration;
 
 use self::document::{Document, Found};
 use crate::core::Quotas;
@@ -61,6 +62,20 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether metrics say for which State mail waits.
     pub metrics_peers: bool,
+}
+
+impl Configuration for Config {
+    fn read(file: &Path) -> Result<Self, Vec<Fault>> {
+        Self::load(file)
+    }
+
+    fn api_socket(&self) -> &Path {
+        &self.api_socket
+    }
+
+    fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
 }
 
 impl Config {

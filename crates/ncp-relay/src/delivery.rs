@@ -86,7 +86,7 @@ impl Refusals {
         }
         if let Some(left_out) = self.told.note() {
             let (peer, message) = (link.peer, envelope.message);
-            tracing::info!(%peer, msg = %message, code = code.number(), left_out, "not taken: {code}");
+            tracing::info!(%peer, msg = %message, reject = code.number(), left_out, "not taken: {code}");
         }
         // No evidence came with it, so the envelope still waits; it goes out again after a rest.
         self.resting.push_back((Instant::now() + REDELIVERY_DELAY, envelope));

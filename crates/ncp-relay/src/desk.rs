@@ -83,10 +83,7 @@ fn public(reader: &Reader, get: PublicGet) -> Result<Option<PublicLog>, ReadErro
 async fn entries(link: &Link, get: EntryGet) -> Result<Entries, LinkEnd> {
     let directory = directory::fresh(&link.hub).await?;
     let known = usize::try_from(get.root_version).unwrap_or(usize::MAX);
-    let roots = {
-        let trust = link.hub.trust.lock().await;
-        trust.versions.iter().skip(known).take(ROOTS_PER_FRAME_MAX).cloned().collect()
-    };
+    let roots = link.hub.trust.load().versions.iter().skip(known).take(ROOTS_PER_FRAME_MAX).cloned().collect();
     let wanted = get.digests;
     let entries = link
         .hub

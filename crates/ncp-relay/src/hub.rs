@@ -4,6 +4,7 @@ use core::fmt::Display;
 use core::net::SocketAddr;
 use std::sync::OnceLock;
 
+use arc_swap::ArcSwap;
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::ids::{LogOrigin, NetworkId, ParticipantId, UnixMillis};
 use ncp_protocol::keys::{SigningKey, VerifyingKey};
@@ -19,7 +20,7 @@ use ncp_store::queue::{Source, Urgency};
 use ncp_store::reader::Reader;
 use ncp_store::state::Unreadable;
 use ncp_transport::tls::SharedTls;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -49,8 +50,8 @@ pub struct Hub {
     pub public_key: VerifyingKey,
     /// Signs timestamp statements.
     pub timestamp: SigningKey,
-    /// The root of trust, all versions.
-    pub trust: Mutex<Trust>,
+    /// The root of trust, all versions; who admits a version holds the directory's lock for that.
+    pub trust: ArcSwap<Trust>,
     /// Certificates, swapped as a whole by a reload.
     pub tls: SharedTls,
     /// What opens the key files that a reload reads again.

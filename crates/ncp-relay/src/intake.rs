@@ -272,7 +272,7 @@ impl Intake {
     async fn refuse(&mut self, envelope: EnvelopeKey, code: RejectCode) -> Result<(), LinkEnd> {
         if let Some(left_out) = self.told.note() {
             let (peer, EnvelopeKey { originator, message, recipient, .. }) = (self.link.peer, envelope);
-            tracing::info!(%peer, %originator, msg = %message, %recipient, code = code.number(), left_out, "refused: {code}");
+            tracing::info!(%peer, %originator, msg = %message, %recipient, reject = code.number(), left_out, "refused: {code}");
         }
         self.pace.settled();
         self.link.frames.send(Refused { envelope, code }).await

@@ -9,6 +9,7 @@
 
 pub mod api;
 mod bodies;
+pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod core;

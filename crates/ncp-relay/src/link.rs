@@ -193,7 +193,7 @@ pub async fn serve(hub: Arc<Hub>, connection: Connection) {
     };
     match end {
         LinkEnd::Cut(code) => {
-            tracing::warn!(%peer, %address, code = code.number(), "link {end}");
+            tracing::warn!(%peer, %address, reject = code.number(), "link {end}");
         }
         LinkEnd::Broken(error) => tracing::warn!(%peer, %address, blame = ?error.blame(), "link ended: {end}"),
         LinkEnd::Told(_) | LinkEnd::Bye(_) | LinkEnd::Closed | LinkEnd::Stopping => {

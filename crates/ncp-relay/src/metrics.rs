@@ -150,6 +150,7 @@ fn state(hub: &Hub, registry: &mut Registry) -> Result<(), ReadError> {
     let directory = hub.directory.load();
     let ends = [
         ("certificate", Some(hub.tls.load().own().expires)),
+        ("root", Some(hub.trust.load().newest.root().expires)),
         ("membership", directory.members().map(|members| members.expires)),
         ("timestamp", directory.timestamp.as_ref().map(|signed| signed.unverified().expires)),
     ];

@@ -10,7 +10,7 @@ use ncp_service::pulse::Pulse;
 use ncp_store::committer::Stopped;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
+use crate::checks;
 use crate::hub::Hub;
 use crate::reload;
 use crate::start::Running;
@@ -36,7 +36,7 @@ impl Daemon for Hub {
     }
 
     fn sign_canary(&self) -> Result<(), Fault> {
-        api::sign_canary(self)
+        checks::sign_canary(self)
     }
 
     async fn prove_progress(&self) -> Result<(), Fault> {

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::root::NetworkClass;
 use ncp_store::ballast::{self, Ballast};
@@ -30,7 +31,7 @@ use ncp_transport::frame::IdleLimit;
 use ncp_transport::identity::PinLookup;
 use ncp_transport::listener::{Arrival, Listener, ListenerLimits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -112,8 +113,8 @@ impl Running {
         if drained.is_err() {
             tracing::warn!("some links did not end in time");
         }
-        self.tasks.shutdown().await;
         let last = async {
+            self.tasks.shutdown().await;
             let held = timers::write_held(&self.hub).await;
             self.hub.store.stop();
             // Whoever met the stopped store knew less.
@@ -250,7 +251,7 @@ fn hub(config: Config, keys: &Keys, store: StoreHandle<Relay>, folder: Folder) -
         timestamp: keys.timestamp.clone(),
         tls: keys.tls.clone(),
         keyring: keys.keyring.clone(),
-        trust: Mutex::new(Trust { newest: keys.root.clone(), versions: keys.roots.clone() }),
+        trust: ArcSwap::from_pointee(Trust { newest: keys.root.clone(), versions: keys.roots.clone() }),
         store,
         held,
         directory: SharedDirectory::default(),

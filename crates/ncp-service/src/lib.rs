@@ -1,12 +1,15 @@
-//! What both daemons are to the machine they run on: a process that signals stop and reload ([`life`]), a service that
-//! systemd starts and watches ([`pulse`]), a log ([`logging`]), secrets that it is given ([`credential`]), time and chance
-//! ([`clock`]), and metrics ([`gauges`]). What a daemon does for the network is its own; it says here only how it is asked.
+//! What both daemons are to the machine they run on: a program with a command line ([`program`]), a process that signals stop
+//! and reload ([`life`]), a service that systemd starts and watches ([`pulse`]), a log ([`logging`]), secrets that it is
+//! given ([`credential`]), time and chance ([`clock`]), checks ([`checks`]), and metrics ([`gauges`]). What a daemon does
+//! for the network is its own; it says here only how it is asked.
 
+pub mod checks;
 pub mod clock;
 pub mod credential;
 pub mod gauges;
 pub mod life;
 pub mod logging;
+pub mod program;
 pub mod pulse;
 
 use std::path::Path;

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use ncp_api::{ErrorCode, Fault};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -19,8 +20,12 @@ pub enum LogFormat {
 }
 
 /// Begins to log; once in a process.
-pub fn begin(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("NCP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+///
+/// # Errors
+/// [`ErrorCode::LogFilterInvalid`].
+pub fn begin(format: LogFormat) -> Result<(), Fault> {
+    let words = std::env::var_os("NCP_LOG").unwrap_or_else(|| "info".into());
+    let filter = filter(&words.to_string_lossy())?;
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
     let log = tracing_subscriber::registry().with(filter);
     match format {
@@ -30,6 +35,13 @@ pub fn begin(format: LogFormat) {
             None => log.with(lines.with_ansi(false)).init(),
         },
     }
+    Ok(())
+}
+
+/// What is said: a level, or levels by part of the program as `EnvFilter` has them. Nothing stands for `info`.
+fn filter(words: &str) -> Result<EnvFilter, Fault> {
+    let said = if words.trim().is_empty() { "info" } else { words };
+    EnvFilter::try_new(said).map_err(|error| ErrorCode::LogFilterInvalid.with("filter", words).with("reason", error))
 }
 
 /// The journal, if standard error leads there and it listens.
@@ -52,6 +64,18 @@ fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_told() {
+        for good in ["", "debug", "warn,ncp_store=trace"] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["ncp_store=loud", "info=info=info", "a[b"] {
+            let fault = filter(bad).expect_err(bad);
+            assert_eq!(fault.code, ErrorCode::LogFilterInvalid);
+            assert!(fault.cause().contains(bad), "{fault}");
+        }
+    }
 
     #[test]
     fn only_the_stream_that_is_named_is_the_journal() {

@@ -105,6 +105,9 @@ error_codes! {
     1110 CredentialUnusable Config 500 "a credential of the service cannot be used"
         cause "{credential}: {reason}" try "look at LoadCredential= in  systemctl cat  of the unit; its source is a file of root's, mode 0600, with the passphrase in its first line"
         explain "The configuration says that systemd hands a secret to the daemon. It does so by a file that the daemon alone can read, in a folder that it names to the daemon. ncpctl keys install writes the drop-in that asks for it. Without the secret the keys stay sealed and the daemon does not start.";
+    1111 LogFilterInvalid Config 500 "the filter of the log cannot be read"
+        cause "NCP_LOG={filter}: {reason}" try "NCP_LOG=info, or a level for a part of the program:  NCP_LOG=info,ncp_store=debug"
+        explain "The environment variable NCP_LOG chooses what the log says: error, warn, info, debug or trace, for everything or for a crate and its modules. Without it the level is info. A log that says less than was meant would be missed on a bad night, so a filter that cannot be read stops the start.";
     1201 ListenAddressInUse Later 500 "the address is in use"
         cause "another process listens on {address}" try "stop that process, or change {key}"
         explain "Only one process can listen on an address. Often the daemon already runs under systemd and was started a second time by hand.";
@@ -165,7 +168,7 @@ error_codes! {
         cause "{file} holds the key {found}, the directory entry names {expected}" try "install the keys that belong to the entry, or admit a new entry"
         explain "Others verify this participant by the keys in its directory entry. A daemon with other keys would produce signatures that nobody accepts, so it does not start.";
     2107 KeyExpired Config 500 "the {what} has expired"
-        cause "it was valid until {until}" try "ncpctl keys rotate  goes on with a participant's keys and certificate,  ncpctl hub renew  with the hub's certificate, membership and root of trust"
+        cause "it is valid until {until}, and no longer" try "ncpctl keys rotate  goes on with a participant's keys and certificate,  ncpctl hub renew  with the hub's certificate, membership and root of trust"
         explain "Keys and certificates have an end so that a stolen one does not serve for ever. Warnings come 30, 14, 7 and 1 days before.";
     2108 PassphraseEmpty Usage 400 "the passphrase is empty"
         cause "a key without passphrase is open to whoever copies its file" try "choose a passphrase, or say --no-passphrase on a machine for tests"

@@ -6,8 +6,9 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ncp_api::health::{AuditHead, Check, CheckResult, Health, HubLink, LogHead};
+use ncp_api::health::{AuditHead, Health, HubLink, LogHead};
 use ncp_protocol::ids::LogName;
+use ncp_service::checks::{blocks_readiness, overall};
 
 use super::ask;
 use crate::checks;
@@ -45,10 +46,9 @@ pub(super) async fn health(State(node): State<Arc<Node>>) -> Result<Response, Fa
 
 fn health_of(node: &Node) -> Health {
     let checks = checks::quick(node);
-    let overall = checks.iter().map(|check| check.result).max_by_key(|result| rank(*result));
     let folder = &node.config.data_dir;
     Health {
-        overall: overall.unwrap_or(CheckResult::Ok),
+        overall: overall(&checks),
         ready: !node.stopping.is_cancelled()
             && node.pulse.is_fresh()
             && checks.iter().all(|check| !blocks_readiness(check)),
@@ -62,20 +62,6 @@ fn health_of(node: &Node) -> Health {
         journal_events: node.reader().checkpoint(LogName::Node).map_or(0, |newest| newest.checkpoint().size),
         free_bytes: space::free_bytes(folder).unwrap_or(0),
         checks,
-    }
-}
-
-/// Keys and storage alone decide about readiness.
-fn blocks_readiness(check: &Check) -> bool {
-    check.result == CheckResult::Fail && (check.id == checks::CANARY || check.id == checks::SPACE)
-}
-
-fn rank(result: CheckResult) -> u8 {
-    match result {
-        CheckResult::Unset => 0,
-        CheckResult::Ok => 1,
-        CheckResult::Warn => 2,
-        CheckResult::Fail => 3,
     }
 }
 

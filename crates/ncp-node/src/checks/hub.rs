@@ -1,7 +1,6 @@
 //! Checks of the hub, as this node meets it: name, link, entry, directory, what it refuses, how fast it answers.
 
 use core::time::Duration;
-use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
 
 use ncp_api::health::Check;
@@ -10,30 +9,41 @@ use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::ids::ParticipantId;
 use ncp_protocol::reject::Permanence;
 use ncp_transport::address::HostPort;
+use tokio::net::lookup_host;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{CLOCKS, Found, LINK, shown};
+use super::{CLOCKS, Found, LINK};
 use crate::clock;
+use crate::config::Settings;
 use crate::node::Node;
 
 /// How long the hub may take to answer a ping.
 const PING_LIMIT: Duration = Duration::from_secs(5);
+/// How long the system may take to resolve the hub's names.
+const NAMES_LIMIT: Duration = Duration::from_secs(5);
 
-/// Whether a name or address of the hub can be dialled from here at all.
-pub(super) fn addresses(node: &Node) -> Found {
-    let mut found = Vec::new();
-    let settings = node.settings();
-    for host in &settings.hub_addresses {
-        let resolved = host.to_string().to_socket_addrs().map(Iterator::count);
-        match resolved {
-            Ok(count) if count > 0 => found.push(host.to_string()),
-            Ok(_) | Err(_) if settings.proxy.is_some() => found.push(host.to_string()),
-            Ok(_) => return unresolved(host, &"no address"),
-            Err(error) => return unresolved(host, &error),
+/// Whether the names of the hub can be dialled from here at all.
+pub(super) async fn addresses(node: &Node) -> Check {
+    let begun = Instant::now();
+    resolved(&node.settings()).await.shown("N01", begun.elapsed())
+}
+
+/// Behind a proxy the names are its to resolve.
+async fn resolved(settings: &Settings) -> Found {
+    let ends = Instant::now() + NAMES_LIMIT;
+    let names: Vec<String> = settings.hub_addresses.iter().map(ToString::to_string).collect();
+    if settings.proxy.is_none() {
+        for (name, host) in names.iter().zip(&settings.hub_addresses) {
+            match timeout_at(ends, lookup_host(name)).await.map(|found| found.map(Iterator::count)) {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0)) => return unresolved(host, &"no address"),
+                Ok(Err(error)) => return unresolved(host, &error),
+                Err(_) => return unresolved(host, &format!("no answer within {} s", NAMES_LIMIT.as_secs())),
+            }
         }
     }
-    Found::Ok(format!("hub at {}", found.join(", ")))
+    Found::Ok(format!("hub at {}", names.join(", ")))
 }
 
 fn unresolved(host: &HostPort, reason: &dyn core::fmt::Display) -> Found {
@@ -115,7 +125,7 @@ pub(super) async fn round_trip(node: &Arc<Node>) -> Check {
     } else {
         Found::Unset(format!("round trip to the hub: skipped because of {LINK}"))
     };
-    shown("N05", found, begun.elapsed())
+    found.shown("N05", begun.elapsed())
 }
 
 async fn ping(node: &Arc<Node>) -> Found {

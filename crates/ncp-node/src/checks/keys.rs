@@ -8,7 +8,7 @@ use ncp_protocol::ids::{NetworkId, UnixMillis};
 use ncp_protocol::keys::{Purpose, SigningKey, VerifyingKey};
 use ncp_store::keyfiles;
 
-use super::{Found, ending};
+use super::Found;
 use crate::clock;
 use crate::node::Node;
 
@@ -70,13 +70,13 @@ pub(super) fn certificate(node: &Node) -> Found {
             .with("remedy", "move it and ca.crt away, then  ncpctl keys install  with the hub's answer");
         return Found::Fail(title, fault);
     }
-    ending(title, "certificate", until, now)
+    Found::ending(title, "certificate", until, now)
 }
 
 pub(super) fn sealing_key(node: &Node) -> Found {
     let until = node.own_entry().keys.sealing.iter().map(|key| key.seal_until).max();
     let until = until.unwrap_or(UnixMillis(0));
-    ending(format!("others can seal to this node until {}", Time(until)), "sealing key", until, clock::now())
+    Found::ending(format!("others can seal to this node until {}", Time(until)), "sealing key", until, clock::now())
 }
 
 pub(super) fn signing_key(node: &Node) -> Found {
@@ -88,7 +88,7 @@ pub(super) fn signing_key(node: &Node) -> Found {
         let fault = fault.with("from", Time(from)).with("now", Time(now));
         return Found::Fail(format!("envelopes cannot be signed before {}", Time(from)), fault);
     }
-    ending(format!("envelopes are signed until {}", Time(until)), "signing key", until, now)
+    Found::ending(format!("envelopes are signed until {}", Time(until)), "signing key", until, now)
 }
 
 /// An entry that this participant did not sign means that somebody at the hub tries to take its place.

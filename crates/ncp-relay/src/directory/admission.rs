@@ -4,6 +4,7 @@
 //! One admission at a time; the same bytes again are answered as the first time.
 
 use core::fmt::Display;
+use std::sync::Arc;
 
 use ncp_api::hub::{HubAdmit, HubMembership, HubRecorded};
 use ncp_api::{ErrorCode, Fault};
@@ -18,6 +19,7 @@ use super::refresh;
 use crate::clock;
 use crate::core::command::{AdmitEntry, AdmitMembership, Command, Reply};
 use crate::core::query;
+use crate::directory::Trust;
 use crate::hub::{Asked, Hub, Stopping};
 
 /// Admits a participant, or the next versions of its entry.
@@ -27,7 +29,7 @@ use crate::hub::{Asked, Hub, Stopping};
 pub async fn admit(hub: &Hub, request: &HubAdmit, actor: Actor) -> Result<HubRecorded, Fault> {
     let _turn = hub.directory.admitting.lock().await;
     for root in &request.roots {
-        admit_root(hub, root).await?;
+        admit_root(hub, root)?;
     }
     let unreadable = |error: &dyn Display| {
         ErrorCode::EntryInvalid.with("participant", "?").with("version", "?").with("reason", error)
@@ -36,7 +38,7 @@ pub async fn admit(hub: &Hub, request: &HubAdmit, actor: Actor) -> Result<HubRec
     let entries = entries.map_err(|error| unreadable(&error))?;
     let participant = entries.first().ok_or_else(|| unreadable(&"there is none"))?.unverified().participant;
     // Entries are judged before anything is recorded, so that a bad one leaves no trace.
-    let statement = verify_membership(hub, &request.membership).await?;
+    let statement = verify_membership(hub, &request.membership)?;
     let new = verify_entries(hub, participant, &entries, statement.unverified())?;
     admit_membership(hub, &statement, actor.clone()).await?;
     for signed in new {
@@ -51,7 +53,7 @@ pub async fn admit(hub: &Hub, request: &HubAdmit, actor: Actor) -> Result<HubRec
 /// As [`admit`].
 pub async fn change_membership(hub: &Hub, request: &HubMembership, actor: Actor) -> Result<HubRecorded, Fault> {
     let _turn = hub.directory.admitting.lock().await;
-    let statement = verify_membership(hub, &request.membership).await?;
+    let statement = verify_membership(hub, &request.membership)?;
     admit_membership(hub, &statement, actor).await?;
     recorded(hub, request.participant)
 }
@@ -65,7 +67,7 @@ pub async fn install(hub: &Hub, membership: Option<&[u8]>, entries: &[SignedEntr
     refresh(hub).await.map_err(stopping)?;
     if hub.directory.load().membership.is_none() {
         let bytes = membership.ok_or_else(|| missing_membership(hub))?;
-        let statement = verify_membership(hub, bytes).await?;
+        let statement = verify_membership(hub, bytes)?;
         admit_membership(hub, &statement, Actor::Daemon).await?;
     }
     for entry in entries {
@@ -87,8 +89,8 @@ fn missing_membership(hub: &Hub) -> Fault {
     fault.with("remedy", "make the hub once with  ncpctl hub init,  or put back the copy from your backup")
 }
 
-async fn admit_root(hub: &Hub, bytes: &[u8]) -> Result<(), Fault> {
-    let mut trust = hub.trust.lock().await;
+fn admit_root(hub: &Hub, bytes: &[u8]) -> Result<(), Fault> {
+    let trust = hub.trust.load_full();
     if trust.versions.iter().any(|known| known == bytes) {
         return Ok(());
     }
@@ -99,15 +101,16 @@ async fn admit_root(hub: &Hub, bytes: &[u8]) -> Result<(), Fault> {
     // The file is what the next start reads; it is there before anyone is told.
     keyfiles::create_public(&path, bytes)
         .map_err(|error| ErrorCode::FileUnusable.with("file", path.display()).with("reason", error))?;
-    trust.newest = newest;
-    trust.versions.push(bytes.to_vec());
+    let mut versions = trust.versions.clone();
+    versions.push(bytes.to_vec());
+    hub.trust.store(Arc::new(Trust { newest, versions }));
     Ok(())
 }
 
-async fn verify_membership(hub: &Hub, bytes: &[u8]) -> Result<SignedMembership, Fault> {
+fn verify_membership(hub: &Hub, bytes: &[u8]) -> Result<SignedMembership, Fault> {
     let invalid = |reason: &dyn Display| ErrorCode::MembershipInvalid.with("reason", reason);
     let statement = SignedMembership::decode(bytes).map_err(|error| invalid(&error))?;
-    let trust = hub.trust.lock().await;
+    let trust = hub.trust.load();
     let role = &trust.newest.root().roles.membership;
     let said = statement.verify(role, &hub.network).map_err(|error| invalid(&error))?;
     let now = hub.now();
@@ -120,7 +123,6 @@ async fn verify_membership(hub: &Hub, bytes: &[u8]) -> Result<SignedMembership, 
     if said.issued > now.plus_millis(CLOCK_SKEW_MAX_MS) || now >= said.expires {
         return Err(invalid(&"it is not valid now"));
     }
-    drop(trust);
     let directory = hub.directory.load();
     let known = directory.membership.as_ref();
     if known.is_some_and(|known| known.unverified().version > said.version) {

@@ -218,7 +218,7 @@ async fn a_lost_record_costs_its_envelope_alone() {
     let delivery = xb.expect_delivery().await;
     assert_eq!(delivery.envelope.unverified_header().unwrap().message, Message::new(2, 1).id);
     let health = network.api().health().await.unwrap();
-    let check = health.checks.iter().find(|check| check.id == "S03").unwrap();
+    let check = health.checks.iter().find(|check| check.id == "S06").unwrap();
     assert_eq!(check.code.as_deref(), Some("NCP-E5106"), "{check:?}");
     hub.stop().await.unwrap();
 }

@@ -6,6 +6,27 @@ use std::process::{Command, Output};
 
 use crate::network::{Network, files};
 
+#[test]
+fn config_check_reads_the_file_that_it_names() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/relay.toml");
+    let none = Path::new("/nonexistent/relay.toml");
+    let output = relay(none, &["config", "check", shipped.to_str().unwrap()]);
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+    let output = relay(&shipped, &["config", "check", none.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78));
+}
+
+#[test]
+fn a_filter_of_the_log_that_cannot_be_read_stops_the_start() {
+    let network = Network::new();
+    let config = write_config(&network, "127.0.0.1:0");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ncp-relay"));
+    let output = command.arg("--config").arg(config).env("NCP_LOG", "ncp_store=loud").output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("error[NCP-E1111]") && words.contains("ncp_store=loud"), "{words}");
+    assert_eq!(output.status.code(), Some(78));
+}
+
 fn relay(config: &Path, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ncp-relay")).arg("--config").arg(config).args(more).output().unwrap()
 }

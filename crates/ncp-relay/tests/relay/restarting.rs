@@ -87,6 +87,8 @@ async fn a_nearly_full_disk_refuses_new_mail_and_still_takes_evidence() {
     config.free_min_bytes = 1 << 60;
     let hub = ncp_relay::start::start(config).await.unwrap();
     let health = network.api().health().await.unwrap();
+    let ending = health.checks.iter().find(|check| check.id == "P05").unwrap();
+    assert_eq!((ending.result, ending.code.as_deref()), (CheckResult::Warn, Some("NCP-E2107")), "30 days are left");
     let room = health.checks.iter().find(|check| check.id == "S01").unwrap();
     assert_eq!((room.result, room.code.as_deref()), (CheckResult::Fail, Some("NCP-E5101")));
     assert!(!format!("{room:?}").contains('<'), "{room:?}");
