@@ -226,7 +226,7 @@ impl Daemon {
             .arg(config)
             .env("NOTIFY_SOCKET", &notify)
             .envs(environment.iter().map(|(name, value)| (name, value)))
-            .env_remove("RUST_LOG")
+            .env_remove("NCP_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -400,7 +400,7 @@ impl Shared {
     }
 
     async fn refuse(&self, envelope: EnvelopeKey, header: Digest, code: RejectCode) -> Outcome {
-        tracing::warn!(msg = %envelope.message, originator = %envelope.originator, %code, "a delivery is refused");
+        tracing::warn!(msg = %envelope.message, originator = %envelope.originator, reject = code.number(), "a delivery is refused: {code}");
         let task = Submission { source: Source::Peer(envelope.originator), ..Submission::DAEMON };
         let ask = Ask::RefuseDelivery { envelope, header, code };
         match self.desk.node.submit(task, Actor::Peer(envelope.originator), ask).await.map(|committed| committed.reply)

@@ -15,7 +15,7 @@ mod rows;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use ncp_api::Fault;
+use ncp_api::{ErrorCode, Fault};
 use ncp_protocol::codes::{Kind, Precedence};
 use ncp_protocol::event::{Actor, EnvelopeKey};
 use ncp_protocol::frame::{BodyWanted, Credit, Frame, Recall, Refused, Submit};
@@ -180,7 +180,7 @@ impl Outbox {
     /// The fault that ends the link, or the daemon.
     pub(crate) async fn next(&mut self) -> Result<Vec<Frame>, Fault> {
         if let Some(error) = self.violation {
-            return Err(ncp_api::ErrorCode::PeerViolation.with("peer", ParticipantId::HUB).with("reason", error));
+            return Err(ErrorCode::PeerViolation.with("peer", ParticipantId::HUB).with("reason", error));
         }
         self.look_back().await?;
         self.recall_first = !self.recall_first;
@@ -307,21 +307,25 @@ impl Outbox {
     fn refused(&mut self, refused: Refused) {
         let Refused { envelope, code } = refused;
         if envelope.originator != self.desk.node.participant() {
-            tracing::warn!(?envelope, %code, "the hub refuses evidence of this node");
+            tracing::warn!(?envelope, reject = code.number(), "the hub refuses evidence of this node: {code}");
             return;
         }
         if code == RejectCode::NotWaiting {
             return self.not_waiting(envelope);
         }
         let Some(flight) = self.in_flight.remove(&envelope) else {
-            tracing::warn!(?envelope, %code, "the hub refuses what was not submitted on this link");
+            tracing::warn!(
+                ?envelope,
+                reject = code.number(),
+                "the hub refuses what was not submitted on this link: {code}"
+            );
             return;
         };
         self.end_flows(envelope.message);
         self.recall_again(envelope);
-        let error = ncp_api::ErrorCode::EnvelopeRefused;
         let EnvelopeKey { message, recipient, .. } = envelope;
-        tracing::warn!(%error, msg = %message, %recipient, %code, "the hub refused an envelope");
+        let (told, reject) = (ErrorCode::EnvelopeRefused, code.number());
+        tracing::warn!(code = %told, msg = %message, %recipient, reject, "the hub refused an envelope: {code}");
         if code.permanence() == Permanence::Transient {
             return self.defer(flight.place, code);
         }
@@ -372,7 +376,7 @@ impl Outbox {
             if let Ok(committed) = node.submit(Submission::DAEMON, actor, ask).await
                 && let Err(refusal) = committed.reply
             {
-                tracing::warn!(?envelope, %code, %refusal, "a refusal of the hub is not noted");
+                tracing::warn!(?envelope, reject = code.number(), %refusal, "a refusal of the hub is not noted");
             }
         }));
     }

@@ -9,6 +9,7 @@ use ncp_protocol::keys::Purpose;
 use ncp_service::checks::{CANARY, Found, SPACE, check};
 use ncp_store::ballast::Ballast;
 use ncp_store::disk::{CORRUPT, Disk as _};
+use ncp_store::keyfiles;
 
 use crate::clock;
 use crate::desk;
@@ -56,8 +57,19 @@ fn root_of_trust(hub: &Hub) -> Found {
 }
 
 fn certificate(hub: &Hub) -> Found {
-    let until = hub.tls.load().own().expires;
-    Found::ending(format!("certificate until {}", Time(until)), "certificate", until, hub.now())
+    let settings = hub.tls.load();
+    let (until, now) = (settings.own().expires, hub.now());
+    let title = format!("certificate of {} until {}", settings.own().participant, Time(until));
+    if until > now
+        && let Err(error) = settings.check_own(now)
+    {
+        let remedy = "ncpctl hub renew  makes the next certificate; or put ca.crt and tls*.crt back from one backup";
+        let files = hub.config.data_dir.join(keyfiles::NETWORK).join("tls*.crt");
+        let fault = ErrorCode::NetworkFileForeign.with("file", files.display());
+        let fault = fault.with("reason", error).with("remedy", remedy);
+        return Found::Fail(title, fault);
+    }
+    Found::ending(title, "certificate", until, now)
 }
 
 /// Without a statement in force nodes admit nobody new.
@@ -68,6 +80,10 @@ fn membership(hub: &Hub) -> Found {
         return Found::Fail("no membership statement".to_owned(), fault);
     };
     let title = format!("membership statement version {} until {}", members.version, Time(members.expires));
+    if members.expires <= hub.now() {
+        let fault = ErrorCode::MembershipInvalid.with("reason", "it has expired: nodes admit nobody new");
+        return Found::Fail(title, fault);
+    }
     Found::ending(title, "membership statement", members.expires, hub.now())
 }
 

@@ -64,7 +64,7 @@ pub(crate) async fn look_at(link: &Arc<Link>, notes: Vec<String>) -> Result<(), 
     let start = format!("ncp/{}/{}/{}/", link.hub.network.label(), link.peer, LogName::Node);
     let Some(note) = notes.into_iter().find(|note| note.starts_with(&start)) else { return Ok(()) };
     let looking = Arc::clone(link);
-    link.work(move || keep_checkpoints(&looking, &[note])).await?
+    link.work(move || keep_checkpoint(&looking, &note)).await?
 }
 
 /// As many leaves of `public` as fit a frame, from the one asked for; the peer asks again for the rest.
@@ -128,28 +128,35 @@ enum Shown {
 ///
 /// # Errors
 /// [`RejectCode::CheckpointInconsistent`].
-pub(crate) fn keep_checkpoints(link: &Link, notes: &[String]) -> Result<(), LinkEnd> {
+pub(crate) fn keep_checkpoint(link: &Link, note: &str) -> Result<(), LinkEnd> {
     let hub = &link.hub;
     let Some(log) = log_of(hub, link.peer) else { return Ok(()) };
-    for (shown, judged) in judge(hub, &log, notes) {
+    loop {
+        let held = Known::of(hub, &log);
+        let Some((shown, judged)) = held.judge(&log, note) else { return Ok(()) };
         match judged {
-            Shown::Newer => hub.held.keep(&shown.checkpoint().origin, shown.note()),
+            Shown::Newer => {
+                // Another task of this link may have kept one meanwhile: then this one is judged by that.
+                if hub.held.replace(&shown.checkpoint().origin, held.note.as_deref(), shown.note()) {
+                    return Ok(());
+                }
+            }
             // Frames of two tasks of the peer may overtake each other: smaller is no fork here.
-            Shown::Known | Shown::Behind => {}
+            Shown::Known | Shown::Behind => return Ok(()),
             Shown::Forked => {
                 note_fork(hub, &log.0, shown.checkpoint().size);
                 return Err(LinkEnd::Cut(RejectCode::CheckpointInconsistent));
             }
         }
     }
-    Ok(())
 }
 
 /// Looks at the checkpoints in a peer's hello. None of them is kept: the answer shows what was held before, so that a
 /// peer whose log lacks that stops, and the older state stays to convict it at its next start, too.
 pub(crate) fn look_at_hello(link: &Link, notes: &[String]) {
     let Some(log) = log_of(&link.hub, link.peer) else { return };
-    for (shown, judged) in judge(&link.hub, &log, notes) {
+    let held = Known::of(&link.hub, &log);
+    for (shown, judged) in notes.iter().filter_map(|note| held.judge(&log, note)) {
         match judged {
             Shown::Newer | Shown::Known => {}
             Shown::Forked | Shown::Behind => note_fork(&link.hub, &log.0, shown.checkpoint().size),
@@ -183,14 +190,25 @@ fn note_fork(hub: &Hub, log: &LogOrigin, size: u64) {
     hub.links.note_fork(peer, log.epoch);
 }
 
-fn judge(hub: &Hub, (origin, key): &(LogOrigin, VerifyingKey), notes: &[String]) -> Vec<(SignedCheckpoint, Shown)> {
-    let open = |note: &str| SignedCheckpoint::open(note, origin, key).ok();
-    let held = hub.held.note(&origin.to_string()).and_then(|note| open(&note));
-    let judge = |shown: SignedCheckpoint| {
-        let judged = against(held.as_ref().map(SignedCheckpoint::checkpoint), shown.checkpoint());
-        (shown, judged)
-    };
-    notes.iter().filter_map(|note| open(note)).map(judge).collect()
+/// What is held of a log at one moment.
+struct Known {
+    note: Option<String>,
+    checkpoint: Option<SignedCheckpoint>,
+}
+
+impl Known {
+    fn of(hub: &Hub, (origin, key): &(LogOrigin, VerifyingKey)) -> Self {
+        let note = hub.held.note(&origin.to_string());
+        let checkpoint = note.as_deref().and_then(|note| SignedCheckpoint::open(note, origin, key).ok());
+        Self { note, checkpoint }
+    }
+
+    /// Nothing if the note is none of this log.
+    fn judge(&self, (origin, key): &(LogOrigin, VerifyingKey), note: &str) -> Option<(SignedCheckpoint, Shown)> {
+        let shown = SignedCheckpoint::open(note, origin, key).ok()?;
+        let judged = against(self.checkpoint.as_ref().map(SignedCheckpoint::checkpoint), shown.checkpoint());
+        Some((shown, judged))
+    }
 }
 
 fn against(held: Option<&Checkpoint>, shown: &Checkpoint) -> Shown {

@@ -92,11 +92,11 @@ async fn serve<R: Running>(start: impl Future<Output = Result<R, Fault>>, file: 
 async fn reload<D: Daemon>(daemon: &Arc<D>, file: &Path) {
     tell_reloading();
     let refused = daemon.reload(file).await.err().map(|faults| {
-        let codes: Vec<String> = faults.iter().map(|fault| fault.code.to_string()).collect();
-        let causes: Vec<String> = faults.iter().map(Fault::cause).collect();
-        let codes = codes.join(" ");
-        tracing::error!(code = codes, cause = causes.join("; "), "not reloaded: all stays as it was");
-        codes
+        let codes = faults.iter().map(|fault| {
+            tracing::error!(code = %fault.code, cause = fault.cause(), "not reloaded: all stays as it was");
+            fault.code.to_string()
+        });
+        codes.collect::<Vec<String>>().join(" ")
     });
     daemon.pulse().note_reload(refused);
     tell_ready(&**daemon);

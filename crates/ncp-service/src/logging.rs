@@ -3,10 +3,12 @@
 //!
 //! In the journal each field is named after ours: `code` is `NCP_CODE=`, `peer` is `NCP_PEER=`.
 
+use core::fmt::Display;
 use std::io;
 
 use ncp_api::{ErrorCode, Fault};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -41,7 +43,13 @@ pub fn begin(format: LogFormat) -> Result<(), Fault> {
 /// What is said: a level, or levels by part of the program as `EnvFilter` has them. Nothing stands for `info`.
 fn filter(words: &str) -> Result<EnvFilter, Fault> {
     let said = if words.trim().is_empty() { "info" } else { words };
-    EnvFilter::try_new(said).map_err(|error| ErrorCode::LogFilterInvalid.with("filter", words).with("reason", error))
+    let invalid = |reason: &dyn Display| ErrorCode::LogFilterInvalid.with("filter", words).with("reason", reason);
+    // A word that is no level would be the name of a part of the program, and silence all others.
+    let misspelt = |part: &&str| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err();
+    if let Some(part) = said.split(',').map(str::trim).find(misspelt) {
+        return Err(invalid(&format!("{part:?} is no level")));
+    }
+    EnvFilter::try_new(said).map_err(|error| invalid(&error))
 }
 
 /// The journal, if standard error leads there and it listens.
@@ -67,10 +75,12 @@ mod tests {
 
     #[test]
     fn a_filter_that_cannot_be_read_is_told() {
-        for good in ["", "debug", "warn,ncp_store=trace"] {
+        for good in ["", "debug", "INFO", "off", "warn,ncp_store=trace"] {
             assert!(filter(good).is_ok(), "{good}");
         }
-        for bad in ["ncp_store=loud", "info=info=info", "a[b"] {
+        for bad in
+            ["warning", "inof", "warn, ncp_store=trace", "info ncp_store", "ncp_store=loud", "info=info=info", "a[b"]
+        {
             let fault = filter(bad).expect_err(bad);
             assert_eq!(fault.code, ErrorCode::LogFilterInvalid);
             assert!(fault.cause().contains(bad), "{fault}");

@@ -168,14 +168,16 @@ pub fn keep_newest(held: &Held<SimDisk>, logs: &[(LogOrigin, VerifyingKey)], not
         for (origin, key) in logs {
             let open = |note: &str| SignedCheckpoint::open(note, origin, key).ok();
             let Some(shown) = open(note) else { continue };
-            let known = held.note(&origin.to_string()).and_then(|note| open(&note));
+            let before = held.note(&origin.to_string());
+            let known = before.as_deref().and_then(open);
             let (size, root) = (shown.checkpoint().size, shown.checkpoint().root);
             match known.map(|known| (known.checkpoint().size, known.checkpoint().root)) {
                 Some((known, _)) if known > size => {}
                 Some((known, other)) if known == size && other != root => {
                     return Err(Halt::wrong(format_args!("I5: the log {origin} has two roots at {size}")));
                 }
-                Some(_) | None => held.keep(&origin.to_string(), note),
+                Some(_) | None if held.replace(&origin.to_string(), before.as_deref(), note) => {}
+                Some(_) | None => return Err(Halt::wrong("one step at a time keeps, and another was kept meanwhile")),
             }
         }
     }

@@ -92,14 +92,20 @@ impl<D: Disk> Held<D> {
         self.notes().by_origin.values().cloned().collect()
     }
 
-    /// Keeps a note in place of what was held of that log: whether it is newer, and whose it is, the caller has verified.
-    /// In memory alone until [`Held::write`].
-    pub fn keep(&self, origin: &str, note: &str) {
+    /// Keeps a note in place of `before`, which was held of that log when the caller found the note to be newer, and verified
+    /// whose it is. Does nothing and says `false` if another is held by now: it has to be compared with that. In memory
+    /// alone until [`Held::write`].
+    #[must_use]
+    pub fn replace(&self, origin: &str, before: Option<&str>, note: &str) -> bool {
         let mut notes = self.notes();
-        if notes.by_origin.get(origin).is_none_or(|held| held != note) {
+        if notes.by_origin.get(origin).map(String::as_str) != before {
+            return false;
+        }
+        if before != Some(note) {
             notes.by_origin.insert(origin.to_owned(), note.to_owned());
             notes.is_written = false;
         }
+        true
     }
 
     /// Makes durable what was kept; does nothing if nothing changed. Blocks on the disk.
@@ -160,14 +166,29 @@ mod tests {
     use super::*;
     use crate::disk::model::{Cut, Fault, ModelDisk};
 
+    fn keep(held: &Held<ModelDisk>, origin: &str, note: &str) {
+        assert!(held.replace(origin, held.note(origin).as_deref(), note));
+    }
+
+    #[test]
+    fn what_was_compared_with_something_else_is_not_kept() {
+        let held = Held::open(ModelDisk::new()).unwrap();
+        keep(&held, "a", "3");
+        assert!(!held.replace("a", None, "1"), "it was newer than nothing, and would take back the 3");
+        assert!(!held.replace("a", Some("2"), "4"));
+        assert_eq!(held.note("a").as_deref(), Some("3"));
+        assert!(held.replace("a", Some("3"), "4"));
+        assert_eq!(held.note("a").as_deref(), Some("4"));
+    }
+
     #[test]
     fn what_was_written_is_held_after_a_restart_and_what_was_only_kept_is_not() {
         let disk = ModelDisk::new();
         let held = Held::open(disk.clone()).unwrap();
-        held.keep("a", "1");
-        held.keep("b", "1");
+        keep(&held, "a", "1");
+        keep(&held, "b", "1");
         held.write().unwrap();
-        held.keep("a", "2");
+        keep(&held, "a", "2");
         assert_eq!(held.note("a").as_deref(), Some("2"));
         let again = Held::open(disk.reopen(Cut::Lost)).unwrap();
         assert_eq!(again.all(), ["1", "1"]);
@@ -179,10 +200,10 @@ mod tests {
         let disk = ModelDisk::new();
         let held = Held::open(disk.clone()).unwrap();
         held.write().unwrap();
-        held.keep("a", "1");
+        keep(&held, "a", "1");
         held.write().unwrap();
         let before = disk.operations();
-        held.keep("a", "1");
+        keep(&held, "a", "1");
         held.write().unwrap();
         assert_eq!(disk.operations(), before);
     }
@@ -194,10 +215,10 @@ mod tests {
                 for operation in 0..16 {
                     let disk = ModelDisk::new();
                     let held = Held::open(disk.clone()).unwrap();
-                    held.keep("a", "1");
+                    keep(&held, "a", "1");
                     held.write().unwrap();
                     disk.fail_at(disk.operations() + operation, fault);
-                    held.keep("a", "2");
+                    keep(&held, "a", "2");
                     let written = held.write().is_ok();
                     let found = Held::open(disk.reopen(cut)).unwrap().note("a");
                     let found = found.as_deref();
@@ -211,7 +232,7 @@ mod tests {
     fn a_write_for_which_there_was_no_room_is_made_good_by_the_next() {
         let disk = ModelDisk::new();
         let held = Held::open(disk.clone()).unwrap();
-        held.keep("a", "1");
+        keep(&held, "a", "1");
         disk.set_capacity(0);
         assert_eq!(held.write().unwrap_err().kind(), io::ErrorKind::StorageFull);
         disk.set_capacity(1 << 20);
@@ -224,12 +245,12 @@ mod tests {
         for operation in 0..5 {
             let disk = ModelDisk::new();
             let held = Held::open(disk.clone()).unwrap();
-            held.keep("a", "1");
+            keep(&held, "a", "1");
             disk.fail_at(operation, Fault::Fail);
             held.write().unwrap_err();
             let operations = disk.operations();
             held.write().unwrap_err();
-            held.keep("a", "2");
+            keep(&held, "a", "2");
             held.write().unwrap_err();
             assert_eq!(disk.operations(), operations, "after a failure of operation {operation}");
         }
@@ -239,7 +260,7 @@ mod tests {
     fn damage_is_never_taken_for_nothing() {
         let disk = ModelDisk::new();
         let held = Held::open(disk.clone()).unwrap();
-        held.keep("a", "1");
+        keep(&held, "a", "1");
         held.write().unwrap();
         let bits = read_file(&disk, Path::new(FILE)).unwrap().len() as u64 * 8;
         for bit in 0..bits {

@@ -42,8 +42,6 @@ pub(crate) struct Desk {
     compared: AtomicBool,
     outbox: Mutex<Option<mpsc::UnboundedSender<Note>>>,
     held: Arc<Held>,
-    // Held while a checkpoint is compared with the one held.
-    keeping: Mutex<()>,
     receipts: Mutex<Progress>,
 }
 
@@ -63,7 +61,6 @@ impl Desk {
             compared: AtomicBool::new(false),
             outbox: Mutex::new(None),
             held,
-            keeping: Mutex::default(),
             receipts: Mutex::new(Progress::new(Cursor { epoch, number })),
         })
     }
@@ -121,18 +118,25 @@ impl Desk {
     /// Keeps a checkpoint of the hub's, if it is the newest of its log; durable a moment later. Two that exclude each other
     /// are an error in the log; the first one stays.
     pub(super) fn keep_hub_note(&self, shown: &SignedCheckpoint) {
-        let _turn = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let Checkpoint { origin, size, root } = shown.checkpoint();
-        let held = self.held.note(origin);
-        let held = held.and_then(|note| hub_checkpoint(&self.node.directory.load(), &note));
-        match held.as_ref().map(|(_, held)| held.checkpoint()) {
-            Some(held) if held.size > *size => {}
-            Some(held) if held.size == *size => {
-                if held.root != *root {
-                    tracing::error!(log = origin, size, "the hub signed two checkpoints that exclude each other");
+        loop {
+            let before = self.held.note(origin);
+            let held = before.as_deref().and_then(|note| hub_checkpoint(&self.node.directory.load(), note));
+            match held.as_ref().map(|(_, held)| held.checkpoint()) {
+                Some(held) if held.size > *size => return,
+                Some(held) if held.size == *size => {
+                    if held.root != *root {
+                        tracing::error!(log = origin, size, "the hub signed two checkpoints that exclude each other");
+                    }
+                    return;
+                }
+                // Another task may have kept one meanwhile: then this one is compared with that.
+                Some(_) | None => {
+                    if self.held.replace(origin, before.as_deref(), shown.note()) {
+                        return;
+                    }
                 }
             }
-            Some(_) | None => self.held.keep(origin, shown.note()),
         }
     }
 
