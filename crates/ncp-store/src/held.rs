@@ -1,7 +1,7 @@
 //! The file `held`: the newest checkpoint of each other party's log that was shown here, so that a party which forgets part
 //! of its log is told so, also after a restart of this daemon.
 //!
-//! Witness state, not a journal: it is no event, costs no commit, and is worth what it remembers. [`Held::keep`] changes
+//! Witness state, not a journal: it is no event, costs no commit, and is worth what it remembers. [`Held::replace`] changes
 //! memory alone; [`Held::write`] makes durable what changed since, all logs in one go, in place of the old file as a whole.
 //! A crash between the two loses what was kept last, and leaves the file before or the one after. A file that cannot be
 //! read is never taken for none: the start stops.
