@@ -95,9 +95,12 @@ fn what_breaks_peer_credentials_or_checks_twice_is_not_there() {
     for program in DAEMONS {
         let lines = fs::read_to_string(unit(program)).expect("the unit");
         let directives: Vec<_> = lines.lines().filter(|line| !line.starts_with('#')).collect();
-        for never in ["PrivateUsers=", "DynamicUser=", "ExecStartPre=", "Environment=", "SupplementaryGroups="] {
+        for never in ["PrivateUsers=", "DynamicUser=", "ExecStartPre=", "EnvironmentFile=", "SupplementaryGroups="] {
             assert!(!directives.iter().any(|line| line.starts_with(never)), "{never} in {}", program.name());
         }
+        // Never a secret: whoever may look at a unit reads its environment.
+        let environment: Vec<_> = directives.iter().filter(|line| line.starts_with("Environment")).collect();
+        assert_eq!(environment, [&"Environment=MALLOC_ARENA_MAX=2"], "{}", program.name());
         for always in ["Type=notify", "NotifyAccess=main", "WatchdogSec=30s", "User=ncp", "Group=ncp-api", "UMask=0077"]
         {
             assert!(directives.contains(&always), "{always} in {}", program.name());
