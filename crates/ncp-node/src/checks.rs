@@ -26,6 +26,7 @@ use crate::node::Node;
 const CLOCKS: &str = "S03";
 /// The link to the hub.
 const LINK: &str = "N02";
+
 /// The checks that cost next to nothing: for health and readiness.
 #[must_use]
 pub fn quick(node: &Node) -> Vec<Check> {

@@ -75,6 +75,23 @@ async fn an_upload_goes_on_where_it_was_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_within_30_days_warns_and_what_ends_later_does_not() {
+    let mut network = Network::new();
+    let hub = network.start().await;
+    // Who is admitted comes with a membership statement of 30 days; root and certificate last longer.
+    network.join("XA").await;
+    let health = network.api().health().await.unwrap();
+    let found = |id: &str| {
+        let check = health.checks.iter().find(|check| check.id == id).unwrap();
+        (check.result, check.code.as_deref())
+    };
+    assert_eq!(found("P05"), (CheckResult::Warn, Some("NCP-E2107")));
+    assert_eq!([found("C02"), found("K03")], [(CheckResult::Ok, None); 2]);
+    assert_eq!(health.overall, CheckResult::Warn);
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_nearly_full_disk_refuses_new_mail_and_still_takes_evidence() {
     let mut network = Network::new();
     let hub = network.start().await;
@@ -87,8 +104,6 @@ async fn a_nearly_full_disk_refuses_new_mail_and_still_takes_evidence() {
     config.free_min_bytes = 1 << 60;
     let hub = ncp_relay::start::start(config).await.unwrap();
     let health = network.api().health().await.unwrap();
-    let ending = health.checks.iter().find(|check| check.id == "P05").unwrap();
-    assert_eq!((ending.result, ending.code.as_deref()), (CheckResult::Warn, Some("NCP-E2107")), "30 days are left");
     let room = health.checks.iter().find(|check| check.id == "S01").unwrap();
     assert_eq!((room.result, room.code.as_deref()), (CheckResult::Fail, Some("NCP-E5101")));
     assert!(!format!("{room:?}").contains('<'), "{room:?}");
