@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use e2e::ctl::Ctl;
+use e2e::messages::until;
 use e2e::receipts::verified;
 use e2e::wire::{Way, Wire};
 use e2e::{Network, Node, Plan};
@@ -28,9 +29,16 @@ async fn exchange(from: &Node, to: &Node, reference: Reference) {
     to.until_received(reference).await;
     confirm(to, reference).await;
     from.until_state(reference, |state| state == MessageState::HandedOver).await;
-    let receipts = verified(&from.client(1).evidence(&reference.into()).await.expect("receipts"));
-    let count = |wanted| receipts.iter().filter(|(kind, _)| *kind == wanted).count();
+    // A cut may bring them in any order.
     let kinds = [ReceiptKind::RelayAcceptance, ReceiptKind::ContentConsignment, ReceiptKind::ContentHandover];
+    let client = from.client(1);
+    let receipts = until(&client, &format!("all receipts of {reference}"), || async {
+        let receipts = verified(&client.evidence(&reference.into()).await.expect("receipts"));
+        let is_there = |kind| receipts.iter().any(|(known, _)| known == kind);
+        kinds.iter().all(is_there).then_some(receipts)
+    })
+    .await;
+    let count = |wanted| receipts.iter().filter(|(kind, _)| *kind == wanted).count();
     assert_eq!(kinds.map(count), [1; 3], "{reference}: R1, R2, R3");
     assert_eq!(receipts.len(), 3, "{reference}: nothing else");
 }

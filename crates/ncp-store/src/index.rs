@@ -6,7 +6,6 @@
 //! alone, tables below [`FIRST_CORE_TABLE`](crate::state::FIRST_CORE_TABLE) are the store's own.
 
 use core::ops::ControlFlow;
-use std::collections::BTreeMap;
 
 use ncp_protocol::codec;
 use ncp_protocol::ids::{Digest, LogName};
@@ -27,8 +26,47 @@ pub(crate) const TRUST_KEY: &[u8] = &[0];
 /// Key after every row of an index: no table has this number.
 pub(crate) const KEYS_END: &[u8] = &[u8::MAX];
 
-/// Writes in key order, borrowed from whoever keeps them: `None` removes.
-pub type Writes<'a> = BTreeMap<&'a [u8], Option<&'a [u8]>>;
+/// A key and what is written under it: `None` removes.
+pub type Write<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Writes in key order, borrowed from whoever keeps them, each key once.
+#[derive(Debug)]
+pub struct Writes<'a>(Vec<Write<'a>>);
+
+impl<'a> Writes<'a> {
+    /// The writes, in key order.
+    pub fn iter(&self) -> impl Iterator<Item = Write<'a>> {
+        self.0.iter().copied()
+    }
+
+    /// The writes with `from <= key < to`, in key order.
+    pub(crate) fn range(&self, from: &[u8], to: &[u8]) -> &[Write<'a>] {
+        let below = |end: &[u8]| self.0.partition_point(|(key, _)| *key < end);
+        self.0.get(below(from)..below(to)).unwrap_or_default()
+    }
+}
+
+impl<'a> FromIterator<Write<'a>> for Writes<'a> {
+    /// Of the writes to one key the last stands.
+    fn from_iter<W: IntoIterator<Item = Write<'a>>>(writes: W) -> Self {
+        let mut writes: Vec<Write<'a>> = writes.into_iter().collect();
+        sort_last_stands(&mut writes, |(key, _)| key);
+        Self(writes)
+    }
+}
+
+/// Sorts by key and keeps of each key the last.
+pub(crate) fn sort_last_stands<'a, T: Copy>(writes: &mut Vec<T>, key: impl Fn(&T) -> &'a [u8]) {
+    // Stable, and fast where long stretches are in order.
+    writes.sort_by(|one, other| key(one).cmp(key(other)));
+    writes.dedup_by(|later, kept| {
+        let same = key(later) == key(kept);
+        if same {
+            *kept = *later;
+        }
+        same
+    });
+}
 
 /// Something that keeps rows. Reads come through [`View`] and see each transaction wholly or, for a scan that runs beside
 /// it, in part: the overlay above hides what is being written.

@@ -30,7 +30,8 @@ pub const SNAPSHOT_STRETCH_BYTES: usize = 64 << 10;
 pub const SNAPSHOT_RESTS_MAX: u32 = 4;
 /// Bytes of a snapshot between two syncs.
 pub const SNAPSHOT_SYNC_BYTES: u64 = 1 << 20;
-/// Bytes of rows written behind a copy after which it is given up. With a stretch and two buffers the memory it needs.
+/// Bytes of rows written behind a copy, each as often as it was written, after which it is given up. With a stretch and two
+/// buffers the memory it needs.
 pub const SNAPSHOT_LATE_BYTES_MAX: usize = 16 << 20;
 /// Bytes that a snapshot leaves free on the disk, beside twice its own length.
 pub const SNAPSHOT_SPARE_BYTES: u64 = 1 << 30;
@@ -40,9 +41,9 @@ pub const SNAPSHOT_SUMMARY_MAX: usize = 32 << 10;
 pub const SNAPSHOT_LOAD_BYTES: usize = 1 << 20;
 
 /// Events whose rows one transaction of a rebuild takes …
-pub const REPLAY_BATCH_EVENTS: u64 = 16_384;
+pub const REPLAY_BATCH_EVENTS: u64 = 4_096;
 /// … unless they are longer together, in bytes of the journal. Twice as much is in memory.
-pub const REPLAY_BATCH_BYTES: u64 = 8 << 20;
+pub const REPLAY_BATCH_BYTES: u64 = 2 << 20;
 
 /// Commands that one group takes.
 pub const GROUP_COMMANDS_MAX: usize = 512;

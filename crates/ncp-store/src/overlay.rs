@@ -11,9 +11,11 @@
 //! An index that fails is fatal: whoever asks next is told. The next start goes on from its newest durable state, or builds
 //! it anew where that is damaged.
 //!
-//! `layers` is how a view looks through the groups; `copy` takes all rows while the index goes on.
+//! `layers` is how a view looks through the groups; `copy` takes all rows while the index goes on, `late` what was written
+//! behind it.
 
 mod copy;
+mod late;
 mod layers;
 
 use core::marker::PhantomData;
@@ -27,6 +29,7 @@ use crate::limits::{APPLY_DELAY, INDEX_LAG_GROUPS_MAX, INDEX_PERSIST_EVERY};
 use crate::state::{Rows, Unreadable, View, Visit};
 
 pub(crate) use self::copy::Copied;
+pub(crate) use self::late::Late;
 pub use self::layers::Layers;
 
 /// A synced group on its way to the index.

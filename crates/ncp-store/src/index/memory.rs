@@ -68,13 +68,13 @@ impl Index for MemoryIndex {
 
     fn write(&self, writes: &Writes<'_>, mut trust: Option<&mut Trust>) -> Result<(), Unreadable> {
         let mut map = self.0.0.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in writes {
+        for (key, value) in writes.iter() {
             let old = match value {
                 Some(value) => map.insert(key.to_vec(), value.to_vec()),
-                None => map.remove(*key),
+                None => map.remove(key),
             };
             if let Some(trust) = &mut trust {
-                trust.tally.replace(key, old.as_deref(), *value);
+                trust.tally.replace(key, old.as_deref(), value);
             }
         }
         if let Some(trust) = trust {

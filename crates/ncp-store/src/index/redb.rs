@@ -142,13 +142,13 @@ impl Index for RedbIndex {
     fn write(&self, writes: &Writes<'_>, mut trust: Option<&mut Trust>) -> Result<(), Unreadable> {
         let write = |transaction: &WriteTransaction| {
             let mut table = transaction.open_table(ROWS)?;
-            for (key, value) in writes {
+            for (key, value) in writes.iter() {
                 let old = match value {
-                    Some(value) => table.insert(*key, *value)?,
-                    None => table.remove(*key)?,
+                    Some(value) => table.insert(key, value)?,
+                    None => table.remove(key)?,
                 };
                 if let Some(trust) = &mut trust {
-                    trust.tally.replace(key, old.as_ref().map(AccessGuard::value), *value);
+                    trust.tally.replace(key, old.as_ref().map(AccessGuard::value), value);
                 }
             }
             if let Some(trust) = trust {

@@ -7,12 +7,15 @@
 //! at a time. The index takes no group while a stretch is read, and a commit waits for that only where the index lags as
 //! far as it may. A copy ends with the index that cannot be read; the caller is told ([`Unreadable`]).
 
-use core::ops::{Bound, ControlFlow};
+use core::ops::ControlFlow;
 
-use super::Projection;
+use super::{Late, Projection};
 use crate::index::{Index, KEYS_END, Trust, Writes};
 use crate::limits::SNAPSHOT_LATE_BYTES_MAX;
-use crate::state::{Rows, Unreadable};
+use crate::state::Unreadable;
+
+/// The least key that is not the trust row's.
+const FIRST_KEY: &[u8] = &[1];
 
 /// A copy on its way.
 #[derive(Debug)]
@@ -20,22 +23,22 @@ pub(super) struct Copying {
     // Rows below this key are copied.
     reached: Vec<u8>,
     // What was written below it since.
-    late: Rows,
-    late_bytes: usize,
+    late: Late,
 }
 
 impl Copying {
     /// Keeps of what the index took what lies behind the copier.
     pub(super) fn note(&mut self, writes: &Writes<'_>) {
-        let reached = self.reached.as_slice();
-        for (key, value) in writes.range::<[u8], _>((Bound::Included(&[1][..]), Bound::Excluded(reached))) {
-            // Counts a key again whenever it is written: an upper bound.
-            self.late_bytes += key.len() + value.map_or(0, <[u8]>::len);
-            match value {
-                Some(value) => self.late.put(key.to_vec(), value.to_vec()),
-                None => self.late.remove(key.to_vec()),
+        for write in writes.range(FIRST_KEY, &self.reached) {
+            if self.is_overtaken() {
+                break;
             }
+            self.late.push(*write);
         }
+    }
+
+    fn is_overtaken(&self) -> bool {
+        self.late.len() > SNAPSHOT_LATE_BYTES_MAX
     }
 }
 
@@ -47,7 +50,7 @@ pub(crate) enum Copied {
     /// All rows are copied; with these writes over them they are the index of this trust row.
     All {
         /// Written behind the copier.
-        late: Rows,
+        late: Late,
         /// The trust row.
         trust: Trust,
     },
@@ -58,7 +61,7 @@ pub(crate) enum Copied {
 impl<I: Index> Projection<I> {
     /// Begins a copy of all rows but the trust row. One at a time: a copy begun before is given up.
     pub(crate) fn begin_copy(&self) {
-        let copying = Copying { reached: vec![1], late: Rows::default(), late_bytes: 0 };
+        let copying = Copying { reached: FIRST_KEY.to_vec(), late: Late::default() };
         self.written().copying = Some(copying);
     }
 
@@ -76,7 +79,7 @@ impl<I: Index> Projection<I> {
         let mut written = self.written();
         self.waiting().check()?;
         let Some(mut copying) = written.copying.take() else { return Ok(Copied::Overtaken) };
-        if copying.late_bytes > SNAPSHOT_LATE_BYTES_MAX {
+        if copying.is_overtaken() {
             return Ok(Copied::Overtaken);
         }
         let (mut left, mut last) = (bytes, None);

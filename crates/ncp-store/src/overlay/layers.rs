@@ -6,6 +6,7 @@
 use core::iter::Peekable;
 use core::ops::ControlFlow;
 
+use crate::index::Write;
 use crate::state::{Rows, Unreadable, View, Visit};
 
 /// A view through layers of writes over a base: the last layer is the newest.
@@ -56,9 +57,6 @@ impl View for Layers<'_> {
         Ok(())
     }
 }
-
-/// A write of a layer.
-type Write<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// The writes of several layers in key order, the newest of each key; looked at one by one, since most scans end soon.
 struct Merged<'a, W: Iterator<Item = Write<'a>>> {

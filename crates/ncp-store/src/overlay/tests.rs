@@ -216,8 +216,8 @@ fn failed_index_tells_applier_and_committer() {
 }
 
 /// What a copy gave: its rows with the late writes over them.
-fn whole(mut rows: BTreeMap<Vec<u8>, Vec<u8>>, late: &Rows) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    for (key, value) in late.iter() {
+fn whole(mut rows: BTreeMap<Vec<u8>, Vec<u8>>, late: &Late) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    for (key, value) in late.sorted() {
         match value {
             Some(value) => drop(rows.insert(key.to_vec(), value.to_vec())),
             None => drop(rows.remove(key)),

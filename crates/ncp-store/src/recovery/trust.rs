@@ -254,7 +254,7 @@ fn load<D: Disk, I: Index>(
     let heads = summary.heads().unwrap_or_default();
     let trust = Trust { applied: summary.applied, heads, schema: summary.schema, tally: summary.tally };
     let row = trust.encode();
-    index.write(&Writes::from([(TRUST_KEY, Some(row.as_slice()))]), None)?;
+    index.write(&Writes::from_iter([(TRUST_KEY, Some(row.as_slice()))]), None)?;
     index.persist()?;
     let mut logs = BTreeMap::new();
     for (name, log) in ground.logs {

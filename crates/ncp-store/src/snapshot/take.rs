@@ -22,8 +22,8 @@ use crate::levels::Levels;
 use crate::limits::{
     SNAPSHOT_SEGMENTS_MIN, SNAPSHOT_SHARE, SNAPSHOT_SPARE_BYTES, SNAPSHOT_STRETCH_BYTES, SNAPSHOTS_KEPT,
 };
-use crate::overlay::{Copied, Projection};
-use crate::state::{Rows, Unreadable};
+use crate::overlay::{Copied, Late, Projection};
+use crate::state::Unreadable;
 use crate::tables;
 
 /// Rows as copied, before they are merged.
@@ -157,7 +157,7 @@ impl<D: Disk, I: Index> Taker<D, I> {
     }
 
     /// Copies the index to `rows`; returns what was written behind the copier, and the trust row of the whole.
-    fn copy(&self, rows: &D::File, go_on: &dyn Fn() -> bool) -> Result<(Rows, Trust), TakeError> {
+    fn copy(&self, rows: &D::File, go_on: &dyn Fn() -> bool) -> Result<(Late, Trust), TakeError> {
         self.projection.begin_copy();
         let mut written = 0;
         loop {
@@ -213,7 +213,7 @@ impl<D: Disk, I: Index> Taker<D, I> {
     }
 
     /// Writes the snapshot: `rows` with `late` over them.
-    fn merge(&self, rows: &D::File, late: &Rows, summary: &Summary, go_on: &dyn Fn() -> bool) -> Result<(), TakeError> {
+    fn merge(&self, rows: &D::File, late: &Late, summary: &Summary, go_on: &dyn Fn() -> bool) -> Result<(), TakeError> {
         let file = create_afresh(&self.disk, &unfinished(UNFINISHED)).map_err(TakeError::disk("writing a snapshot"))?;
         let mut writer = Writer::new(&file);
         writer.summary(summary).map_err(TakeError::disk("writing a snapshot"))?;
@@ -231,7 +231,7 @@ impl<D: Disk, I: Index> Taker<D, I> {
             }
             writer.row(key, value)
         };
-        let mut late = late.iter().peekable();
+        let mut late = late.sorted().peekable();
         let merged = copied(rows, &mut |key, value| {
             while let Some((new_key, new)) = late.next_if(|(new_key, _)| *new_key < key) {
                 put(new_key, new)?;

@@ -44,13 +44,13 @@ impl Index for SledIndex {
 
     fn write(&self, writes: &Writes<'_>, mut trust: Option<&mut Trust>) -> Result<(), Unreadable> {
         let mut batch = sled::Batch::default();
-        for (key, value) in writes {
+        for (key, value) in writes.iter() {
             if let Some(trust) = &mut trust {
-                trust.tally.replace(key, self.row(key)?.as_deref(), *value);
+                trust.tally.replace(key, self.row(key)?.as_deref(), value);
             }
             match value {
-                Some(value) => batch.insert(*key, *value),
-                None => batch.remove(*key),
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
             }
         }
         if let Some(trust) = trust {
